@@ -1,0 +1,2 @@
+"""Biomarkers from H&E slides, distilled from genomics."""
+
