@@ -1,0 +1,23 @@
+"""Fixtures for all tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The development cohort and slides that may lie beside the repository."""
+    if not SHARED.is_dir():
+        pytest.skip("the development data do not lie beside the repository")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def tcga(shared_data: Path) -> Path:
+    """The real paired cohort."""
+    return shared_data / "data" / "tcga-brca-open"
