@@ -1,1 +1,32 @@
+"""The three networks of MKD and the objective that trains them together."""
 
+from histodistill.model.batch import Bags, Batch, Genes, Output
+from histodistill.model.genomic_teacher import GenomicTeacher
+from histodistill.model.multimodal_teacher import MultimodalTeacher
+from histodistill.model.networks import Networks
+from histodistill.model.objectives import objective
+from histodistill.model.settings import (
+    NETWORKS,
+    NetworkName,
+    NetworkSettings,
+    ObjectiveSettings,
+)
+from histodistill.model.student import Student
+from histodistill.model.tokens import to_tokens
+
+__all__ = [
+    "NETWORKS",
+    "Bags",
+    "Batch",
+    "Genes",
+    "GenomicTeacher",
+    "MultimodalTeacher",
+    "NetworkName",
+    "NetworkSettings",
+    "Networks",
+    "ObjectiveSettings",
+    "Output",
+    "Student",
+    "objective",
+    "to_tokens",
+]

@@ -1,0 +1,105 @@
+"""What the networks read: the bags and the genes of a batch of patients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Bags:
+    """The patch features of several patients, laid end to end without padding.
+
+    Attributes:
+        patches: Patch features, [P, F], all bags one after the other.
+        sizes: Patches in each bag; they add up to P.
+        rows: Position in the batch of each bag's patient, [n] int64, increasing.
+    """
+
+    patches: Tensor
+    sizes: tuple[int, ...]
+    rows: Tensor
+
+
+@dataclass(frozen=True)
+class Genes:
+    """The gene tokens of several patients, one tensor a block (mRNA, copy number, ...).
+
+    Attributes:
+        tokens: For each block, [n, T, token_size]; the last token is padded with zeros.
+        present: For each block, [n] bool: False where the patient was not measured.
+            Every patient has at least one block.
+        rows: Position in the batch of each patient, [n] int64, increasing.
+    """
+
+    tokens: dict[str, Tensor]
+    present: dict[str, Tensor]
+    rows: Tensor
+
+    def mask(self) -> Tensor:
+        """Which tokens count, [n, sum of T] bool, blocks in their order."""
+        return torch.cat(
+            [
+                self.present[name][:, None].expand(-1, block.shape[1])
+                for name, block in self.tokens.items()
+            ],
+            dim=1,
+        )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch of b patients, each with slides, genes or both.
+
+    Attributes:
+        bags: Bags of the patients with slides; None where no patient has any.
+        genes: Tokens of the patients with genomics; None where no patient has any.
+        labels: Class index of each patient, [b] int64; -1 where unknown.
+    """
+
+    bags: Bags | None
+    genes: Genes | None
+    labels: Tensor
+
+    @cached_property
+    def paired_rows(self) -> Tensor:
+        """Positions in the batch of the patients with slides and genes, [m] int64."""
+        if self.bags is None or self.genes is None:
+            return self.labels.new_empty(0)
+        return self.bags.rows[torch.isin(self.bags.rows, self.genes.rows)]
+
+
+@dataclass(frozen=True)
+class Output:
+    """What one network makes of the n patients of a batch that it can answer.
+
+    Attributes:
+        features: Patient features before the classifier, [n, d].
+        logits: Class scores, [n, C].
+        rows: Position in the batch of each patient, [n] int64, increasing.
+    """
+
+    features: Tensor
+    logits: Tensor
+    rows: Tensor
+
+    def labelled(self, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits and labels of the patients whose label is known."""
+        mine = labels[self.rows]
+        known = mine >= 0
+        return self.logits[known], mine[known]
+
+
+def common(first: Output, second: Output) -> tuple[Output, Output]:
+    """The two outputs cut to the patients that both networks answer, row by row."""
+    if torch.equal(first.rows, second.rows):
+        return first, second
+    return _only(first, second.rows), _only(second, first.rows)
+
+
+def _only(output: Output, rows: Tensor) -> Output:
+    keep = torch.isin(output.rows, rows)
+    return Output(output.features[keep], output.logits[keep], output.rows[keep])

@@ -1,0 +1,61 @@
+"""The multimodal teacher: the slide and the genes of a patient, fused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from histodistill.model.attention import GatedAttention, pool_bags, pool_tokens
+from histodistill.model.batch import Bags, Genes, Output
+from histodistill.model.fusion import build_fusion
+from histodistill.model.settings import NetworkSettings
+from histodistill.model.tokens import TokenNetwork
+
+
+class MultimodalTeacher(nn.Module):
+    """Attention-pooled patches and attention-pooled tokens, fused (T_M in the paper).
+
+    It starts from PyTorch's default initialisation, as the paper's does.
+
+    Args:
+        feature_width: Size F of a patch feature.
+        blocks: Names of the blocks of genes.
+        n_classes: Number C of classes.
+        settings: Sizes and fusion.
+    """
+
+    def __init__(
+        self,
+        feature_width: int,
+        blocks: Sequence[str],
+        n_classes: int,
+        settings: NetworkSettings,
+    ) -> None:
+        super().__init__()
+        self.patches = nn.Sequential(
+            nn.Linear(feature_width, settings.width), nn.ReLU(), nn.Dropout(settings.dropout)
+        )
+        self.patch_attention = GatedAttention(settings.width, settings.attention_width)
+        self.tokens = TokenNetwork(blocks, settings)
+        self.token_attention = GatedAttention(settings.width, settings.attention_width)
+        self.fusion = build_fusion(settings)
+        self.classifier = nn.Linear(settings.width, n_classes)
+
+    def attend(self, bags: Bags) -> tuple[Tensor, Tensor]:
+        """Hidden patches [P, d] and their unnormalised attention scores [P]."""
+        hidden: Tensor = self.patches(bags.patches)
+        return hidden, self.patch_attention(hidden)
+
+    def forward(self, bags: Bags, genes: Genes) -> Output:
+        """Features and logits of the patients of the batch that have bags and genes."""
+        hidden, scores = self.attend(bags)
+        path = pool_bags(scores, hidden, bags.sizes)
+        tokens = self.tokens(genes)
+        omic = pool_tokens(self.token_attention(tokens), tokens, genes.mask())
+
+        with_genes = torch.isin(bags.rows, genes.rows)
+        with_bag = torch.isin(genes.rows, bags.rows)
+        features = self.fusion(path[with_genes], omic[with_bag])
+        return Output(features, self.classifier(features), bags.rows[with_genes])

@@ -1,0 +1,86 @@
+"""The networks that are trained together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+from histodistill.model.batch import Batch, Output
+from histodistill.model.genomic_teacher import GenomicTeacher
+from histodistill.model.multimodal_teacher import MultimodalTeacher
+from histodistill.model.settings import NetworkName, NetworkSettings
+from histodistill.model.student import Student
+
+
+class Networks(nn.Module):
+    """The student and its teachers, or those of them that the settings name.
+
+    Args:
+        feature_width: Size F of a patch feature; None where no network reads slides.
+        blocks: Names of the blocks of genes; empty where no network reads genes.
+        n_classes: Number C of classes, at least 2.
+        settings: Which networks, and their sizes.
+    """
+
+    def __init__(
+        self,
+        feature_width: int | None,
+        blocks: Sequence[str],
+        n_classes: int,
+        settings: NetworkSettings,
+    ) -> None:
+        super().__init__()
+        self.feature_width = feature_width
+        self.block_names = tuple(blocks)
+        self.n_classes = n_classes
+        self.settings = settings
+        self.student: Student | None = None
+        self.multimodal: MultimodalTeacher | None = None
+        self.genomic: GenomicTeacher | None = None
+        if "student" in settings.networks:
+            self.student = Student(_width(feature_width), n_classes, settings)
+        if "multimodal" in settings.networks:
+            self.multimodal = MultimodalTeacher(_width(feature_width), blocks, n_classes, settings)
+        if "genomic" in settings.networks:
+            self.genomic = GenomicTeacher(blocks, n_classes, settings)
+
+    def forward(self, batch: Batch) -> dict[NetworkName, Output]:
+        """What each network makes of the patients that it can answer.
+
+        A network that can answer none of the batch is left out.
+        """
+        outputs: dict[NetworkName, Output] = {}
+        if self.student is not None and batch.bags is not None:
+            outputs["student"] = self.student(batch.bags)
+        if self.multimodal is not None and len(batch.paired_rows):
+            outputs["multimodal"] = self.multimodal(batch.bags, batch.genes)
+        if self.genomic is not None and batch.genes is not None:
+            outputs["genomic"] = self.genomic(batch.genes)
+        return outputs
+
+    def architecture(self) -> dict[str, Any]:
+        """What is needed to build the same networks again, as plain JSON values."""
+        return {
+            "feature_width": self.feature_width,
+            "blocks": list(self.block_names),
+            "n_classes": self.n_classes,
+            "settings": self.settings.model_dump(mode="json"),
+        }
+
+    @classmethod
+    def from_architecture(cls, architecture: dict[str, Any]) -> Networks:
+        """Build networks, with fresh weights, from what ``architecture`` returned."""
+        return cls(
+            architecture["feature_width"],
+            architecture["blocks"],
+            architecture["n_classes"],
+            NetworkSettings.model_validate(architecture["settings"]),
+        )
+
+
+def _width(feature_width: int | None) -> int:
+    if feature_width is None:
+        raise ValueError("a network that reads slides needs the width of the patch features")
+    return feature_width

@@ -1,0 +1,66 @@
+"""Sizes of the networks and weights of the objective."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+
+from histodistill.settings import Settings
+
+NetworkName = Literal["student", "multimodal", "genomic"]
+Fusion = Literal["bilinear", "concat"]
+
+NETWORKS: tuple[NetworkName, ...] = ("student", "multimodal", "genomic")
+
+
+class NetworkSettings(Settings):
+    """The architecture; the defaults are the paper's.
+
+    Attributes:
+        networks: Which of the three networks are trained.
+        width: Size d of hidden and pooled features.
+        attention_width: Size of the gated attention.
+        token_size: Genes in one token.
+        dropout: Dropout (and alpha dropout) probability.
+        fusion: How the multimodal teacher joins slide and genes.
+        fusion_width: Size of the gated features in the bilinear fusion.
+    """
+
+    networks: tuple[NetworkName, ...] = NETWORKS
+    width: PositiveInt = 256
+    attention_width: PositiveInt = 128
+    token_size: PositiveInt = 512
+    dropout: float = Field(default=0.25, ge=0, lt=1)
+    fusion: Fusion = "bilinear"
+    fusion_width: PositiveInt = 32
+
+    @property
+    def reads_slides(self) -> bool:
+        """Whether any of the networks reads bags."""
+        return "student" in self.networks or "multimodal" in self.networks
+
+    @property
+    def reads_genes(self) -> bool:
+        """Whether any of the networks reads genes."""
+        return "genomic" in self.networks or "multimodal" in self.networks
+
+
+class ObjectiveSettings(Settings):
+    """Weights of the terms of the loss; 0 leaves a term out. The defaults are the paper's.
+
+    Attributes:
+        cross_entropy: Each network against the labels.
+        orthogonality: L_OR of the decomposition (MKD).
+        alignment: L_CORAL of the decomposition (MKD).
+        similarity: Similarity-preserving distillation (SKD).
+        collaboration: Collaborative learning (CLOD).
+        temperature: Temperature T of the collaborative softmax.
+    """
+
+    cross_entropy: NonNegativeFloat = 1.0
+    orthogonality: NonNegativeFloat = 1.0
+    alignment: NonNegativeFloat = 1.0
+    similarity: NonNegativeFloat = 1.0
+    collaboration: NonNegativeFloat = 1.0
+    temperature: PositiveFloat = 4.0

@@ -1,0 +1,40 @@
+"""The student: a slide-only network, ABMIL."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from histodistill.model.attention import GatedAttention, pool_bags
+from histodistill.model.batch import Bags, Output
+from histodistill.model.initialisation import init_self_normalising
+from histodistill.model.settings import NetworkSettings
+
+
+class Student(nn.Module):
+    """Gated-attention MIL on the patches of a patient (S_P in the paper).
+
+    Args:
+        feature_width: Size F of a patch feature.
+        n_classes: Number C of classes.
+        settings: Sizes.
+    """
+
+    def __init__(self, feature_width: int, n_classes: int, settings: NetworkSettings) -> None:
+        super().__init__()
+        self.patches = nn.Sequential(nn.Linear(feature_width, settings.width), nn.ReLU())
+        self.attention = GatedAttention(settings.width, settings.attention_width)
+        self.classifier = nn.Sequential(
+            nn.Dropout(settings.dropout), nn.Linear(settings.width, n_classes)
+        )
+        init_self_normalising(self)
+
+    def attend(self, bags: Bags) -> tuple[Tensor, Tensor]:
+        """Hidden patches [P, d] and their unnormalised attention scores [P]."""
+        hidden: Tensor = self.patches(bags.patches)
+        return hidden, self.attention(hidden)
+
+    def forward(self, bags: Bags) -> Output:
+        """Features [n, d] and logits [n, C] of the n bags."""
+        hidden, scores = self.attend(bags)
+        features = pool_bags(scores, hidden, bags.sizes)
+        return Output(features, self.classifier(features), bags.rows)
