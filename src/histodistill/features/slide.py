@@ -1,0 +1,130 @@
+"""What a feature file says of itself, and what any feature file must be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from histodistill.errors import InputError, listed
+
+CoordsUnit = Literal["level-0 px", "µm"]
+
+# Stored dtype -> the dtype that a bag of it has in memory.
+BAG_DTYPES: Mapping[str, torch.dtype] = {
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+    "float32": torch.float32,
+    "float64": torch.float32,
+}
+
+KNOWN_LAYOUTS = (
+    "TRIDENT h5 (features, coords), CLAM h5 (features, coords) and .pt (one tensor), "
+    "STAMP h5 (feats, coords), slide2vec .pt or .npz (features) with its coordinates, "
+    "NumPy .npy (one array)"
+)
+
+
+@dataclass(frozen=True)
+class SlideFeatures:
+    """The patch features of one slide, as the header of their file describes them.
+
+    Args:
+        path: The feature file.
+        layout: Name of the layout that was recognised, e.g. ``"TRIDENT h5"``.
+        n_patches: Rows, one a patch.
+        width: Features a patch.
+        dtype: Stored dtype: float16, bfloat16, float32 or float64.
+        encoder: Name of the patch encoder, where it is recorded.
+        patch_um: Edge of a patch on the tissue in µm, where it is recorded. For TRIDENT it follows
+            from the nominal magnification (10 / magnification µm a pixel).
+        patch_px: Edge of a patch in pixels at the resolution that the encoder saw, where recorded.
+        coords_unit: Unit of the coordinates; None where there are none or the unit is unknown.
+        coords_path: The file that holds the coordinates; None where there are none.
+        tiling: Everything recorded about the tiling, under the tool's own names.
+    """
+
+    path: Path
+    layout: str
+    n_patches: int
+    width: int
+    dtype: str
+    encoder: str | None = None
+    patch_um: float | None = None
+    patch_px: int | None = None
+    coords_unit: CoordsUnit | None = None
+    coords_path: Path | None = None
+    tiling: Mapping[str, str | int | float] = field(default_factory=dict, hash=False)
+
+    @property
+    def bag_dtype(self) -> torch.dtype:
+        """The dtype of the slide's patches in memory."""
+        return BAG_DTYPES[self.dtype]
+
+
+def bag_shape(path: Path, shape: Sequence[int]) -> tuple[int, int]:
+    """Return (patches, width) of stored features, which are [n, F] or [1, n, F].
+
+    Raises:
+        InputError: One vector for the whole slide, an empty bag, or any other shape.
+    """
+    if len(shape) == 3 and shape[0] == 1:
+        shape = shape[1:]
+    if len(shape) == 1:
+        raise InputError(
+            f"{path} holds one vector of length {shape[0]}, an embedding of the whole slide or "
+            "patient; give the file with the features of its patches."
+        )
+    if len(shape) != 2:
+        raise InputError(
+            f"{path} holds features of shape {list(shape)}; expected [patches, features]."
+        )
+    if 0 in shape:
+        raise InputError(
+            f"{path} is an empty bag (shape {list(shape)}): leave the slide out, or extract its "
+            "features again."
+        )
+    return shape[0], shape[1]
+
+
+def feature_dtype(path: Path, name: str) -> str:
+    """Return the dtype's name if it is one that features have.
+
+    Raises:
+        InputError: Integers, Python objects or another dtype that features don't have.
+    """
+    if name not in BAG_DTYPES:
+        raise InputError(
+            f"{path} holds {name} values, not features; expected {', '.join(BAG_DTYPES)}."
+        )
+    return name
+
+
+def unknown_layout(path: Path, found: Sequence[str]) -> InputError:
+    """The error for a file that opens but is none of the known layouts."""
+    inside = listed(list(found)) if found else "nothing"
+    return InputError(
+        f"{path} has no known feature layout. Found inside: {inside}. "
+        f"Known layouts: {KNOWN_LAYOUTS}."
+    )
+
+
+def damaged(path: Path, reason: object) -> InputError:
+    """The error for a file that cannot be read although it looked like a feature file."""
+    return InputError(
+        f"{path} is truncated or damaged and cannot be read ({reason}). Copy or extract it again."
+    )
+
+
+def patches_of(array: NDArray[Any]) -> torch.Tensor:
+    """Make a tensor [n, F] of a stored array [n, F] or [1, n, F]; float64 becomes float32."""
+    native = np.float32 if array.dtype.itemsize > 4 else array.dtype.newbyteorder("=")
+    with np.errstate(over="ignore"):  # an overflow is reported as infinity, with the file's name
+        contiguous = np.ascontiguousarray(array, dtype=native)
+    patches = torch.from_numpy(contiguous)
+    return patches[0] if patches.ndim == 3 else patches
