@@ -1,0 +1,131 @@
+"""µm/px, from every place where slide formats keep it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+# What microscopes record: 100x with oversampling at one end, a 1x overview at the other.
+# Resolutions that editors write by default (72, 96, 300 dpi: 353, 265, 85 µm/px) lie far outside.
+PLAUSIBLE_MPP = (0.05, 10.0)
+# A user may give the µm/px of a strongly reduced image.
+PLAUSIBLE_GIVEN_MPP = (0.01, 100.0)
+SQUARE_TOLERANCE = 0.01
+# By convention a 20x objective gives 0.5 µm/px, a 40x one 0.25.
+MPP_AT_1X = 10.0
+
+_MICRONS_IN_UNIT = {"nm": 1e-3, "µm": 1.0, "um": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6}
+_MICRONS_IN_TIFF_UNIT = {"inch": 25_400.0, "centimeter": 10_000.0}
+_IMAGEJ_MICRONS = re.compile(r"^unit=(micron|um|µm|\\u00B5m)\s*$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """µm/px of a slide's level 0 and where it was found.
+
+    Attributes:
+        mpp: µm/px; the mean of both axes.
+        source: The place it was found in, for people to read.
+    """
+
+    mpp: float
+    source: str
+
+
+def given_resolution(mpp: float) -> Resolution:
+    """A µm/px given by the user.
+
+    Raises:
+        ValueError: If no image of tissue can have it.
+    """
+    low, high = PLAUSIBLE_GIVEN_MPP
+    if not low <= mpp <= high:
+        raise ValueError(f"µm/px was given as {mpp:g}, but must lie between {low:g} and {high:g}")
+    return Resolution(mpp, "given by the user")
+
+
+def find_resolution(properties: Mapping[str, str]) -> Resolution:
+    """The first plausible µm/px recorded, exact places before approximate ones.
+
+    Args:
+        properties: A slide's properties under OpenSlide's names: ``openslide.mpp-x``,
+            ``aperio.MPP``, ``tiff.XResolution``, ``tiff.ImageDescription`` and so on.
+
+    Returns:
+        µm/px and its source. Pixels that are not square (more than 1 % apart) are said there.
+
+    Raises:
+        ValueError: If there is none; the message names the values that no microscope has.
+    """
+    implausible = []
+    for source, x, y in _recorded(properties):
+        if all(PLAUSIBLE_MPP[0] <= value <= PLAUSIBLE_MPP[1] for value in (x, y)):
+            return Resolution((x + y) / 2, source + _not_square(x, y))
+        implausible.append(f"{source} says {x:.6g}")
+    found = f" ({'; '.join(implausible)}, which no microscope has)" if implausible else ""
+    raise ValueError(f"no µm/px recorded{found}; give it with --mpp or an mpp column")
+
+
+def _recorded(properties: Mapping[str, str]) -> Iterator[tuple[str, float, float]]:
+    """Yield source, x and y µm/px, the most trustworthy first."""
+    description = properties.get("tiff.ImageDescription", "")
+    x, y = (_number(properties.get(f"openslide.mpp-{axis}")) for axis in "xy")
+    if x is not None:
+        yield "openslide.mpp-x", x, x if y is None else y
+    yield from _ome_xml(description)
+    aperio = _number(properties.get("aperio.MPP"))
+    if aperio is not None:
+        yield "aperio vendor property", aperio, aperio
+    yield from _tiff_resolution(properties, description)
+    power = _number(properties.get("openslide.objective-power", properties.get("aperio.AppMag")))
+    if power:
+        yield f"objective power {power:g}x: approximate", MPP_AT_1X / power, MPP_AT_1X / power
+
+
+def _ome_xml(description: str) -> Iterator[tuple[str, float, float]]:
+    pixels = re.search(r"<(?:\w+:)?Pixels\b[^>]*>", description)
+    if pixels is None:
+        return
+    attributes = dict(re.findall(r'(\w+)="([^"]*)"', pixels.group()))
+    x, y = (_ome_microns(attributes, axis) for axis in "XY")
+    if x is not None:
+        yield "OME-XML", x, x if y is None else y
+
+
+def _ome_microns(attributes: Mapping[str, str], axis: str) -> float | None:
+    size = _number(attributes.get(f"PhysicalSize{axis}"))
+    # XML may carry µ (U+00B5), its twin μ (U+03BC) or a character reference.
+    unit = attributes.get(f"PhysicalSize{axis}Unit", "µm").replace("\u03bc", "\u00b5")
+    unit = re.sub(r"&#(181|xB5|956|x3BC);", "\u00b5", unit, flags=re.IGNORECASE)
+    scale = _MICRONS_IN_UNIT.get(unit)
+    return None if size is None or scale is None else size * scale
+
+
+def _tiff_resolution(
+    properties: Mapping[str, str], description: str
+) -> Iterator[tuple[str, float, float]]:
+    x = _number(properties.get("tiff.XResolution"))
+    y = _number(properties.get("tiff.YResolution", properties.get("tiff.XResolution")))
+    if not x or not y:
+        return
+    unit = _MICRONS_IN_TIFF_UNIT.get(properties.get("tiff.ResolutionUnit", ""))
+    if _IMAGEJ_MICRONS.search(description):
+        yield "TIFF resolution in ImageJ's µm", 1 / x, 1 / y
+    elif unit is not None:
+        yield "TIFF resolution", unit / x, unit / y
+
+
+def _not_square(x: float, y: float) -> str:
+    if abs(x - y) <= SQUARE_TOLERANCE * min(x, y):
+        return ""
+    return f" (pixels are not square: {x:.4g} x {y:.4g} µm; their mean is used)"
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float((text or "").strip().replace(",", "."))
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
