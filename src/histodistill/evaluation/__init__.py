@@ -1,1 +1,73 @@
+"""Evaluation: from a predictions table to metrics, intervals and comparisons.
 
+It reads tables and arrays alone, so that any model's predictions in the same CSV layout can be
+evaluated, ours or others'.
+"""
+
+from histodistill.evaluation.answers import Answers, answers_of
+from histodistill.evaluation.comparison import Contender, compare, contenders_in, holm
+from histodistill.evaluation.curves import (
+    PrecisionRecallCurve,
+    ReliabilityCurve,
+    RocCurve,
+    precision_recall_curve,
+    reliability_curve,
+    roc_curve,
+)
+from histodistill.evaluation.delong import (
+    AucEstimates,
+    PairedTest,
+    auc_interval,
+    delong,
+    delong_test,
+)
+from histodistill.evaluation.intervals import bootstrap_metrics, percentile_interval
+from histodistill.evaluation.metrics import METRICS, Scores, roc_auc, score
+from histodistill.evaluation.predictions import (
+    NETWORKS,
+    attach_labels,
+    check_predictions,
+    networks_in,
+    read_predictions,
+    target_classes,
+    write_predictions,
+)
+from histodistill.evaluation.summary import EvaluationTables, evaluate
+from histodistill.evaluation.thresholds import ThresholdRule, choose_threshold
+
+__all__ = [
+    "METRICS",
+    "NETWORKS",
+    "Answers",
+    "AucEstimates",
+    "Contender",
+    "EvaluationTables",
+    "PairedTest",
+    "PrecisionRecallCurve",
+    "ReliabilityCurve",
+    "RocCurve",
+    "Scores",
+    "ThresholdRule",
+    "answers_of",
+    "attach_labels",
+    "auc_interval",
+    "bootstrap_metrics",
+    "check_predictions",
+    "choose_threshold",
+    "compare",
+    "contenders_in",
+    "delong",
+    "delong_test",
+    "evaluate",
+    "holm",
+    "networks_in",
+    "percentile_interval",
+    "precision_recall_curve",
+    "read_predictions",
+    "reliability_curve",
+    "roc_auc",
+    "roc_curve",
+    "score",
+    "target_classes",
+    "write_predictions",
+]

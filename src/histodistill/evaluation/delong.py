@@ -1,0 +1,116 @@
+"""Intervals and tests for AUCs without resampling.
+
+E. R. DeLong, D. M. DeLong, D. L. Clarke-Pearson, "Comparing the areas under two or more correlated
+receiver operating characteristic curves: a nonparametric approach", Biometrics 44 (1988) 837-845,
+with the midrank computation of X. Sun and W. Xu, "Fast implementation of DeLong's algorithm for
+comparing the areas under correlated receiver operating characteristic curves", IEEE Signal
+Processing Letters 21 (2014) 1389-1393.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import norm, rankdata
+
+from histodistill.evaluation.answers import FloatArray
+
+
+@dataclass(frozen=True)
+class AucEstimates:
+    """AUCs of k scores on the same patients.
+
+    Attributes:
+        aucs: [k].
+        covariance: [k, k] of the AUCs; NaN where a class has fewer than two patients.
+    """
+
+    aucs: FloatArray
+    covariance: FloatArray
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """A two-sided test of the difference of two AUCs on the same patients.
+
+    Attributes:
+        difference: First AUC minus second.
+        standard_error: Of the difference.
+        z: The difference in standard errors; NaN where the standard error is 0 or undefined.
+        p: Two-sided p-value; 1 for equal AUCs whose difference does not vary.
+    """
+
+    difference: float
+    standard_error: float
+    z: float
+    p: float
+
+
+def delong(y: npt.ArrayLike, scores: npt.ArrayLike) -> AucEstimates:
+    """AUCs and their covariance, in O(k n log n).
+
+    Args:
+        y: [n], 1 (or True) for positive patients, otherwise 0. Both must be there.
+        scores: [k, n] or [n], larger for positive.
+
+    Raises:
+        ValueError: A class has no patient, so that no AUC is defined.
+    """
+    positive = np.asarray(y).astype(bool)
+    values = np.atleast_2d(np.asarray(scores, dtype=np.float64))
+    m, n = int(positive.sum()), int((~positive).sum())
+    if m == 0 or n == 0:
+        raise ValueError("an AUC needs patients of both classes")
+    cases, controls = values[:, positive], values[:, ~positive]
+    ranks = rankdata(np.concatenate([cases, controls], axis=1), axis=1)
+    # Share of controls below each case (V10) and of cases above each control (V01).
+    below_case = (ranks[:, :m] - rankdata(cases, axis=1)) / n
+    above_control = 1 - (ranks[:, m:] - rankdata(controls, axis=1)) / m
+    covariance = _covariance(below_case) / m + _covariance(above_control) / n
+    return AucEstimates(below_case.mean(axis=1), covariance)
+
+
+def auc_interval(auc: float, variance: float, level: float = 0.95) -> tuple[float, float]:
+    """Normal interval of an AUC, clipped to 0 to 1, as pROC, SAS and Stata print it.
+
+    Where the variance is 0 (every positive above every negative, an AUC of exactly 1, or the
+    reverse) the method says nothing of the uncertainty, and the interval is NaN.
+    """
+    if not variance > 0:
+        return float("nan"), float("nan")
+    reach = float(norm.ppf(0.5 + level / 2)) * variance**0.5
+    return max(0.0, auc - reach), min(1.0, auc + reach)
+
+
+def delong_test(y: npt.ArrayLike, a: npt.ArrayLike, b: npt.ArrayLike) -> PairedTest:
+    """Test whether two scores of the same patients have the same AUC.
+
+    Args:
+        y: [n], 1 for positive patients.
+        a: [n] scores of the first.
+        b: [n] scores of the second.
+
+    Raises:
+        ValueError: A class has no patient.
+    """
+    estimates = delong(y, np.stack([np.asarray(a), np.asarray(b)]))
+    difference = float(estimates.aucs[0] - estimates.aucs[1])
+    contrast = np.array([1.0, -1.0])
+    # Rounding may leave a variance that is 0 slightly below it.
+    variance = float(contrast @ estimates.covariance @ contrast)
+    error = max(variance, 0.0) ** 0.5 if variance == variance else float("nan")
+    if error > 1e-12:
+        z = difference / error
+        return PairedTest(difference, error, z, float(2 * norm.sf(abs(z))))
+    equal = error == 0 and abs(difference) < 1e-12
+    return PairedTest(difference, error, float("nan"), 1.0 if equal else float("nan"))
+
+
+def _covariance(components: FloatArray) -> FloatArray:
+    """[k, k] sample covariance of the rows; NaN for a single column."""
+    k, n = components.shape
+    if n < 2:
+        return np.full((k, k), np.nan)
+    return np.atleast_2d(np.cov(components))

@@ -1,0 +1,53 @@
+"""Bootstrap intervals: patients are drawn again, class by class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from histodistill.evaluation.answers import Answers, FloatArray, IntArray
+from histodistill.evaluation.metrics import weighted_metrics
+
+RESAMPLES = 2000
+_BLOCK = 250
+
+
+def resamples(y: IntArray, n_resamples: int, seed: int) -> Iterator[FloatArray]:
+    """Draw patients with replacement within each class, so that no class goes missing.
+
+    Args:
+        y: [n] class of each patient.
+        n_resamples: How many resamples.
+        seed: Seed of the draws; the same seed and classes give the same resamples.
+
+    Yields:
+        Blocks [b, n] of multiplicities, ``n_resamples`` rows in all.
+    """
+    generator = np.random.default_rng(seed)
+    for start in range(0, n_resamples, _BLOCK):
+        drawn = np.zeros((min(_BLOCK, n_resamples - start), len(y)))
+        for label in np.unique(y):
+            members = np.flatnonzero(y == label)
+            share = np.full(len(members), 1 / len(members))
+            drawn[:, members] = generator.multinomial(len(members), share, size=len(drawn))
+        yield drawn
+
+
+def bootstrap_metrics(
+    answers: Answers, n_resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, FloatArray]:
+    """Every metric on each resample of the patients.
+
+    Returns:
+        For each metric [n_resamples] values, NaN where it is undefined.
+    """
+    blocks = [weighted_metrics(answers, drawn) for drawn in resamples(answers.y, n_resamples, seed)]
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+
+def percentile_interval(values: FloatArray, level: float = 0.95) -> tuple[float, float]:
+    """Percentile interval of bootstrap values; NaN where any of them is undefined."""
+    tail = (1 - level) / 2
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return float(low), float(high)
