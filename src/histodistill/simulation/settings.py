@@ -1,0 +1,111 @@
+"""What a simulated cohort looks like: its size, the strength of each signal, what is missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from histodistill.errors import InputError
+
+
+@dataclass(frozen=True)
+class SimulationSettings:
+    """Settings of a simulated paired cohort; the symbols are those of the equations.
+
+    The equations stand in `histodistill.simulation.truth` (latent variables and label),
+    `histodistill.simulation.genes` and `histodistill.simulation.patches`.
+
+    Attributes:
+        seed: Everything random follows from it. Cohorts of one seed that differ only in
+            ``shared_signal``, ``genomic_signal`` or ``label_noise`` share their latent
+            variables, slides and genes.
+        n_patients: Number of patients.
+        n_sites: Number of hospitals.
+        n_genes: Number of genes in the expression matrix.
+        width: Width F of a patch feature vector.
+        min_patches: Fewest patches of a slide.
+        max_patches: Most patches of a slide.
+        shared_signal: Weight a of the latent that slides and genes both show. 0 makes the
+            world in which slides carry no information about the label.
+        genomic_signal: Weight b of the latent that only genes show.
+        label_noise: Standard deviation σ of what no modality shows.
+        positive_share: Expected share of ER-positive patients.
+        tumour_share: Mean share of the patches in which the shared latent is visible.
+        tumour_shift: Shift w of those patches for one standard deviation of the shared latent.
+        distractor_shift: Shift of the other patches for one standard deviation of the distractor.
+        patch_noise: Standard deviation of each feature of each patch.
+        slide_noise: Standard deviation of each feature's offset of a whole slide.
+        gene_noise: Standard deviation of each gene's measurement.
+        site_shift: Standard deviation of a hospital's offset, of each feature and each gene.
+        share_without_genomics: Share of the patients without expression.
+        share_without_label: Share of the patients with unknown ER status.
+        share_with_two_slides: Share of the patients with a second slide.
+
+    Raises:
+        InputError: A setting is out of range; every one that is, at once.
+    """
+
+    seed: int = 0
+    n_patients: int = 160
+    n_sites: int = 5
+    n_genes: int = 600
+    width: int = 64
+    min_patches: int = 60
+    max_patches: int = 200
+    shared_signal: float = 1.0
+    genomic_signal: float = 0.6
+    label_noise: float = 0.7
+    positive_share: float = 0.6
+    tumour_share: float = 0.2
+    tumour_shift: float = 4.0
+    distractor_shift: float = 1.5
+    patch_noise: float = 1.0
+    slide_noise: float = 0.15
+    gene_noise: float = 0.7
+    site_shift: float = 0.3
+    share_without_genomics: float = 0.1
+    share_without_label: float = 0.1
+    share_with_two_slides: float = 0.15
+
+    def __post_init__(self) -> None:
+        problems = self._problems()
+        if problems:
+            raise InputError(*problems)
+
+    def _problems(self) -> list[str]:
+        """A sentence for each setting that is out of range."""
+        least = {"seed": 0, "n_patients": 2, "n_sites": 1, "n_genes": 8, "width": 2}
+        least["min_patches"] = 1
+        problems = [
+            f"The simulation setting {name} is {getattr(self, name)}; give at least {bound}."
+            for name, bound in least.items()
+            if getattr(self, name) < bound
+        ]
+        problems += [
+            f"The simulation setting {field.name} is {getattr(self, field.name)}; "
+            "give a number from 0 to 1."
+            for field in fields(self)
+            if "share_" in field.name and not 0 <= getattr(self, field.name) <= 1
+        ]
+        problems += [
+            f"The simulation setting {name} is {getattr(self, name)}; "
+            "give a number between 0 and 1, both excluded."
+            for name in ("positive_share", "tumour_share")
+            if not 0 < getattr(self, name) < 1
+        ]
+        problems += [
+            f"The simulation setting {field.name} is {getattr(self, field.name)}; "
+            "give a number that is not negative."
+            for field in fields(self)
+            if field.name.endswith(("_noise", "_shift")) and not getattr(self, field.name) >= 0
+        ]
+        if self.max_patches < self.min_patches:
+            problems.append(
+                f"The simulation setting max_patches is {self.max_patches}; "
+                f"give at least min_patches, which is {self.min_patches}."
+            )
+        if not (self.shared_signal or self.genomic_signal or self.label_noise):
+            problems.append(
+                "The simulated label has no source: give a value other than 0 to "
+                "shared_signal, genomic_signal or label_noise."
+            )
+        return problems
