@@ -1,0 +1,161 @@
+"""Folds that somebody else fixed: one ``splits_<k>.csv`` a fold, as CLAM and its heirs write."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from histodistill.cohort.folds import Fold, check_folds
+from histodistill.cohort.tables import missing_columns, read_table
+from histodistill.errors import InputError, listed
+
+_COLUMNS = {"train": "train", "validation": "val", "test": "test"}
+
+
+@dataclass(frozen=True)
+class FoldFiles:
+    """Folds read from files.
+
+    Attributes:
+        folds: In the order of their numbers, with the cohort's labelled patients only.
+        absent: Patients of the files who have no label in the cohort; they are left out.
+        unassigned: Labelled patients of the cohort who are in no fold.
+        untested: Labelled patients of the cohort who are in no test part (``unassigned``
+            included): they get no out-of-fold prediction.
+        notes: The same in sentences for the user.
+    """
+
+    folds: tuple[Fold, ...]
+    absent: tuple[str, ...]
+    unassigned: tuple[str, ...]
+    untested: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def read_folds(directory: Path, labels: pd.Series[int], classes: Sequence[str] = ()) -> FoldFiles:
+    """Read a folder of ``splits_0.csv``, ``splits_1.csv``, ... and check them.
+
+    Each has the columns ``train``, ``val`` and ``test`` with patients (of unequal lengths), and
+    may have ``train_label``, ``val_label`` and ``test_label``: class names or class numbers.
+
+    Args:
+        directory: The folder.
+        labels: Class of each patient (the index); patients with ``<NA>`` count as absent.
+        classes: Names of the classes in the order of their labels.
+
+    Returns:
+        The folds, and who is missing on either side.
+
+    Raises:
+        InputError: Every problem found: no files or a gap in their numbers, absent columns,
+            labels that contradict ``labels``, patients who cross (see ``check_folds``).
+    """
+    labels = labels.dropna()
+    problems: list[str] = []
+    folds: list[Fold] = []
+    named: set[str] = set()
+    for index, path in enumerate(_files(directory)):
+        table = read_table(path)
+        absent_columns = missing_columns(table, _COLUMNS.values(), path)
+        if absent_columns:
+            problems += absent_columns
+            continue
+        problems += _contradictions(table, labels, classes, path)
+        parts = {part: table[column].dropna().tolist() for part, column in _COLUMNS.items()}
+        named.update(*parts.values())
+        known = {
+            part: tuple(sorted(p for p in names if p in labels.index))
+            for part, names in parts.items()
+        }
+        folds.append(Fold(index, 0, **known))
+    if not problems and named.isdisjoint(labels.index):
+        problems.append(
+            f"{directory}: none of its patients (for example {min(named, default='')}) has a "
+            "label in the cohort; are these the folds of another cohort or target?"
+        )
+    if problems:
+        raise InputError(*problems)
+    try:
+        check_folds(folds)
+    except InputError as error:
+        raise InputError(*(f"{directory}: {problem}" for problem in error.problems)) from None
+    return _compared(directory, folds, named, set(labels.index))
+
+
+def _files(directory: Path) -> list[Path]:
+    """The files in the order of their numbers, which run from 0 without a gap."""
+    numbered = {
+        int(match[1]): path
+        for path in directory.glob("splits_*.csv")
+        if (match := re.fullmatch(r"splits_(\d+)\.csv", path.name))
+    }
+    if not numbered:
+        raise InputError(f"{directory}: holds no fold files splits_0.csv, splits_1.csv, ...")
+    gaps = [f"splits_{number}.csv" for number in range(max(numbered)) if number not in numbered]
+    if gaps:
+        raise InputError(f"{directory}: fold files are missing: {listed(gaps)}.")
+    return [numbered[number] for number in sorted(numbered)]
+
+
+def _contradictions(
+    table: pd.DataFrame, labels: pd.Series[int], classes: Sequence[str], path: Path
+) -> list[str]:
+    wrong: list[str] = []
+    compared = 0
+    for column in _COLUMNS.values():
+        if f"{column}_label" not in table.columns:
+            continue
+        pairs = table[[column, f"{column}_label"]].dropna()
+        for patient, text in pairs.itertuples(index=False, name=None):
+            if patient in labels.index:
+                compared += 1
+                if _label(text, classes) != int(labels[patient]):
+                    wrong.append(
+                        f"{patient} ('{text}', not {_class(int(labels[patient]), classes)})"
+                    )
+    if not wrong:
+        return []
+    hint = (
+        " All of them do: are the classes declared in the other order?"
+        if len(wrong) == compared
+        else ""
+    )
+    return [
+        f"{path}: labels contradict the clinical table for {listed(sorted(wrong))}; correct one "
+        f"of the two.{hint}"
+    ]
+
+
+def _label(text: str, classes: Sequence[str]) -> int | None:
+    """The label that a file's text means: a class name, else a class number."""
+    if text in classes:
+        return list(classes).index(text)
+    # pandas writes whole numbers in a column with gaps as 1.0.
+    number = re.fullmatch(r"(\d+)(?:\.0*)?", text)
+    return int(number[1]) if number else None
+
+
+def _class(label: int, classes: Sequence[str]) -> str:
+    return f"'{classes[label]}'" if label < len(classes) else f"class {label}"
+
+
+def _compared(
+    directory: Path, folds: Sequence[Fold], named: set[str], cohort: set[str]
+) -> FoldFiles:
+    absent = tuple(sorted(named - cohort))
+    unassigned = tuple(sorted(cohort - named))
+    untested = tuple(sorted(cohort.difference(*(fold.test for fold in folds))))
+    notes = [
+        f"{directory}: {len(patients)} {what}: {listed(patients)}."
+        for patients, what in (
+            (absent, "patients have no label in the cohort and are left out of the folds"),
+            (unassigned, "labelled patients of the cohort are in no fold"),
+            (untested, "labelled patients of the cohort are in no test part"),
+        )
+        if patients
+    ]
+    return FoldFiles(tuple(folds), absent, unassigned, untested, tuple(notes))

@@ -1,0 +1,262 @@
+"""Which feature files belong to which patient."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from histodistill.cohort.barcodes import patient_of
+from histodistill.cohort.tables import missing_columns, read_table
+from histodistill.errors import InputError, listed
+
+FEATURE_SUFFIXES = (".h5", ".hdf5", ".pt", ".npy")
+
+
+@dataclass(frozen=True)
+class SlideIndex:
+    """The feature files of every patient.
+
+    Attributes:
+        slides: Patient to feature files, one a slide; patients and files sorted.
+        missing: (patient, file name) of each row of the slides table whose file is absent.
+        unmatched: Feature files that belong to no patient: none is recognised in the name, or
+            the slides table does not list them.
+        notes: What was decided on the way, in sentences for the user.
+    """
+
+    slides: dict[str, tuple[Path, ...]]
+    missing: tuple[tuple[str, str], ...] = ()
+    unmatched: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def find_slides(
+    directory: Path,
+    *,
+    table: Path | None = None,
+    patient_column: str = "PATIENT",
+    filename_column: str = "FILENAME",
+    pattern: str | None = None,
+    suffixes: Sequence[str] = FEATURE_SUFFIXES,
+) -> SlideIndex:
+    """Find the feature files under a folder, and the patient of each.
+
+    Where the same slide lies there in several formats (CLAM and TRIDENT write ``h5_files/`` and
+    ``pt_files/`` side by side), the format that comes first in ``suffixes`` is taken and a note
+    says so, unless the slides table names the other file.
+
+    Args:
+        directory: Searched with its subfolders; names that start with a point are passed over.
+        table: A slides table. ``filename_column`` holds the file's name or its path below
+            ``directory``, with or without the suffix.
+        patient_column: The table's column with the patient.
+        filename_column: The table's column with the file.
+        pattern: Without a table, a regular expression that is searched in the file name (less
+            its suffix); its group ``patient``, else its first group, is the patient. Without a
+            pattern the patient is a TCGA barcode.
+        suffixes: What counts as a feature file, the preferred format first.
+
+    Returns:
+        The files by patient, and what did not fit.
+
+    Raises:
+        InputError: The folder is absent or has no feature files; the pattern is invalid; the
+            table lacks a column or a cell, gives one file to two patients or names a file that
+            exists twice; nothing matches at all.
+    """
+    if table is not None and pattern is not None:
+        raise InputError(
+            f"The patients of the slides under {directory}: give a slides table or a pattern, "
+            "not both."
+        )
+    files = _feature_files(directory, suffixes)
+    if table is None:
+        return _slides_by_name(directory, files, _patient_reader(pattern), suffixes)
+    rows = _table_rows(table, patient_column, filename_column)
+    return _slides_by_table(directory, files, table, rows, suffixes)
+
+
+def _feature_files(directory: Path, suffixes: Sequence[str]) -> list[Path]:
+    if not directory.is_dir():
+        raise InputError(f"{directory}: there is no such folder of patch features.")
+    files = sorted(
+        path
+        for path in directory.rglob("*")
+        if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file()
+    )
+    if not files:
+        raise InputError(f"{directory}: holds no feature files ({', '.join(suffixes)}).")
+    return files
+
+
+def _patient_reader(pattern: str | None) -> Callable[[str], str | None]:
+    """What reads the patient from a file name."""
+    if pattern is None:
+        return patient_of
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise InputError(f"The pattern '{pattern}' is not a regular expression: {error}.") from None
+    if not expression.groups:
+        raise InputError(
+            f"The pattern '{pattern}' has no group: put the part that is the patient in "
+            "parentheses, for example '(?P<patient>[^_]+)_'."
+        )
+    group = "patient" if "patient" in expression.groupindex else 1
+
+    def read(name: str) -> str | None:
+        found = expression.search(name)
+        return (found[group] or "").strip() or None if found else None
+
+    return read
+
+
+def _slides_by_name(
+    directory: Path,
+    files: Sequence[Path],
+    read_patient: Callable[[str], str | None],
+    suffixes: Sequence[str],
+) -> SlideIndex:
+    by_stem: defaultdict[str, list[Path]] = defaultdict(list)
+    for path in files:
+        by_stem[path.stem].append(path)
+    patients = {stem: patient for stem in by_stem if (patient := read_patient(stem)) is not None}
+    if not patients:
+        raise InputError(
+            f"{directory}: no patient is recognised in any file name (for example "
+            f"'{files[0].name}'); give a slides table, or a pattern that finds the patient."
+        )
+    problems: list[str] = []
+    owners: dict[Path, str] = {}
+    for stem, patient in patients.items():
+        chosen = _preferred(by_stem[stem], suffixes)
+        if len(chosen) > 1:
+            problems.append(_ambiguous(directory, stem, chosen))
+        owners[chosen[0]] = patient
+    if problems:
+        raise InputError(*problems)
+    return _index(directory, files, owners)
+
+
+def _table_rows(path: Path, patient_column: str, filename_column: str) -> list[tuple[str, str]]:
+    """The table's (patient, file) pairs, each once."""
+    table = read_table(path)
+    problems = missing_columns(table, [patient_column, filename_column], path)
+    if problems:
+        raise InputError(*problems)
+    cells = table[[patient_column, filename_column]]
+    gaps = cells.index[cells.isna().any(axis=1)]
+    if len(gaps):
+        rows = listed([str(row + 1) for row in gaps])
+        raise InputError(
+            f"{path}: '{patient_column}' or '{filename_column}' is empty in row {rows} below the "
+            "header; fill the cell or delete the row."
+        )
+    return list(dict.fromkeys(cells.itertuples(index=False, name=None)))
+
+
+def _slides_by_table(
+    directory: Path,
+    files: Sequence[Path],
+    table: Path,
+    rows: Sequence[tuple[str, str]],
+    suffixes: Sequence[str],
+) -> SlideIndex:
+    by_path = _grouped((name, path) for path in files for name in _paths_below(path, directory))
+    by_name = _grouped((name, path) for path in files for name in (path.name, path.stem))
+    problems: list[str] = []
+    missing: list[tuple[str, str]] = []
+    patients_of: defaultdict[Path, dict[str, None]] = defaultdict(dict)
+    for patient, filename in rows:
+        name = filename.replace("\\", "/").removeprefix("./")
+        chosen = _preferred(by_path.get(name) or by_name.get(name) or [], suffixes)
+        if len(chosen) > 1:
+            problems.append(_ambiguous(directory, filename, chosen))
+        elif chosen:
+            patients_of[chosen[0]][patient] = None
+        else:
+            missing.append((patient, filename))
+    problems += [
+        f"{table}: '{path.relative_to(directory).as_posix()}' is listed for more than one patient: "
+        f"{listed(list(patients))}; a slide belongs to one patient."
+        for path, patients in patients_of.items()
+        if len(patients) > 1
+    ]
+    if not problems and not patients_of:
+        problems.append(
+            f"{table}: none of its {len(rows)} files lies under {directory} (the table says "
+            f"'{rows[0][1]}', the folder has '{files[0].name}')."
+        )
+    if problems:
+        raise InputError(*problems)
+    owners = {path: next(iter(patients)) for path, patients in patients_of.items()}
+    return _index(directory, files, owners, missing)
+
+
+def _paths_below(path: Path, directory: Path) -> tuple[str, str]:
+    below = path.relative_to(directory)
+    return below.as_posix(), below.with_suffix("").as_posix()
+
+
+def _grouped(pairs: Iterable[tuple[str, Path]]) -> dict[str, list[Path]]:
+    groups: defaultdict[str, list[Path]] = defaultdict(list)
+    for name, path in pairs:
+        groups[name].append(path)
+    return groups
+
+
+def _preferred(candidates: Sequence[Path], suffixes: Sequence[str]) -> list[Path]:
+    """The candidates in the first of the formats that occurs among them."""
+    ranks = [suffixes.index(path.suffix.lower()) for path in candidates]
+    return [path for path, rank in zip(candidates, ranks, strict=True) if rank == min(ranks)]
+
+
+def _ambiguous(directory: Path, name: str, files: Sequence[Path]) -> str:
+    places = listed([path.relative_to(directory).as_posix() for path in files])
+    return (
+        f"{directory}: the slide '{name}' lies there more than once ({places}); point to the "
+        "folder of one encoder, or give the path in a slides table."
+    )
+
+
+def _index(
+    directory: Path,
+    files: Sequence[Path],
+    owners: dict[Path, str],
+    missing: Sequence[tuple[str, str]] = (),
+) -> SlideIndex:
+    used_suffixes: defaultdict[str, set[str]] = defaultdict(set)
+    by_patient: defaultdict[str, list[Path]] = defaultdict(list)
+    for path, patient in sorted(owners.items()):
+        used_suffixes[path.stem].add(path.suffix)
+        by_patient[patient].append(path)
+    copies: list[Path] = []
+    unmatched: list[Path] = []
+    for path in files:
+        if path not in owners:
+            used = used_suffixes.get(path.stem)
+            copies_or_unmatched = copies if used and path.suffix not in used else unmatched
+            copies_or_unmatched.append(path)
+    return SlideIndex(
+        slides={patient: tuple(by_patient[patient]) for patient in sorted(by_patient)},
+        missing=tuple(missing),
+        unmatched=tuple(unmatched),
+        notes=_copies_note(directory, copies, used_suffixes),
+    )
+
+
+def _copies_note(
+    directory: Path, copies: Sequence[Path], used_suffixes: dict[str, set[str]]
+) -> tuple[str, ...]:
+    if not copies:
+        return ()
+    first = copies[0]
+    taken = ", ".join(sorted(used_suffixes[first.stem]))
+    return (
+        f"{directory}: {len({path.stem for path in copies})} slides lie there in several formats; "
+        f"one is used for each (for example the {taken} of '{first.stem}', not "
+        f"'{first.relative_to(directory).as_posix()}').",
+    )
