@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 
 from histodistill.errors import InputError, listed
 from histodistill.features.layouts import arrays, hdf5, pytorch
-from histodistill.features.slide import KNOWN_LAYOUTS, SlideFeatures, damaged
+from histodistill.features.slide import KNOWN_LAYOUTS, SlideFeatures, damaged, reading
+
+# How a tensor file of PyTorch before 1.6 starts: the pickle of a magic number.
+_TORCH_BEFORE_1_6 = b"\x80\x02\x8a\nl\xfc\x9cF"
 
 
 class Container(Protocol):
@@ -69,20 +72,21 @@ def read_patches(slide: SlideFeatures, rows: NDArray[np.int64] | None = None) ->
     return patches
 
 
-def read_coords(slide: SlideFeatures) -> NDArray[np.generic] | None:
+def read_coords(slide: SlideFeatures) -> NDArray[np.float64] | None:
     """Read where the patches of a slide lie.
 
     Args:
         slide: An inspected feature file.
 
     Returns:
-        Array [n, 2] of (x, y), in the order of the patches and in ``slide.coords_unit``; None
-        where the slide has no coordinates.
+        Float64 array [n, 2] of (x, y), in the order of the patches and in ``slide.coords_unit``;
+        None where the slide has no coordinates.
 
     Raises:
         InputError: The file that holds them is damaged.
     """
-    return _container(slide.path).read_coords(slide)
+    coords = _container(slide.path).read_coords(slide)
+    return None if coords is None else coords.astype(np.float64)
 
 
 def require_finite(path: Path, patches: torch.Tensor) -> None:
@@ -160,8 +164,13 @@ def _container(path: Path) -> Container:
         return arrays
     if head.startswith(b"PK\x03\x04"):
         return pytorch if _is_torch_archive(path) else arrays
-    if head.startswith(b"\x80"):  # a bare pickle: torch.save before PyTorch 1.6
+    if head == _TORCH_BEFORE_1_6:
         return pytorch
+    if head.startswith(b"\x80"):
+        raise InputError(
+            f"{path} is a Python pickle, which can run any code when it is opened, so it was not "
+            f"opened. {pytorch.HOW_TO_SAVE}"
+        )
     raise InputError(
         f"{path} is no feature file: it starts with {head!r}. Known layouts: {KNOWN_LAYOUTS}."
     )
@@ -181,8 +190,5 @@ def _head(path: Path) -> bytes:
 
 
 def _is_torch_archive(path: Path) -> bool:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return any(name.endswith("data.pkl") for name in archive.namelist())
-    except zipfile.BadZipFile as error:
-        raise damaged(path, error) from error
+    with reading(path), zipfile.ZipFile(path) as archive:
+        return any(name.endswith("data.pkl") for name in archive.namelist())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -119,6 +120,17 @@ def damaged(path: Path, reason: object) -> InputError:
     return InputError(
         f"{path} is truncated or damaged and cannot be read ({reason}). Copy or extract it again."
     )
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn whatever a parser makes of a damaged file into an InputError that names the file."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # on damaged bytes, parsers fail in any way
+        raise damaged(path, str(error).partition("\n")[0] or type(error).__name__) from error
 
 
 def patches_of(array: NDArray[Any]) -> torch.Tensor:

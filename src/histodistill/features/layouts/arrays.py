@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import math
 import zipfile
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,6 +19,7 @@ from histodistill.features.slide import (
     damaged,
     feature_dtype,
     patches_of,
+    reading,
     unknown_layout,
 )
 
@@ -47,7 +45,7 @@ def inspect(path: Path) -> SlideFeatures:
 
 def read_patches(path: Path, rows: NDArray[np.int64] | None) -> torch.Tensor:
     """Read the patches [n, F], or those of the given rows."""
-    with _failures_named(path):
+    with reading(path):
         stored = np.load(path, allow_pickle=False, mmap_mode=None if rows is None else "r")
         if isinstance(stored, np.ndarray):
             return patches_of(stored if rows is None else stored[..., rows, :])
@@ -61,18 +59,9 @@ def read_coords(slide: SlideFeatures) -> NDArray[np.generic] | None:
     return None if slide.coords_path is None else slide2vec.read_coords(slide.coords_path)
 
 
-@contextmanager
-def _failures_named(path: Path) -> Iterator[None]:
-    """Turn whatever NumPy cannot read into an InputError that names the file."""
-    try:
-        yield
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise damaged(path, error) from error
-
-
 def _array_header(path: Path) -> tuple[tuple[int, ...], str]:
     """Shape and dtype of an .npy file that is as long as its header says."""
-    with _failures_named(path), path.open("rb") as stream:
+    with reading(path), path.open("rb") as stream:
         shape, dtype = _header(stream)
         expected = stream.tell() + math.prod(shape) * dtype.itemsize
     name = feature_dtype(path, dtype.name)
@@ -83,7 +72,7 @@ def _array_header(path: Path) -> tuple[tuple[int, ...], str]:
 
 def _archive_header(path: Path) -> tuple[tuple[int, ...], str]:
     """Shape and dtype of `features` in an .npz file, without unpacking it."""
-    with _failures_named(path), zipfile.ZipFile(path) as archive:
+    with reading(path), zipfile.ZipFile(path) as archive:
         names = archive.namelist()
         if "features.npy" not in names:
             raise unknown_layout(path, [name.removesuffix(".npy") for name in names])

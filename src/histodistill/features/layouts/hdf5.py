@@ -17,9 +17,9 @@ from histodistill.features.layouts.attributes import plain
 from histodistill.features.slide import (
     SlideFeatures,
     bag_shape,
-    damaged,
     feature_dtype,
     patches_of,
+    reading,
     unknown_layout,
 )
 
@@ -71,11 +71,8 @@ def read_coords(slide: SlideFeatures) -> NDArray[np.generic] | None:
 @contextmanager
 def _opened(path: Path) -> Iterator[h5py.File]:
     """Open, and close again; whatever HDF5 cannot read is an InputError."""
-    try:
-        with h5py.File(path, "r") as h5:
-            yield h5
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
-        raise damaged(path, error) from error
+    with reading(path), h5py.File(path, "r") as h5:
+        yield h5
 
 
 def _features_name(path: Path, h5: h5py.File) -> str:

@@ -6,6 +6,7 @@ Nothing but tensors and plain containers is ever unpickled.
 
 from __future__ import annotations
 
+import pickle
 import re
 import zipfile
 from pathlib import Path
@@ -19,10 +20,12 @@ from histodistill.features.layouts import slide2vec
 from histodistill.features.slide import (
     SlideFeatures,
     bag_shape,
-    damaged,
     feature_dtype,
+    reading,
     unknown_layout,
 )
+
+HOW_TO_SAVE = "Save the features as a tensor: torch.save(torch.as_tensor(features), path)."
 
 _KEYS = ("features", "feats")
 
@@ -61,19 +64,18 @@ def read_coords(slide: SlideFeatures) -> NDArray[np.generic] | None:
 
 def _loaded(path: Path) -> object:
     """The file's content, unpickled with ``weights_only``."""
-    try:
+    with reading(path):
         mapped = zipfile.is_zipfile(path)  # files of PyTorch before 1.6 cannot be mapped
-        content: object = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-    except Exception as error:  # a damaged pickle fails in any way
-        needed = re.search(r"GLOBAL (\S+)", str(error))
-        if needed is None:
-            reason = str(error).partition("\n")[0] or "it ends early"
-            raise damaged(path, reason) from error
-        raise InputError(
-            f"{path} is not a plain tensor: opening it would run code that it names "
-            f"({needed[1]}), so it was not opened. Save the features as a tensor: "
-            "torch.save(torch.as_tensor(features), path)."
-        ) from error
+        try:
+            content: object = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+        except pickle.UnpicklingError as error:
+            needed = re.search(r"GLOBAL (\S+)", str(error))
+            if needed is None:
+                raise
+            raise InputError(
+                f"{path} is not a plain tensor: opening it would run code that it names "
+                f"({needed[1]}), so it was not opened. {HOW_TO_SAVE}"
+            ) from error
     return content
 
 

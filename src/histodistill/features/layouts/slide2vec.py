@@ -9,7 +9,6 @@ structured array with fields ``x`` and ``y``. Classes of an annotation have a fo
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from histodistill.errors import InputError
 from histodistill.features.layouts.attributes import Attributes, number, plain, text
-from histodistill.features.slide import SlideFeatures, damaged
+from histodistill.features.slide import SlideFeatures, damaged, reading
 
 _COORDS_FOLDERS = ("tiles", "coordinates")
 _ARCHIVES = (".coordinates.npz", ".tiles.npz", ".npz")
@@ -68,10 +67,8 @@ def _metadata(path: Path) -> Attributes | None:
     sidecar = path.with_name(f"{path.stem}.meta.json")
     if not sidecar.is_file():
         return None
-    try:
+    with reading(sidecar):
         recorded = json.loads(sidecar.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise damaged(sidecar, error) from error
     metadata = plain(recorded) if isinstance(recorded, dict) else {}
     kind = text(metadata, "artifact_type") or "tile_embeddings"
     if kind != "tile_embeddings":
@@ -107,14 +104,12 @@ def _candidates(path: Path) -> Iterator[Path]:
 
 def _xy(path: Path) -> NDArray[np.int64] | None:
     """Coordinates [n, 2] of a file that holds x and y; None if it holds something else."""
-    try:
+    with reading(path):
         stored = np.load(path, allow_pickle=False)
         if isinstance(stored, np.ndarray):
             return _stacked({name: stored[name] for name in stored.dtype.names or ()})
         with stored:
             return _stacked({name: stored[name] for name in ("x", "y") if name in stored.files})
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise damaged(path, error) from error
 
 
 def _stacked(arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.int64] | None:

@@ -63,10 +63,9 @@ def described(slide: SlideFeatures, h5: h5py.File) -> SlideFeatures:
     )
 
 
-def scaled(coords: NDArray[np.generic], attributes: Attributes) -> NDArray[np.generic]:
+def scaled(coords: NDArray[np.generic], attributes: Attributes) -> NDArray[np.float64]:
     """Coordinates in µm (version 1's pixels converted), or as stored where the unit is unknown."""
-    factor = _tiling(attributes, coords).um_per_unit
-    return coords if factor == 1 else coords.astype(np.float64) * factor
+    return coords.astype(np.float64) * _tiling(attributes, coords).um_per_unit
 
 
 def _tiling(attributes: Attributes, coords: NDArray[np.generic] | None) -> _Tiling:
