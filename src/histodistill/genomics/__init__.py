@@ -1,1 +1,25 @@
+"""Genomic blocks: reading tables of any layout, choosing genes, imputing and scaling them.
 
+A file becomes a :class:`GenomicTable` of patients x genes; in every fold a
+:class:`GenomicPreprocessor`, fitted on the training patients alone, turns it into a model's input.
+"""
+
+from histodistill.genomics.cox import cox_p_values
+from histodistill.genomics.preprocessing import GenomicPreprocessor, Imputation, Scaling
+from histodistill.genomics.readers import Format
+from histodistill.genomics.selection import SelectionMethod, SelectionSettings, select_genes
+from histodistill.genomics.table import GenomicTable, Transform, read_genomic_table
+
+__all__ = [
+    "Format",
+    "GenomicPreprocessor",
+    "GenomicTable",
+    "Imputation",
+    "Scaling",
+    "SelectionMethod",
+    "SelectionSettings",
+    "Transform",
+    "cox_p_values",
+    "read_genomic_table",
+    "select_genes",
+]

@@ -1,0 +1,106 @@
+"""A plain table of patients x genes: CSV, TSV, Parquet or Excel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from histodistill.errors import InputError, listed
+from histodistill.genomics.matrix import SampleMatrix
+from histodistill.genomics.readers.delimited import MISSING, Header, read_columns
+
+_LISTED_PROBLEMS = 10
+
+
+def is_plain(header: Header, patient_column: str) -> bool:
+    """Whether the header has the patient column."""
+    return patient_column in header.columns
+
+
+def read_plain_text(path: Path, header: Header, patient_column: str) -> SampleMatrix:
+    """Read a delimited table of patients x genes.
+
+    Raises:
+        InputError: No patient column, no gene column, or malformed cells.
+    """
+    _check_columns(path, header.columns, patient_column)
+    patient = header.columns.index(patient_column)
+    genes = [i for i in range(len(header.columns)) if i != patient]
+    (samples,), values = read_columns(path, header, texts=[patient], numbers=genes)
+    return _matrix(path, samples, [header.columns[i] for i in genes], values)
+
+
+def read_plain_frame(path: Path, frame: pd.DataFrame, patient_column: str) -> SampleMatrix:
+    """Turn a loaded Excel sheet or Parquet table of patients x genes into a matrix.
+
+    Raises:
+        InputError: No patient column, no gene column, or cells that are not numbers.
+    """
+    if frame.index.name == patient_column and patient_column not in frame.columns:
+        frame = frame.reset_index()
+    frame.columns = frame.columns.astype(str).str.strip()
+    _check_columns(path, list(frame.columns), patient_column)
+    samples = ["" if pd.isna(cell) else str(cell).strip() for cell in frame[patient_column]]
+    genes = frame.drop(columns=patient_column)
+    numbers = genes.apply(pd.to_numeric, errors="coerce")
+    problems = _not_numbers(path, samples, genes, numbers)
+    if problems:
+        raise InputError(*problems)
+    return _matrix(
+        path, samples, list(genes.columns), numbers.to_numpy(np.float32, na_value=np.nan)
+    )
+
+
+def read_frame(path: Path, *, excel: bool) -> pd.DataFrame:
+    """Load the first sheet of an Excel file, or a Parquet file.
+
+    Raises:
+        InputError: The file is damaged.
+    """
+    try:
+        return pd.read_excel(path) if excel else pd.read_parquet(path)
+    except Exception as error:  # the engines raise many kinds, none of them documented
+        kind = "Excel" if excel else "Parquet"
+        raise InputError(
+            f"{path}: cannot be read as {kind}; it is truncated or damaged."
+        ) from error
+
+
+def _check_columns(path: Path, columns: list[str], patient_column: str) -> None:
+    if patient_column not in columns:
+        raise InputError(
+            f"{path}: has no column {patient_column!r}; its columns are {listed(columns, 5)}. "
+            "Name the patient column, or the file's format."
+        )
+    if len(columns) == 1:
+        raise InputError(f"{path}: has no gene column beside {patient_column!r}.")
+
+
+def _matrix(
+    path: Path,
+    samples: list[str],
+    genes: list[str],
+    values: NDArray[np.float32],
+) -> SampleMatrix:
+    nameless = [row + 1 for row, sample in enumerate(samples) if not sample]
+    if nameless:
+        rows = listed([str(row) for row in nameless])
+        raise InputError(f"{path}: no patient is named in row {rows} of the values.")
+    return SampleMatrix(samples, genes, values)
+
+
+def _not_numbers(
+    path: Path, samples: list[str], genes: pd.DataFrame, numbers: pd.DataFrame
+) -> list[str]:
+    lost = (genes.notna() & numbers.isna() & ~genes.isin(MISSING)).to_numpy()
+    places = np.argwhere(lost)
+    problems = [
+        f"{path}: row {row + 1} ({samples[row]}), column {genes.columns[column]}: "
+        f"{str(genes.iloc[row, column])!r} is not a number."
+        for row, column in places[:_LISTED_PROBLEMS]
+    ]
+    n_more = len(places) - len(problems)
+    return [*problems, f"{path}: {n_more} more such problems."] if n_more else problems

@@ -1,0 +1,159 @@
+"""A genomic block as the rest of the library sees it: patients x genes, with notes on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from histodistill.errors import InputError, listed
+from histodistill.genomics.barcodes import resolve_samples
+from histodistill.genomics.readers import Format, read_matrix
+
+Transform = Literal["none", "log2p1"]
+
+
+@dataclass(frozen=True)
+class GenomicTable:
+    """One named block of genomic values (mRNA, copy number, ...).
+
+    Attributes:
+        name: The block's name.
+        values: Patients x genes, float32, NaN for missing; the index is called ``PATIENT`` and the
+            columns are gene symbols, both without repeats.
+        notes: What was left out, resolved or found missing on the way, one sentence each.
+    """
+
+    name: str
+    values: pd.DataFrame
+    notes: tuple[str, ...]
+
+
+def read_genomic_table(
+    path: Path,
+    *,
+    name: str,
+    format: Format = "auto",  # noqa: A002 (the word that users know from their configuration)
+    transform: Transform = "none",
+    gdc_column: str = "tpm_unstranded",
+    patient_column: str = "PATIENT",
+    sample_pattern: str | None = None,
+) -> GenomicTable:
+    """Read a genomic block of any supported layout, one row a patient.
+
+    Samples become patients by the rules of :func:`histodistill.genomics.barcodes.resolve_samples`.
+    Genes that share a symbol are averaged within each patient, before the transform: a rule that
+    looks at no other patient, so that it is the same in every fold and for new patients. Rows
+    without a symbol and genes without any value are left out. All of it is told in ``notes``.
+
+    Args:
+        path: A file, or a folder of GDC STAR counts.
+        name: The block's name, used in messages.
+        format: The layout, or ``auto`` to recognise it by content.
+        transform: ``log2p1`` takes log2(x + 1) of every value.
+        gdc_column: The quantity to read from GDC files.
+        patient_column: The column that names patients in a plain table.
+        sample_pattern: Regular expression whose first group (or whole match) is the patient, for
+            sample identifiers that are not TCGA barcodes.
+
+    Raises:
+        InputError: The file cannot be read, or holds no patient, no gene, values that are not
+            numbers, infinite values, or negative ones under ``log2p1``.
+    """
+    matrix = read_matrix(path, format, gdc_column=gdc_column, patient_column=patient_column)
+    if not matrix.samples or not matrix.genes:
+        lacking = "sample" if not matrix.samples else "gene"
+        raise InputError(f"{path} (block {name}): holds no {lacking}.")
+    resolved = resolve_samples(
+        matrix.samples, patients=matrix.patients, pattern=sample_pattern, source=str(path)
+    )
+    genes, values, gene_notes = _unique_genes(matrix.genes, matrix.array[resolved.rows])
+    frame = pd.DataFrame(
+        values, index=pd.Index(resolved.patients, name="PATIENT", dtype=object), columns=genes
+    )
+    _check_values(frame, f"{path} (block {name})", transform)
+    frame, missing_notes = _without_empty_genes(frame)
+    if frame.empty:
+        raise InputError(f"{path} (block {name}): holds no gene with a symbol and a value.")
+    if transform == "log2p1":
+        frame = pd.DataFrame(
+            np.log2(frame.to_numpy() + np.float32(1)), index=frame.index, columns=frame.columns
+        )
+    return GenomicTable(name, frame, (*matrix.notes, *resolved.notes, *gene_notes, *missing_notes))
+
+
+def _unique_genes(
+    genes: list[str], values: NDArray[np.float32]
+) -> tuple[list[str], NDArray[np.float32], list[str]]:
+    """Average the columns that share a symbol; drop those that have none."""
+    places: dict[str, list[int]] = {}
+    for column, gene in enumerate(genes):
+        places.setdefault(gene, []).append(column)
+    n_nameless = len(places.pop("", []))
+    repeated = {gene: columns for gene, columns in places.items() if len(columns) > 1}
+    unique = values[:, [columns[0] for columns in places.values()]]
+    position = {gene: i for i, gene in enumerate(places)}
+    for gene, columns in repeated.items():
+        unique[:, position[gene]] = _mean_of_present(values[:, columns])
+    notes = []
+    if n_nameless:
+        notes.append(f"{n_nameless} rows without a gene symbol were left out.")
+    if repeated:
+        notes.append(
+            f"{len(repeated)} gene symbols occur more than once; their values were averaged: "
+            f"{listed(list(repeated), 5)}."
+        )
+    return list(places), unique, notes
+
+
+def _mean_of_present(columns: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Row means over the values that are there; NaN where none is."""
+    present = ~np.isnan(columns)
+    total = np.where(present, columns, 0).sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(total / present.sum(axis=1), dtype=np.float32)
+
+
+def _check_values(frame: pd.DataFrame, source: str, transform: Transform) -> None:
+    problems = []
+    infinite = np.isinf(frame.to_numpy())
+    if infinite.any():
+        problems.append(
+            f"{source}: {infinite.sum()} values are infinite: {_examples(frame, infinite)}; "
+            "mend them or leave them empty."
+        )
+    negative = frame.to_numpy() < 0
+    if transform == "log2p1" and negative.any():
+        problems.append(
+            f"{source}: log2(x + 1) needs values of 0 or more, and {negative.sum()} are negative: "
+            f"{_examples(frame, negative)}. Values that are z-scores or logarithms already take "
+            "the transform 'none'."
+        )
+    if problems:
+        raise InputError(*problems)
+
+
+def _examples(frame: pd.DataFrame, where: NDArray[np.bool_]) -> str:
+    cells = np.argwhere(where)
+    shown = [f"{frame.columns[g]} of {frame.index[p]}" for p, g in cells[:3]]
+    return ", ".join(shown) + (", ..." if len(cells) > len(shown) else "")
+
+
+def _without_empty_genes(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    missing = np.isnan(frame.to_numpy())
+    empty = np.asarray(missing.all(axis=0))
+    notes = []
+    if empty.any():
+        names = listed(list(frame.columns[np.flatnonzero(empty)]), 5)
+        notes.append(f"{empty.sum()} genes without any value were left out: {names}.")
+    partly = missing[:, ~empty]
+    if partly.any():
+        notes.append(
+            f"{partly.sum()} values are missing ({partly.mean():.2%}), "
+            f"in {partly.any(axis=0).sum()} genes and {partly.any(axis=1).sum()} patients."
+        )
+    return frame.iloc[:, np.flatnonzero(~empty)] if empty.any() else frame, notes
