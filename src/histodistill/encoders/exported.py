@@ -1,0 +1,68 @@
+"""Networks that users export themselves: TorchScript and ONNX files."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from histodistill.errors import InputError
+
+
+def load_torchscript(path: Path, device: torch.device) -> nn.Module:
+    """A TorchScript file; it maps ``float [b, 3, H, W]`` to features ``[b, F]``.
+
+    Raises:
+        InputError: The file is absent or is no TorchScript archive.
+    """
+    _check_exists(path)
+    try:
+        network: nn.Module = torch.jit.load(path, map_location=device)  # type: ignore[no-untyped-call]
+    except RuntimeError as error:
+        raise InputError(
+            f"{path} is not a TorchScript file ({str(error).splitlines()[0]}). Save it with "
+            "torch.jit.script or torch.jit.trace."
+        ) from error
+    return network.eval()
+
+
+class OnnxNetwork(nn.Module):
+    """An ONNX file with one input ``float [b, 3, H, W]``; its first output is ``[b, F]``.
+
+    Args:
+        path: The file.
+        device: Runs on the GPU where this is ``cuda`` and the runtime was built for it.
+
+    Raises:
+        InputError: onnxruntime is not installed, or the file is absent or is no ONNX model.
+    """
+
+    def __init__(self, path: Path, device: torch.device) -> None:
+        super().__init__()
+        _check_exists(path)
+        try:
+            onnxruntime = import_module("onnxruntime")
+        except ImportError as error:
+            raise InputError(
+                "An ONNX encoder needs the extra 'onnx': pip install 'histodistill[onnx]'."
+            ) from error
+        wanted = ["CUDAExecutionProvider"] if device.type == "cuda" else []
+        known = onnxruntime.get_available_providers()
+        providers = [name for name in (*wanted, "CPUExecutionProvider") if name in known]
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), providers=providers)
+        except Exception as error:  # onnxruntime raises classes of its own for each parse failure
+            raise InputError(f"{path} is not a readable ONNX model ({error}).") from error
+        self._input = self._session.get_inputs()[0].name
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images ``[b, 3, H, W]`` to features ``[b, F]``."""
+        answers = self._session.run(None, {self._input: images.float().cpu().numpy()})
+        return torch.from_numpy(answers[0])
+
+
+def _check_exists(path: Path) -> None:
+    if not path.is_file():
+        raise InputError(f"The model file {path} does not exist.")
