@@ -171,7 +171,7 @@ def calibration_error(answers: Answers, weights: FloatArray) -> FloatArray:
 
 def calibration_bin(p: FloatArray) -> IntArray:
     """[n] bin of each probability: [0, .1), [.1, .2), ... [.9, 1]."""
-    edges = np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1]
+    edges = np.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS
     return np.digitize(p, edges).astype(np.int64)
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from histodistill.evaluation.answers import FloatArray
 
 ThresholdRule = Literal["youden", "balanced_accuracy", "f1", "sensitivity@0.95"]
-RULES: tuple[str, ...] = get_args(ThresholdRule)
+RULES: tuple[ThresholdRule, ...] = get_args(ThresholdRule)
 FALLBACK = 0.5
 
 
