@@ -106,7 +106,8 @@ class Slide(ABC):
         columns, rows = math.ceil(x1 - 1e-6), math.ceil(y1 - 1e-6)
         source = self.read_level(level, left, top, (columns, rows))
         box = x0, y0, min(x1, columns), min(y1, rows)
-        return np.asarray(source.resize(size, Image.Resampling.LANCZOS, box, reducing_gap=2.0))
+        # A copy, because arrays over Pillow memory are read-only, which tensors cannot share.
+        return np.array(source.resize(size, Image.Resampling.LANCZOS, box, reducing_gap=2.0))
 
     def thumbnail(self, mpp: float) -> RGB:
         """The whole slide at a given µm/px, read block by block so that memory stays bounded.
