@@ -8,6 +8,8 @@ for the few dozen sites of a real cohort and stays quick for hundreds.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
@@ -28,8 +30,7 @@ def balanced_partitions(
     (share of c in p - quota of p)^2; no part is left empty.
 
     Args:
-        shares: [groups, columns], each column the groups' shares of one class (or of all
-            patients), summing to 1.
+        shares: [groups, columns], each column the groups' shares of one class, summing to 1.
         quotas: [parts], summing to 1. There are at least as many groups as parts.
         rng: Draws the starts.
 
@@ -39,11 +40,12 @@ def balanced_partitions(
     """
     found: dict[bytes, tuple[float, Assignment]] = {}
     for _ in range(STARTS):
-        parts = _descend(shares, quotas, _random_start(len(shares), len(quotas), rng))
-        cost = round(float((_excess(shares, quotas, parts) ** 2).sum()), _DECIMALS)
-        key = _renumbered(parts).tobytes()
-        if key not in found or cost < found[key][0]:
-            found[key] = (cost, parts)
+        start = _random_start(len(shares), len(quotas), rng)
+        for parts in _descent(shares, quotas, start):
+            cost = round(float((_excess(shares, quotas, parts) ** 2).sum()), _DECIMALS)
+            key = _renumbered(parts).tobytes()
+            if key not in found or cost < found[key][0]:
+                found[key] = (cost, parts)
     return [found[key][1] for key in sorted(found, key=lambda key: (found[key][0], key))]
 
 
@@ -60,8 +62,11 @@ def _excess(shares: Shares, quotas: Shares, parts: Assignment) -> Shares:
     return above
 
 
-def _descend(shares: Shares, quotas: Shares, parts: Assignment) -> Assignment:
-    """Move one group, or else exchange two, while that lowers the cost."""
+def _descent(shares: Shares, quotas: Shares, parts: Assignment) -> Iterator[Assignment]:
+    """Move one group, or else exchange two, while that lowers the cost.
+
+    Yields every assignment that no single move improves; the last is the best.
+    """
     while True:
         # Moving v into part p raises the cost by 2 v.excess[p] + |v|^2, and so on for the rest.
         pull = shares @ _excess(shares, quotas, parts).T
@@ -69,9 +74,10 @@ def _descend(shares: Shares, quotas: Shares, parts: Assignment) -> Assignment:
         if gain < 0:
             parts[group] = part
             continue
+        yield parts.copy()
         gain, group, other = _best_exchange(shares, pull, parts)
         if gain >= 0:
-            return parts
+            return
         parts[group], parts[other] = parts[other], parts[group]
 
 

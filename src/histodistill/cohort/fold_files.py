@@ -150,11 +150,11 @@ def _compared(
     unassigned = tuple(sorted(cohort - named))
     untested = tuple(sorted(cohort.difference(*(fold.test for fold in folds))))
     notes = [
-        f"{directory}: {len(patients)} {what}: {listed(patients)}."
+        f"{directory}: {what} ({len(patients)}): {listed(patients)}."
         for patients, what in (
-            (absent, "patients have no label in the cohort and are left out of the folds"),
-            (unassigned, "labelled patients of the cohort are in no fold"),
-            (untested, "labelled patients of the cohort are in no test part"),
+            (absent, "patients without a label in the cohort, left out of the folds"),
+            (unassigned, "labelled patients of the cohort in no fold"),
+            (untested, "labelled patients of the cohort in no test part"),
         )
         if patients
     ]

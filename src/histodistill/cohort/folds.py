@@ -90,9 +90,9 @@ def site_preserved_folds(
     """Cross-validation in which no site is in two test folds, or in two parts of a fold.
 
     Slides betray where they were made, and sites differ in their patients; a model that knows
-    the site looks better than it is (Howard et al., Nature Communications 2021). Classes and
-    sizes are as balanced as whole sites allow; a class can be absent from a part all the same
-    (see ``fold_table``). Every repeat is a different division, the best balanced one first.
+    the site looks better than it is (Howard et al., Nature Communications 2021). Every class is
+    spread as evenly as whole sites allow; it can be absent from a part all the same (see
+    ``fold_table``). Every repeat is a different division, the best balanced one first.
 
     Args:
         labels: Class of each patient (the index).
@@ -130,8 +130,8 @@ def site_preserved_folds(
     divisions = _site_divisions(labels, sites, np.full(n_folds, 1 / n_folds), rng)[:repeats]
     if len(divisions) < repeats:
         raise InputError(
-            f"Only {len(divisions)} balanced divisions of these {sites.nunique()} sites into "
-            f"{n_folds} folds were found; set repeats to {len(divisions)} or less."
+            f"The repeats must be {len(divisions)} or less: no more different divisions of these "
+            f"{sites.nunique()} sites into {n_folds} folds were found."
         )
     folds = []
     for repeat, dealt in enumerate(divisions):
@@ -164,6 +164,11 @@ def external_fold(
             is in both cohorts.
     """
     problems = _setting_problems(2, validation, 1, seed) + _label_problems(labels)
+    shared = sorted(set(external).intersection(labels.index))
+    if shared:
+        problems.append(
+            f"Patients of the external cohort are among the development patients: {listed(shared)}."
+        )
     if problems:
         raise InputError(*problems)
     labels = labels.sort_index()
@@ -273,8 +278,6 @@ def _site_divisions(
 ) -> list[np.ndarray]:
     """The part of each patient, for the different divisions found, best balanced first."""
     counts = pd.crosstab(sites, labels)
-    # The number of patients counts like a class: it evens out sizes, and fills empty parts.
-    counts["patients"] = counts.sum(axis=1)
     shares = (counts / counts.sum()).to_numpy(dtype=float)
     site_numbers = counts.index.get_indexer(pd.Index(sites))
     return [parts[site_numbers] for parts in balanced_partitions(shares, quotas, rng)]

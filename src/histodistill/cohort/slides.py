@@ -233,13 +233,13 @@ def _index(
     for path, patient in sorted(owners.items()):
         used_suffixes[path.stem].add(path.suffix)
         by_patient[patient].append(path)
-    copies: list[Path] = []
-    unmatched: list[Path] = []
-    for path in files:
-        if path not in owners:
-            used = used_suffixes.get(path.stem)
-            copies_or_unmatched = copies if used and path.suffix not in used else unmatched
-            copies_or_unmatched.append(path)
+    left = [path for path in files if path not in owners]
+    copies = [
+        path
+        for path in left
+        if path.stem in used_suffixes and path.suffix not in used_suffixes[path.stem]
+    ]
+    unmatched = sorted(set(left).difference(copies))
     return SlideIndex(
         slides={patient: tuple(by_patient[patient]) for patient in sorted(by_patient)},
         missing=tuple(missing),

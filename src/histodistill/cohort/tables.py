@@ -151,10 +151,13 @@ def _read_parquet(path: Path, content: bytes) -> tuple[list[str], pd.DataFrame]:
 
 
 def _as_text(column: pd.Series[str]) -> pd.Series[str]:
+    texts = column.astype(object).map(_cell_text, na_action="ignore")
+    return texts.where(texts.notna())
+
+
+def _cell_text(cell: object) -> str:
     # A column of whole numbers with gaps is stored as floats: 1.0 was meant as 1.
-    if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
-        return column.astype("Int64").map(str, na_action="ignore").astype(object)
-    return column.map(str, na_action="ignore").astype(object)
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
 
 
 def _stripped(column: pd.Series[str]) -> pd.Series[str]:

@@ -1,0 +1,159 @@
+import gzip
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from histodistill.cohort import missing_columns, read_table
+from histodistill.errors import InputError
+
+CSV = "PATIENT,ER,AGE\n007,positive,62\n012,,\n"
+
+
+def rows(table: pd.DataFrame) -> list[list[str | None]]:
+    return [
+        [None if pd.isna(cell) else cell for cell in row]
+        for row in table.itertuples(index=False, name=None)
+    ]
+
+
+EXPECTED: list[list[str | None]] = [["007", "positive", "62"], ["012", None, None]]
+
+
+def write(path: Path, content: str | bytes) -> Path:
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("comma.csv", CSV.encode()),
+        ("UPPER.CSV", CSV.encode()),
+        ("bom.csv", CSV.encode("utf-8-sig")),
+        ("european.csv", CSV.replace(",", ";").encode("utf-8-sig")),
+        ("windows.csv", CSV.replace("\n", "\r\n").encode()),
+        ("tabs.tsv", CSV.replace(",", "\t").encode()),
+        ("tabs.txt", CSV.replace(",", "\t").encode()),
+        ("tabs_called.csv", CSV.replace(",", "\t").encode()),
+        ("excel_unicode.txt", CSV.replace(",", "\t").encode("utf-16")),
+        ("small.tsv.gz", gzip.compress(CSV.replace(",", "\t").encode())),
+        ("small.csv.gz", gzip.compress(CSV.encode())),
+        ("gzip_in_spite.csv", gzip.compress(CSV.encode())),
+        ("cbioportal.txt", b"#Patient\tER status\n#1\t1\n" + CSV.replace(",", "\t").encode()),
+        ("blanks.csv", b" PATIENT , ER,AGE\n 007 ,positive , 62\n012,  ,\n,,\n\n"),
+        ("trailing.csv", b"PATIENT,ER,AGE,,\n007,positive,62,,\n012,,,,\n"),
+    ],
+)
+def test_text_tables_read_alike(tmp_path, name, content):
+    table = read_table(write(tmp_path / name, content))
+    assert list(table.columns) == ["PATIENT", "ER", "AGE"]
+    assert list(table.index) == [0, 1]
+    assert rows(table) == EXPECTED
+
+
+def test_words_that_pandas_takes_for_missing_stay_words(tmp_path):
+    table = read_table(write(tmp_path / "t.csv", "PATIENT,SITE\nNA,None\nnan,NULL\n"))
+    assert rows(table) == [["NA", "None"], ["nan", "NULL"]]
+
+
+def test_a_comma_in_a_quoted_cell_does_not_decide_the_delimiter(tmp_path):
+    text = 'PATIENT;NOTE\n1;"a,b,c"\n2;"x,y,z"\n'
+    assert rows(read_table(write(tmp_path / "t.csv", text))) == [["1", "a,b,c"], ["2", "x,y,z"]]
+
+
+def test_a_decimal_comma_does_not_decide_the_delimiter(tmp_path):
+    text = "PATIENT;AGE\n1;62,5\n2;41,0\n"
+    assert rows(read_table(write(tmp_path / "t.csv", text))) == [["1", "62,5"], ["2", "41,0"]]
+
+
+def test_one_column_and_a_nameless_index_column(tmp_path):
+    assert rows(read_table(write(tmp_path / "one.csv", "PATIENT\n007\n"))) == [["007"]]
+    indexed = read_table(write(tmp_path / "indexed.csv", ",train\n0,a\n1,b\n"))
+    assert list(indexed.columns) == ["", "train"]
+    assert rows(indexed) == [["0", "a"], ["1", "b"]]
+
+
+def test_excel(tmp_path):
+    frame = pd.DataFrame(
+        {"PATIENT": ["007", "012"], "ER": ["positive", None], "AGE": [62, 41], "X": [0.5, None]}
+    )
+    frame.to_excel(tmp_path / "t.xlsx", index=False)
+    table = read_table(tmp_path / "t.xlsx")
+    assert list(table.columns) == ["PATIENT", "ER", "AGE", "X"]
+    assert rows(table) == [["007", "positive", "62", "0.5"], ["012", None, "41", None]]
+
+
+def test_parquet(tmp_path):
+    frame = pd.DataFrame(
+        {
+            "ER": ["positive", None],
+            "AGE": [62.0, None],
+            "X": [0.5, None],
+            "DEAD": [True, False],
+            "GRADE": pd.array([3, None], dtype="Int64"),
+            "HER2": pd.Categorical(["a", None]),
+        },
+        index=pd.Index(["007", "012"], name="PATIENT"),
+    )
+    frame.to_parquet(tmp_path / "t.parquet")
+    table = read_table(tmp_path / "t.parquet")
+    assert list(table.columns) == ["PATIENT", "ER", "AGE", "X", "DEAD", "GRADE", "HER2"]
+    assert rows(table) == [
+        ["007", "positive", "62", "0.5", "True", "3", "a"],
+        ["012", None, None, None, "False", None, None],
+    ]
+
+
+def test_a_workbook_called_csv_is_read_as_what_it_is(tmp_path):
+    pd.DataFrame({"PATIENT": ["007"], "ER": ["x"]}).to_excel(tmp_path / "t.xlsx", index=False)
+    renamed = (tmp_path / "t.xlsx").rename(tmp_path / "t.csv")
+    assert rows(read_table(renamed)) == [["007", "x"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("t.xls", b"\xd0\xcf\x11\xe0", "is not a table that can be read; use one of .csv, .tsv"),
+        ("t", b"PATIENT\n1\n", "is not a table that can be read"),
+        ("t.csv", b"", "is empty."),
+        ("t.csv", b" \n\n", "is empty."),
+        ("t.csv", b"#only a comment", "is empty."),
+        ("t.csv", b"PATIENT,ER\n", "is empty: it has no rows below the column names."),
+        ("t.csv", b"PATIENT,ER\n,\n", "is empty: it has no rows below the column names."),
+        ("t.csv", b"PATIENT,ER,ER\n1,a,b\n", "several columns are called 'ER'; rename them."),
+        ("t.csv", b",A,\n1,2,3\n", "several columns are called ''"),
+        ("t.csv", "PATIENT,ER\n1,café\n".encode("latin-1"), "is not UTF-8 text; save it as"),
+        ("t.csv", b"PATIENT,ER\n1,a\n2,b,c\n", "cannot be read as a table (Error tokenizing data"),
+        ("t.csv.gz", gzip.compress(CSV.encode())[:-12], "cannot be read (Compressed file ended"),
+        ("t.xlsx", b"PK\x03\x04 broken", "cannot be read as Excel; save it again as .xlsx."),
+        ("t.xlsx", b"PATIENT,ER\n1,a\n", "is damaged or not a .xlsx file in spite of its name"),
+        ("t.parquet", b"PAR1 broken PAR1", "cannot be read as Parquet; write it again."),
+        ("t.parquet", b"PATIENT,ER\n1,a\n", "is damaged or not a .parquet file"),
+    ],
+)
+def test_bad_tables_are_named(tmp_path, name, content, message):
+    path = write(tmp_path / name, content)
+    with pytest.raises(InputError) as caught:
+        read_table(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert message in str(caught.value)
+
+
+def test_an_absent_file_and_a_folder(tmp_path):
+    with pytest.raises(InputError, match=r"none\.csv: there is no such file\."):
+        read_table(tmp_path / "none.csv")
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(InputError, match=r"folder\.csv: cannot be read \("):
+        read_table(tmp_path / "folder.csv")
+
+
+def test_a_missing_column_comes_with_the_nearest_and_with_all(tmp_path):
+    table = pd.DataFrame({"Patient": ["1"], "ER_status": ["a"]})
+    path = tmp_path / "t.csv"
+    assert missing_columns(table, ["Patient"], path) == []
+    assert missing_columns(table, ["PATIENT", "HER2", "PATIENT"], path) == [
+        f"{path}: has no column 'PATIENT'; do you mean 'Patient'? "
+        "Its columns are Patient, ER_status.",
+        f"{path}: has no column 'HER2'. Its columns are Patient, ER_status.",
+    ]
