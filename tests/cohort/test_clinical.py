@@ -35,7 +35,7 @@ def test_labels_are_positions_and_empty_is_unknown(tmp_path):
     assert table.labels.index.name == "PATIENT"
     expected = pd.DataFrame({"ER": [0, 1, None], "PAM50": [None, 2, 0]}, index=table.patients)
     pd.testing.assert_frame_equal(
-        table.labels, expected.astype("Int64").rename_axis(index="PATIENT")
+        table.labels, expected.astype("Int64").rename_axis(index="PATIENT"), check_index_type=False
     )
     assert table.survival is None
 

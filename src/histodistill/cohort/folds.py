@@ -13,6 +13,7 @@ from histodistill.cohort.balance import balanced_partitions
 from histodistill.errors import InputError, listed
 
 PARTS = ("train", "validation", "test")
+Members = Callable[[tuple[str, ...]], set[str]]
 
 
 @dataclass(frozen=True)
@@ -308,9 +309,6 @@ def _empty_or_repeated(fold: Fold) -> list[str]:
         if repeated:
             problems.append(f"{_called(fold)} has {part} patients twice: {listed(repeated)}.")
     return problems
-
-
-Members = Callable[[tuple[str, ...]], set[str]]
 
 
 def _crossings(fold: Fold, kind: str, members: Members) -> list[str]:
