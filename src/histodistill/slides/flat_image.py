@@ -14,7 +14,7 @@ from histodistill.slides.resolution import Resolution, find_resolution
 from histodistill.slides.slide import Slide
 
 EIGHT_BIT_MODES = ("RGB", "RGBA", "L", "LA", "P", "PA", "1", "CMYK", "YCbCr")
-FORMATS = ("TIFF", "PNG", "JPEG", "MPO")
+FORMATS = ("TIFF", "PNG", "JPEG")
 
 _TIFF_UNITS = {2: "inch", 3: "centimeter"}
 
