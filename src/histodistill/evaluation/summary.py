@@ -12,7 +12,7 @@ import pandas as pd
 from histodistill.evaluation.answers import Answers, answers_of
 from histodistill.evaluation.delong import auc_interval, delong
 from histodistill.evaluation.intervals import RESAMPLES, bootstrap_metrics, percentile_interval
-from histodistill.evaluation.metrics import Scores, score
+from histodistill.evaluation.metrics import Scores, roc_auc, score
 from histodistill.evaluation.predictions import networks_in, target_classes
 
 RUN = ["seed", "repeat", "fold"]
@@ -73,7 +73,7 @@ def fold_mean_auc(rows: pd.DataFrame, network: str, classes: tuple[str, ...]) ->
         classes: The target's classes.
     """
     runs = (answers_of(run, network, classes) for _, run in rows.groupby(RUN))
-    values = [score(answers).metrics["auc"] for answers in runs]
+    values = [roc_auc(run.y, run.probabilities) for run in runs if len(run)]
     return float(pd.Series(values, dtype="float64").mean())
 
 

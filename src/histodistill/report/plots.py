@@ -1,0 +1,274 @@
+"""Figures: ROC, precision-recall, calibration, and training curves.
+
+Drawn with matplotlib's objects, without pyplot's global state. The same data give the same bytes
+under the same matplotlib.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, MultipleLocator
+
+from histodistill.evaluation import (
+    Answers,
+    precision_recall_curve,
+    reliability_curve,
+    roc_curve,
+    score,
+)
+from histodistill.evaluation.delong import auc_interval, delong
+from histodistill.evaluation.metrics import CALIBRATION_BINS
+from histodistill.files import whole_file
+
+Panels = Mapping[str, Mapping[str, Answers]]
+"""Panel title -> curve name -> answers. A name has the same colour in every panel."""
+
+# Okabe and Ito's palette, told apart in every common form of colour blindness.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C8C")
+DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (5, 1, 1.5, 1)))
+INK = "#333333"
+FAINT = "#B0B0B0"
+PANEL_INCHES = 3.4
+FONT = 8
+DPI = 200
+
+LegendPlace = Literal["lower right", "lower left", "best"]
+
+
+class _Style(NamedTuple):
+    """How a curve looks."""
+
+    color: str
+    dashes: str | tuple[float, tuple[float, ...]]
+
+
+_Draw = Callable[[Axes, Answers, str, _Style], None]
+
+
+def roc_figure(panels: Panels) -> Figure:
+    """ROC curves with 95 % bootstrap bands; the legend tells the AUC and DeLong's interval."""
+    return _curves(panels, _draw_roc, ("1 − specificity", "Sensitivity"), "lower right")
+
+
+def precision_recall_figure(panels: Panels) -> Figure:
+    """Precision-recall curves; dotted, the precision of a guess."""
+    return _curves(panels, _draw_precision_recall, ("Recall", "Precision"), "lower left")
+
+
+def calibration_figure(panels: Panels) -> Figure:
+    """Observed frequency by predicted probability, 95 % intervals, and patients in each bin."""
+    figure = _new(len(panels), 1.35)
+    grid = figure.subplots(
+        2, len(panels), squeeze=False, sharex=True, gridspec_kw={"height_ratios": [3.2, 1]}
+    )
+    styles = _styles(panels)
+    for (title, curves), above, below in zip(panels.items(), grid[0], grid[1], strict=True):
+        _unit_square(above, title, ("", "Observed frequency"))
+        above.plot([0, 1], [0, 1], color=FAINT, linewidth=0.8, zorder=1)
+        for name, answers in _drawable(curves).items():
+            _draw_reliability(above, below, answers, name, styles[name])
+        _decorate(below)
+        below.set_xlabel("Predicted probability", fontsize=FONT)
+        below.set_ylabel("Patients", fontsize=FONT)
+        below.yaxis.set_major_locator(MaxNLocator(3, integer=True))
+        _legend(above, "best")
+    return figure
+
+
+def training_figure(records: Sequence[Mapping[str, object]], title: str = "") -> Figure:
+    """Training curves of one run: the loss and its terms, validation losses, validation AUCs.
+
+    Args:
+        records: One an epoch: ``epoch``, ``losses`` and ``validation`` (figures by name, None
+            where undefined; names ending in ``_auc`` are AUCs), ``best`` where it was the best.
+        title: Drawn above.
+    """
+    figure = _new(3, 0.85)
+    epochs = np.array([record["epoch"] for record in records], dtype=np.float64)
+    losses, validation = _series(records, "losses"), _series(records, "validation")
+    aucs = {name: values for name, values in validation.items() if name.endswith("_auc")}
+    others = {name: values for name, values in validation.items() if name not in aucs}
+    best = [epoch for epoch, record in zip(epochs, records, strict=True) if record.get("best")]
+    panels = {"Training loss": losses, "Validation loss": others, "Validation AUC": aucs}
+    axes = figure.subplots(1, 3, squeeze=False)[0]
+    for (heading, curves), ax in zip(panels.items(), axes, strict=True):
+        _decorate(ax)
+        ax.set_title(heading, fontsize=FONT + 1, color=INK)
+        ax.set_xlabel("Epoch", fontsize=FONT)
+        ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        for place, (name, values) in enumerate(curves.items()):
+            label = name.removesuffix("_auc").removesuffix("_loss")
+            style = _style(place)
+            ax.plot(
+                epochs,
+                values,
+                label=label,
+                color=style.color,
+                linestyle=style.dashes,
+                linewidth=1.2,
+            )
+        if best:
+            ax.axvline(best[-1], color=FAINT, linewidth=0.8, linestyle=":", zorder=0)
+        _legend(ax, "best")
+    if title:
+        figure.suptitle(title, fontsize=FONT + 2, color=INK)
+    return figure
+
+
+def write_figure(figure: Figure, folder: Path, stem: str) -> dict[str, Path]:
+    """Write ``stem.png`` and ``stem.svg``, whole, without dates or random identifiers.
+
+    Returns:
+        The two paths by suffix: ``png``, ``svg``.
+    """
+    metadata: dict[str, dict[str, str | None]] = {"png": {"Software": None}, "svg": {"Date": None}}
+    paths = {suffix: folder / f"{stem}.{suffix}" for suffix in metadata}
+    # The layout takes as long as the drawing: settle it once for both files.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for suffix, path in paths.items():
+        with mpl.rc_context({"svg.hashsalt": "histodistill"}), whole_file(path) as temporary:
+            figure.savefig(temporary, format=suffix, dpi=DPI, metadata=metadata[suffix])
+    return paths
+
+
+def _new(columns: int, height: float) -> Figure:
+    size = (PANEL_INCHES * max(columns, 1), PANEL_INCHES * height)
+    return Figure(figsize=size, layout="constrained", facecolor="white")
+
+
+def _style(place: int) -> _Style:
+    return _Style(PALETTE[place % len(PALETTE)], DASHES[(place // len(PALETTE)) % len(DASHES)])
+
+
+def _styles(panels: Panels) -> dict[str, _Style]:
+    """A colour for each curve's name, the same in all panels."""
+    names = dict.fromkeys(name for curves in panels.values() for name in curves)
+    return {name: _style(place) for place, name in enumerate(names)}
+
+
+def _drawable(curves: Mapping[str, Answers]) -> dict[str, Answers]:
+    """The curves that exist: two classes, both with patients."""
+    return {
+        name: answers
+        for name, answers in curves.items()
+        if answers.binary and not answers.missing_classes()
+    }
+
+
+def _curves(panels: Panels, draw: _Draw, labels: tuple[str, str], legend: LegendPlace) -> Figure:
+    figure = _new(len(panels), 1.0)
+    axes = figure.subplots(1, max(len(panels), 1), squeeze=False)[0]
+    styles = _styles(panels)
+    for (title, curves), ax in zip(panels.items(), axes, strict=True):
+        _unit_square(ax, title, labels)
+        for name, answers in _drawable(curves).items():
+            draw(ax, answers, name, styles[name])
+        _legend(ax, legend)
+    return figure
+
+
+def _draw_roc(ax: Axes, answers: Answers, name: str, style: _Style) -> None:
+    curve = roc_curve(answers)
+    estimates = delong(answers.y, answers.positive)
+    auc = float(estimates.aucs[0])
+    low, high = auc_interval(auc, float(estimates.covariance[0, 0]))
+    interval = "" if np.isnan(low) else f" [{low:.2f}–{high:.2f}]"
+    ax.plot([0, 1], [0, 1], color=FAINT, linewidth=0.8, zorder=1)
+    ax.fill_between(curve.grid, curve.low, curve.high, color=style.color, alpha=0.13, linewidth=0)
+    label = f"{name}: {auc:.3f}{interval}"
+    ax.plot(
+        curve.false_positive,
+        curve.true_positive,
+        label=label,
+        color=style.color,
+        linestyle=style.dashes,
+        linewidth=1.4,
+    )
+
+
+def _draw_precision_recall(ax: Axes, answers: Answers, name: str, style: _Style) -> None:
+    curve = precision_recall_curve(answers)
+    precision = score(answers).metrics["average_precision"]
+    ax.axhline(curve.prevalence, color=FAINT, linewidth=0.8, linestyle=":", zorder=0)
+    label = f"{name}: AP {precision:.3f}"
+    ax.step(
+        curve.recall,
+        curve.precision,
+        where="pre",
+        label=label,
+        color=style.color,
+        linestyle=style.dashes,
+        linewidth=1.4,
+    )
+
+
+def _draw_reliability(above: Axes, below: Axes, answers: Answers, name: str, style: _Style) -> None:
+    curve = reliability_curve(answers)
+    reach = np.stack([curve.observed - curve.low, curve.high - curve.observed]).clip(min=0)
+    label = f"{name}: ECE {score(answers).metrics['ece']:.3f}"
+    above.errorbar(
+        curve.predicted,
+        curve.observed,
+        yerr=reach,
+        label=label,
+        marker="o",
+        markersize=3,
+        linewidth=1.2,
+        elinewidth=0.7,
+        color=style.color,
+        linestyle=style.dashes,
+    )
+    edges = np.arange(CALIBRATION_BINS + 1) / CALIBRATION_BINS
+    below.stairs(curve.counts, edges, color=style.color, linestyle=style.dashes, linewidth=1.2)
+
+
+def _unit_square(ax: Axes, title: str, labels: tuple[str, str]) -> None:
+    _decorate(ax)
+    ax.set_title(title, fontsize=FONT + 1, color=INK)
+    ax.set_xlabel(labels[0], fontsize=FONT)
+    ax.set_ylabel(labels[1], fontsize=FONT)
+    ax.set_xlim(-0.01, 1.01)
+    ax.set_ylim(-0.01, 1.01)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MultipleLocator(0.2))
+
+
+def _decorate(ax: Axes) -> None:
+    ax.tick_params(labelsize=FONT, colors=INK, width=0.6, length=3)
+    ax.grid(color="#EDEDED", linewidth=0.6)
+    ax.set_axisbelow(True)
+    for side, spine in ax.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_linewidth(0.6)
+        spine.set_color(INK)
+
+
+def _legend(ax: Axes, place: LegendPlace) -> None:
+    if ax.get_legend_handles_labels()[1]:
+        ax.legend(loc=place, fontsize=FONT - 1, frameon=True, framealpha=0.85, edgecolor="none")
+    else:
+        ax.text(
+            *(0.5, 0.5, "nothing to draw"),
+            transform=ax.transAxes,
+            ha="center",
+            fontsize=FONT,
+            color=INK,
+        )
+
+
+def _series(records: Sequence[Mapping[str, object]], key: str) -> dict[str, list[float]]:
+    """The figures under ``key`` by name, NaN where an epoch has none."""
+    found = [figures if isinstance(figures := r.get(key), Mapping) else {} for r in records]
+    names = dict.fromkeys(name for figures in found for name in figures)
+    return {
+        str(name): [float("nan") if f.get(name) is None else float(f[name]) for f in found]
+        for name in names
+    }

@@ -1,0 +1,241 @@
+"""Tables of results as CSV, Markdown and LaTeX."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from histodistill.evaluation import NETWORKS
+from histodistill.evaluation.metrics import CALIBRATION, METRICS
+from histodistill.files import whole_file, write_text
+
+INPUTS = {
+    "student": "Slides only",
+    "multimodal": "Slides + genomics",
+    "genomic": "Genomics only",
+}
+METRIC_NAMES = {
+    "auc": "AUC",
+    "average_precision": "Average precision",
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
+    "sensitivity": "Sensitivity",
+    "specificity": "Specificity",
+    "f1": "F1",
+    "kappa": "Kappa",
+    "brier": "Brier",
+    "ece": "ECE",
+}
+Figure = Literal["folds", "pooled"]
+EMPTY = "–"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Text of a table's cell; ``rank`` 1 is the best of its column's section, 2 the second."""
+
+    text: str
+    rank: int = 0
+
+
+@dataclass(frozen=True)
+class Section:
+    """Rows that belong together, under a heading (none where it is empty)."""
+
+    heading: str
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table ready to be printed: its header, and sections of rows of the same width."""
+
+    header: tuple[str, ...]
+    sections: tuple[Section, ...]
+
+
+def headline_table(summary: pd.DataFrame, metric: str = "auc") -> Table:
+    """One metric of every target: mean ± sd over folds, and pooled with its interval.
+
+    A section for each kind of input, so that methods are ranked among those that read the same;
+    a row a method; two columns a target.
+
+    Args:
+        summary: ``EvaluationTables.summary``.
+        metric: Name of the metric.
+    """
+    name = METRIC_NAMES.get(metric, metric)
+    figures: tuple[tuple[Figure, str], ...] = (
+        ("folds", f"{name}, mean ± sd"),
+        ("pooled", f"{name}, pooled [95 %]"),
+    )
+    columns = [
+        _Column(f"{target} {heading}", str(target), metric, figure)
+        for target in summary["target"].unique()
+        for figure, heading in figures
+    ]
+    return _by_inputs(summary, columns)
+
+
+def metrics_table(summary: pd.DataFrame, target: str, figure: Figure) -> Table:
+    """All metrics of one target: a section for each kind of input, a row a method.
+
+    Args:
+        summary: ``EvaluationTables.summary``.
+        target: Name of the target.
+        figure: ``folds`` for mean ± sd over folds, ``pooled`` for estimates with intervals.
+    """
+    of_target = summary[summary["target"] == target]
+    columns = [_Column(METRIC_NAMES[metric], target, metric, figure) for metric in METRICS]
+    return _by_inputs(of_target, columns)
+
+
+def plain_table(frame: pd.DataFrame, digits: int = 3) -> Table:
+    """A data frame as it stands; p-values (columns ``p ...``) as ``p_value`` prints them."""
+    rows = [
+        tuple(Cell(_plain(value, str(name), digits)) for name, value in record.items())
+        for record in frame.to_dict("records")
+    ]
+    return Table(tuple(str(name) for name in frame.columns), (Section("", tuple(rows)),))
+
+
+def to_markdown(table: Table) -> str:
+    """The table in GitHub's Markdown: the best bold, the second underlined."""
+    marks = {0: "{}", 1: "**{}**", 2: "<u>{}</u>"}
+    header = tuple(_in_markdown(name) for name in table.header)
+    lines = [header, ("---",) * len(header)]
+    for section in table.sections:
+        if section.heading:
+            lines.append((f"*{_in_markdown(section.heading)}*",) + ("",) * (len(header) - 1))
+        lines += [
+            tuple(marks[cell.rank].format(_in_markdown(cell.text)) for cell in row)
+            for row in section.rows
+        ]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def to_latex(table: Table, caption: str = "") -> str:
+    """The table in LaTeX (package booktabs): the best bold, the second underlined."""
+    marks = {0: "{}", 1: r"\textbf{{{}}}", 2: r"\underline{{{}}}"}
+    width = len(table.header)
+    lines = [r"\begin{table}", r"\centering"]
+    lines += [rf"\caption{{{_in_latex(caption)}}}"] if caption else []
+    lines += [rf"\begin{{tabular}}{{{'l' * width}}}", r"\toprule", _row(table.header)]
+    for section in table.sections:
+        lines.append(r"\midrule")
+        if section.heading:
+            heading = rf"\multicolumn{{{width}}}{{l}}{{\textit{{{_in_latex(section.heading)}}}}}"
+            lines.append(rf"{heading} \\")
+        for row in section.rows:
+            cells = [marks[cell.rank].format(_in_latex(cell.text)) for cell in row]
+            lines.append(rf"{' & '.join(cells)} \\")
+    lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
+    return "\n".join(lines) + "\n"
+
+
+def write_table(table: Table, folder: Path, stem: str, caption: str = "") -> None:
+    """Write ``stem.md`` and ``stem.tex``."""
+    write_text(folder / f"{stem}.md", to_markdown(table))
+    write_text(folder / f"{stem}.tex", to_latex(table, caption))
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Write a data frame as CSV, numbers in full precision."""
+    with whole_file(path) as temporary:
+        frame.to_csv(temporary, index=False)
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number with a fixed count of decimals; a dash where it is undefined."""
+    return EMPTY if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def p_value(p: float) -> str:
+    """A p-value to two significant digits."""
+    return "<0.0001" if p < 0.0001 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
+
+
+@dataclass(frozen=True)
+class _Column:
+    heading: str
+    target: str
+    metric: str
+    figure: Figure
+
+
+def _by_inputs(summary: pd.DataFrame, columns: Sequence[_Column]) -> Table:
+    sections = []
+    for network in NETWORKS:
+        of_network = summary[summary["network"] == network]
+        methods = list(of_network["method"].unique())
+        if not methods:
+            continue
+        cells = [_ranked(of_network, methods, column) for column in columns]
+        named = [tuple(Cell(method) for method in methods), *cells]
+        sections.append(Section(INPUTS[network], tuple(zip(*named, strict=True))))
+    return Table(("Method", *(column.heading for column in columns)), tuple(sections))
+
+
+def _ranked(rows: pd.DataFrame, methods: Sequence[str], column: _Column) -> tuple[Cell, ...]:
+    """One column's cells, a method each, the best and the second marked."""
+    of_column = rows[(rows["target"] == column.target) & (rows["metric"] == column.metric)]
+    by_method = {row["method"]: row for row in of_column.to_dict("records")}
+    shown = "mean" if column.figure == "folds" else "estimate"
+    values = {name: float(row[shown]) for name, row in by_method.items()}
+    cells = {name: Cell(_text(row, column.figure)) for name, row in by_method.items()}
+    order = sorted(
+        {value for value in values.values() if not math.isnan(value)},
+        reverse=column.metric not in CALIBRATION,
+    )
+    for rank, best in enumerate(order[:2] if len(values) > 1 else [], start=1):
+        cells |= {k: replace(cells[k], rank=rank) for k, value in values.items() if value == best}
+    return tuple(cells.get(method, Cell(EMPTY)) for method in methods)
+
+
+def _text(row: Mapping[Hashable, Any], figure: Figure) -> str:
+    if math.isnan(row["mean" if figure == "folds" else "estimate"]):
+        return EMPTY
+    if figure == "folds":
+        spread = "" if math.isnan(row["sd"]) else f" ± {number(row['sd'])}"
+        return f"{number(row['mean'])}{spread}"
+    interval = "" if math.isnan(row["low"]) else f" [{number(row['low'])}–{number(row['high'])}]"
+    return f"{number(row['estimate'])}{interval}"
+
+
+def _plain(value: object, name: str, digits: int) -> str:
+    if pd.isna(value):  # type: ignore[call-overload]
+        return EMPTY
+    if isinstance(value, float):
+        return p_value(value) if name.startswith("p ") else number(value, digits)
+    return str(value)
+
+
+def _in_markdown(text: str) -> str:
+    return text.replace("|", r"\|").replace("\n", " ")
+
+
+_LATEX = str.maketrans(
+    {
+        **{character: f"\\{character}" for character in "&%$#_{}"},
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "±": r"$\pm$",
+        "–": "--",
+    }
+)
+
+
+def _in_latex(text: str) -> str:
+    return text.translate(_LATEX)
+
+
+def _row(texts: Iterable[str]) -> str:
+    return rf"{' & '.join(_in_latex(text) for text in texts)} \\"
