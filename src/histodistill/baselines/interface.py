@@ -40,7 +40,7 @@ def check_training(x: Floats, y: Classes, n_classes: int) -> None:
         problems.append(
             f"A baseline got missing or infinite values in {bad} patients; impute them."
         )
-    if len(y) and not (0 <= y.min() and y.max() < n_classes):
+    if len(y) and not (y.min() >= 0 and y.max() < n_classes):
         problems.append(
             f"A baseline of {n_classes} classes got the labels {sorted(set(y.tolist()))}."
         )

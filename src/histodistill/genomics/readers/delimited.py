@@ -159,7 +159,7 @@ def _problems(path: Path, header: Header, numbers: Sequence[int]) -> Iterator[st
                     continue
                 yield from _line_problems(path, header, numbers, lines.line_num, cells)
         except UnicodeDecodeError:
-            yield f"{path}: is not a text table in UTF-8 (after line {lines.line_num})."
+            yield f"{path}: is not a text table in UTF-8."
 
 
 def _line_problems(
