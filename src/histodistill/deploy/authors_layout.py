@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from histodistill.errors import InputError, listed
-from histodistill.model import NetworkName
+from histodistill.model import Fusion, NetworkName
 
 Weights = dict[str, Tensor]
 
@@ -58,7 +58,7 @@ class AuthorsNetwork:
     """
 
     weights: Weights
-    fusion: str | None
+    fusion: Fusion | None
 
 
 def read_authors_checkpoint(path: Path, network: NetworkName, block: str) -> AuthorsNetwork:
@@ -73,7 +73,7 @@ def read_authors_checkpoint(path: Path, network: NetworkName, block: str) -> Aut
         InputError: The file cannot be read safely, or is not such a checkpoint.
     """
     state = _read_state(path)
-    fusion = None
+    fusion: Fusion | None = None
     names = {"student": _STUDENT, "genomic": _GENOMIC, "multimodal": _MULTIMODAL}[network]
     if network == "multimodal":
         fusion = "concat" if "mm.0.weight" in state else "bilinear"

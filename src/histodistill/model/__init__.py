@@ -7,6 +7,7 @@ from histodistill.model.networks import Networks
 from histodistill.model.objectives import objective
 from histodistill.model.settings import (
     NETWORKS,
+    Fusion,
     NetworkName,
     NetworkSettings,
     ObjectiveSettings,
@@ -18,6 +19,7 @@ __all__ = [
     "NETWORKS",
     "Bags",
     "Batch",
+    "Fusion",
     "Genes",
     "GenomicTeacher",
     "MultimodalTeacher",

@@ -86,6 +86,10 @@ class Output:
     logits: Tensor
     rows: Tensor
 
+    def float(self) -> Output:
+        """The same in float32."""
+        return Output(self.features.float(), self.logits.float(), self.rows)
+
     def labelled(self, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and labels of the patients whose label is known."""
         mine = labels[self.rows]

@@ -1,1 +1,1 @@
-
+"""Training the networks together, and cross-validating them honestly."""

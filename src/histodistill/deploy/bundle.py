@@ -1,0 +1,149 @@
+"""The bundle: a trained model as a folder of safetensors and JSON, without any pickle."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from histodistill.deploy.card import model_card
+from histodistill.deploy.info import FORMAT, BundleInfo
+from histodistill.errors import InputError
+from histodistill.files import sha256, write_json, write_text
+from histodistill.model import NetworkName, Networks
+from histodistill.preparation import Transforms
+
+
+@dataclass(frozen=True)
+class Member:
+    """One trained model of a bundle: a final model, or one fold of an ensemble.
+
+    Attributes:
+        networks: Trained networks.
+        transforms: What was fitted on their training patients.
+        thresholds: Operating threshold of each network for the positive class, chosen on
+            validation patients; empty where none was chosen.
+    """
+
+    networks: Networks
+    transforms: Transforms
+    thresholds: Mapping[NetworkName, float]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model that predicts one target; several members are averaged.
+
+    Attributes:
+        info: What the model is and where it comes from.
+        members: Trained models, at least one.
+    """
+
+    info: BundleInfo
+    members: tuple[Member, ...]
+
+    @property
+    def networks(self) -> tuple[NetworkName, ...]:
+        """Networks that every member holds."""
+        return self.members[0].networks.settings.networks
+
+    def threshold(self, network: NetworkName) -> float | None:
+        """Operating threshold of a network, the mean over the members; None without one."""
+        chosen = [member.thresholds.get(network) for member in self.members]
+        known = [value for value in chosen if value is not None]
+        return sum(known) / len(known) if len(known) == len(chosen) else None
+
+    def save(self, folder: Path) -> None:
+        """Write the bundle; the folder appears whole or not at all.
+
+        Raises:
+            InputError: The folder exists already.
+        """
+        if folder.exists():
+            raise InputError(f"{folder}: exists already; remove it or choose another folder")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+        try:
+            self._write(draft)
+            draft.chmod(0o755)
+            draft.rename(folder)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+    def _write(self, folder: Path) -> None:
+        members = []
+        for index, member in enumerate(self.members):
+            place = folder / f"member-{index}"
+            place.mkdir()
+            # Tied or sliced tensors would be refused: each is stored contiguous on its own.
+            weights = {k: v.contiguous() for k, v in member.networks.state_dict().items()}
+            save_file(weights, place / "networks.safetensors")
+            member.transforms.save(place)
+            members.append(
+                {
+                    "architecture": member.networks.architecture(),
+                    "thresholds": dict(member.thresholds),
+                    "sha256": {file.name: sha256(file) for file in sorted(place.iterdir())},
+                }
+            )
+        description = {"info": self.info.model_dump(mode="json"), "members": members}
+        write_json(folder / "bundle.json", description)
+        write_text(folder / "MODEL_CARD.md", model_card(self.info, members))
+
+    @classmethod
+    def load(cls, folder: Path) -> Bundle:
+        """Read a bundle and check that it is whole.
+
+        Raises:
+            InputError: Not a bundle, written by a newer version, or damaged.
+        """
+        description = _read_description(folder)
+        try:
+            info = BundleInfo.model_validate(description["info"])
+        except ValidationError as error:
+            raise InputError(f"{folder / 'bundle.json'}: damaged: {error}") from error
+        members = tuple(
+            _read_member(folder / f"member-{index}", member)
+            for index, member in enumerate(description["members"])
+        )
+        return cls(info, members)
+
+
+def _read_description(folder: Path) -> dict[str, Any]:
+    path = folder / "bundle.json"
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+        version = description["info"]["format"]
+    except FileNotFoundError:
+        raise InputError(f"{folder}: not a model bundle: it has no bundle.json") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: damaged: cannot be read ({error})") from error
+    if version != FORMAT:
+        raise InputError(
+            f"{folder}: bundle format {version}, and this version of histodistill reads "
+            f"format {FORMAT}; install the version that wrote it"
+        )
+    result: dict[str, Any] = description
+    return result
+
+
+def _read_member(place: Path, described: Mapping[str, Any]) -> Member:
+    for name, digest in described["sha256"].items():
+        if not (place / name).is_file():
+            raise InputError(f"{place / name}: missing; the bundle is not whole, copy it again")
+        if sha256(place / name) != digest:
+            raise InputError(f"{place / name}: damaged: its content changed; copy it again")
+    networks = Networks.from_architecture(described["architecture"])
+    try:
+        networks.load_state_dict(load_file(place / "networks.safetensors"))
+    except (SafetensorError, RuntimeError) as error:
+        raise InputError(f"{place / 'networks.safetensors'}: damaged: {error}") from error
+    return Member(networks.eval(), Transforms.load(place), described["thresholds"])

@@ -1,0 +1,68 @@
+"""Probabilities of every network for every patient, without gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from histodistill.model import NetworkName, Networks
+from histodistill.preparation import PreparedPatients
+
+# Bags are evaluated together up to this many patches: enough to fill the hardware, and
+# small enough that memory does not depend on the size of the cohort.
+_PATCH_BUDGET = 32_768
+
+Probabilities = dict[NetworkName, NDArray[np.float64]]
+
+
+@torch.inference_mode()
+def probabilities(
+    networks: Networks,
+    prepared: PreparedPatients,
+    patients: Sequence[str],
+    device: torch.device,
+) -> Probabilities:
+    """Class probabilities by each trained network.
+
+    The networks are put in eval mode (no dropout) and left as they were.
+
+    Args:
+        networks: Trained networks, on ``device``.
+        prepared: The patients' bags and genes.
+        patients: Who is asked for; each with slides, genes or both.
+        device: Where to compute.
+
+    Returns:
+        For each network, [n, C]; NaN where it cannot answer a patient.
+    """
+    answers: Probabilities = {
+        name: np.full((len(patients), networks.n_classes), np.nan)
+        for name in networks.settings.networks
+    }
+    was_training = networks.training
+    networks.eval()
+    for rows in _chunks(prepared, patients):
+        batch = prepared.batch([patients[row] for row in rows], device=device)
+        for name, output in networks(batch).items():
+            softmax = torch.softmax(output.logits.double(), dim=1).cpu().numpy()
+            answers[name][rows[output.rows.cpu().numpy()]] = softmax
+    networks.train(was_training)
+    return answers
+
+
+def _chunks(prepared: PreparedPatients, patients: Sequence[str]) -> Iterator[NDArray[np.int64]]:
+    """Consecutive positions whose bags fit the patch budget, at least one a chunk."""
+    chunk: list[int] = []
+    patches = 0
+    for row, patient in enumerate(patients):
+        size = prepared.n_patches(patient)
+        if chunk and patches + size > _PATCH_BUDGET:
+            yield np.array(chunk)
+            chunk, patches = [], 0
+        chunk.append(row)
+        patches += size
+    if chunk:
+        yield np.array(chunk)

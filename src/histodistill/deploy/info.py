@@ -1,0 +1,57 @@
+"""What a bundle says of itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from histodistill.settings import Settings
+
+# Raised whenever a bundle can no longer be read by older code.
+FORMAT = 1
+
+
+class FeatureOrigin(Settings):
+    """The patch features that a model was trained on.
+
+    Attributes:
+        width: Size F of a patch feature.
+        encoder: Patch encoder, where the files record it.
+        patch_um: Edge of a patch in µm, where the files record it.
+        tiling: Everything that the files record of the tiling.
+    """
+
+    width: int
+    encoder: str | None = None
+    patch_um: float | None = None
+    tiling: dict[str, str | int | float] = Field(default_factory=dict)
+
+
+class BundleInfo(Settings):
+    """What a bundle predicts, from what, and where it comes from.
+
+    Attributes:
+        format: Version of the bundle's layout.
+        target: What it predicts.
+        classes: Class names, in the order of the networks' outputs.
+        positive: The positive one of two classes; None beyond two.
+        features: Patch features that it reads; None where it reads genes alone.
+        blocks: For each genomic block, the settings with which its table was read.
+        recipe: Name of the recipe.
+        provenance: Data, settings, versions and seeds behind it, as plain JSON values.
+    """
+
+    format: int = FORMAT
+    target: str
+    classes: tuple[str, ...]
+    positive: str | None = None
+    features: FeatureOrigin | None = None
+    blocks: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    recipe: str
+    provenance: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def positive_index(self) -> int | None:
+        """Position of the positive class; None beyond two classes."""
+        return None if self.positive is None else self.classes.index(self.positive)

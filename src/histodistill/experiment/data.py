@@ -1,0 +1,215 @@
+"""All the inputs of an experiment, read and checked together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import pandas as pd
+
+from histodistill.cohort import (
+    ClinicalTable,
+    SlideIndex,
+    SurvivalColumns,
+    Target,
+    find_slides,
+    read_clinical,
+)
+from histodistill.errors import InputError, listed
+from histodistill.experiment.settings import BlockSettings, Experiment
+from histodistill.features import BagStore, open_bags
+from histodistill.genomics import GenomicTable, read_genomic_table
+
+T = TypeVar("T")
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class ExperimentData:
+    """The inputs of an experiment.
+
+    Attributes:
+        clinical: Labels, sites and follow-up.
+        bags: Bags of the clinical table's patients; None where no slides are given.
+        genomics: Blocks by name, patients x genes, of the clinical table's patients.
+        excluded: Columns PATIENT and reason: who cannot take part in anything.
+        notes: What was resolved while reading, in sentences.
+    """
+
+    clinical: ClinicalTable
+    bags: BagStore | None
+    genomics: dict[str, pd.DataFrame]
+    excluded: pd.DataFrame
+    notes: tuple[str, ...]
+
+    @property
+    def with_slides(self) -> frozenset[str]:
+        """Patients with at least one slide."""
+        return frozenset(self.bags.patients if self.bags else ())
+
+    @property
+    def with_genes(self) -> frozenset[str]:
+        """Patients with at least one genomic block."""
+        return frozenset(p for table in self.genomics.values() for p in table.index)
+
+    @property
+    def patients(self) -> list[str]:
+        """Patients of the clinical table with slides, genomics or both, in order."""
+        return [p for p in self.clinical.patients if p in self.with_slides | self.with_genes]
+
+    def labels(self, target: str) -> pd.Series[int]:
+        """Known class indices of the patients who have slides or genomics."""
+        return self.clinical.labels[target].loc[self.patients].dropna().astype(int)
+
+
+class _Reading:
+    """Runs every reader and keeps what each finds wrong, so that all is told at once."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+
+    def attempt(self, read: Callable[[], T]) -> T | None:
+        try:
+            return read()
+        except InputError as error:
+            self.problems.extend(error.problems)
+            return None
+
+
+def targets_of(experiment: Experiment) -> list[Target]:
+    """The experiment's targets."""
+    return [
+        Target(name, settings.column or name, settings.classes, settings.positive)
+        for name, settings in experiment.targets.items()
+    ]
+
+
+def load(experiment: Experiment, progress: Progress | None = None) -> ExperimentData:
+    """Read every table, every genomic block and every bag.
+
+    Args:
+        experiment: The experiment.
+        progress: Called with (bags read, bags in all).
+
+    Raises:
+        InputError: Everything that is wrong in any of the files, all at once.
+    """
+    reading = _Reading()
+    clinical = reading.attempt(lambda: _read_clinical(experiment))
+    index = reading.attempt(lambda: _find_slides(experiment))
+    blocks = {
+        name: reading.attempt(partial(read_block, name, block))
+        for name, block in experiment.genomics.items()
+    }
+    known = set(clinical.patients) if clinical else None
+    bags = reading.attempt(lambda: _open_bags(experiment, index, known)) if index else None
+    if bags is not None:
+        reading.problems.extend(_read_all(bags, progress))
+    if reading.problems or clinical is None:
+        raise InputError(*reading.problems)
+    tables = {name: block for name, block in blocks.items() if block is not None}
+    return _assembled(clinical, index, bags, tables)
+
+
+def read_block(name: str, block: BlockSettings) -> GenomicTable:
+    """Read one genomic block as its settings say."""
+    return read_genomic_table(
+        block.file,
+        name=name,
+        format=block.format,
+        transform=block.transform,
+        gdc_column=block.gdc_column,
+        patient_column=block.patient_column,
+        sample_pattern=block.sample_pattern,
+    )
+
+
+def _read_clinical(experiment: Experiment) -> ClinicalTable:
+    cohort = experiment.cohort
+    follow_up = cohort.survival
+    survival = SurvivalColumns(follow_up.time, follow_up.event) if follow_up else None
+    return read_clinical(
+        cohort.clinical,
+        targets_of(experiment),
+        patient_column=cohort.patient_column,
+        site_column=cohort.site_column,
+        survival=survival,
+    )
+
+
+def _find_slides(experiment: Experiment) -> SlideIndex | None:
+    if experiment.features is None:
+        return None
+    cohort = experiment.cohort
+    return find_slides(
+        experiment.features.directory,
+        table=cohort.slides,
+        patient_column=cohort.patient_column,
+        filename_column=cohort.filename_column,
+        pattern=cohort.patient_pattern,
+    )
+
+
+def _open_bags(experiment: Experiment, index: SlideIndex, known: set[str] | None) -> BagStore:
+    """Open the bags of the clinical table's patients; all bags where that table failed."""
+    slides = {p: files for p, files in index.slides.items() if known is None or p in known}
+    if not slides or experiment.features is None:
+        raise InputError(
+            f"{experiment.features and experiment.features.directory}: no slide belongs to a "
+            f"patient of {experiment.cohort.clinical}; slides name patients such as "
+            f"{listed(sorted(index.slides), 3)}"
+        )
+    limit = int(experiment.features.memory_gb * 1e9)
+    return open_bags(slides, memory_limit_bytes=limit)
+
+
+def _read_all(bags: BagStore, progress: Progress | None) -> list[str]:
+    """Read every bag once: damaged files are refused now, and kept bags are loaded."""
+    problems: list[str] = []
+    for done, patient in enumerate(bags.patients, start=1):
+        try:
+            bags.bag(patient)
+        except InputError as error:
+            problems.extend(error.problems)
+        if progress is not None:
+            progress(done, len(bags.patients))
+    return problems
+
+
+def _assembled(
+    clinical: ClinicalTable,
+    index: SlideIndex | None,
+    bags: BagStore | None,
+    blocks: dict[str, GenomicTable],
+) -> ExperimentData:
+    known = pd.Index(clinical.patients)
+    genomics = {n: b.values.loc[b.values.index.intersection(known)] for n, b in blocks.items()}
+    slides = set(index.slides) if index else set()
+    genes = {p for block in blocks.values() for p in block.values.index}
+    stranger = "has slides or genomics, but is not in the clinical table"
+    empty = "is in the clinical table, but has neither slides nor genomics"
+    excluded = [
+        *((patient, stranger) for patient in sorted((slides | genes) - set(known))),
+        *((patient, empty) for patient in known if patient not in slides | genes),
+    ]
+    notes = [note for block in blocks.values() for note in block.notes]
+    if index is not None:
+        notes += [*index.notes, *_slide_notes(index)]
+    return ExperimentData(
+        clinical,
+        bags,
+        genomics,
+        pd.DataFrame(excluded, columns=["PATIENT", "reason"]),
+        tuple(notes),
+    )
+
+
+def _slide_notes(index: SlideIndex) -> Iterable[str]:
+    if index.missing:
+        names = [str(name) for name in index.missing]
+        yield f"slide table: {len(names)} files are absent from the folder: {listed(names)}"
+    if index.unmatched:
+        names = [path.name for path in index.unmatched]
+        yield f"slides: {len(names)} files belong to no known patient: {listed(names)}"

@@ -1,0 +1,95 @@
+"""The folds of an experiment, proven not to leak."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from histodistill.cohort import (
+    Fold,
+    check_folds,
+    external_fold,
+    read_folds,
+    site_preserved_folds,
+    stratified_folds,
+)
+from histodistill.errors import InputError
+from histodistill.experiment.data import ExperimentData
+from histodistill.experiment.settings import Experiment, SplitSettings
+
+
+@dataclass(frozen=True)
+class TargetFolds:
+    """Folds of one target.
+
+    Attributes:
+        folds: The folds; nobody is in two parts of one.
+        notes: What a reader should know of them, in sentences.
+    """
+
+    folds: tuple[Fold, ...]
+    notes: tuple[str, ...] = ()
+
+
+def folds_for(experiment: Experiment, data: ExperimentData, target: str) -> TargetFolds:
+    """Divide the patients whose label is known, and prove that nobody crosses.
+
+    Raises:
+        InputError: The patients cannot be divided so, or somebody crosses.
+    """
+    splits = experiment.splits
+    if splits.scheme == "files":
+        made = _given(experiment, data, target)
+    else:
+        made = TargetFolds(_divided(splits, data, target))
+    check_folds(made.folds, sites=data.clinical.sites if splits.scheme == "site" else None)
+    return made
+
+
+def extra_patients(
+    experiment: Experiment, data: ExperimentData, target: str, fold: Fold
+) -> list[str]:
+    """Patients without a label for this target, who may train without leaking.
+
+    With site-preserved or external folds, hospitals of the validation and test parts are
+    left out.
+    """
+    labelled = set(data.labels(target).index)
+    extras = [patient for patient in data.patients if patient not in labelled]
+    if experiment.splits.scheme in ("site", "external"):
+        sites = data.clinical.sites
+        held_out = set(sites.reindex([*fold.validation, *fold.test]))
+        extras = [p for p in extras if sites.get(p) not in held_out]
+    return extras
+
+
+def _divided(splits: SplitSettings, data: ExperimentData, target: str) -> tuple[Fold, ...]:
+    labels = data.labels(target)
+    sites = data.clinical.sites.reindex(labels.index)
+    if splits.scheme == "external":
+        external = sites.isin(splits.external_sites)
+        if not external.any():
+            raise InputError(
+                f"splits.external_sites: no patient with a {target} label comes from "
+                f"{', '.join(splits.external_sites)}"
+            )
+        return (
+            external_fold(
+                labels[~external],
+                list(labels.index[external]),
+                validation=splits.validation,
+                seed=splits.seed,
+            ),
+        )
+    common = {"validation": splits.validation, "repeats": splits.repeats}
+    if splits.scheme == "site":
+        folds = site_preserved_folds(labels, sites, splits.folds, seed=splits.seed, **common)  # type: ignore[arg-type]
+    else:
+        folds = stratified_folds(labels, splits.folds, seed=splits.seed, **common)  # type: ignore[arg-type]
+    return tuple(folds)
+
+
+def _given(experiment: Experiment, data: ExperimentData, target: str) -> TargetFolds:
+    directory = Path((experiment.splits.directory or "").format(target=target))
+    files = read_folds(directory, data.labels(target), experiment.targets[target].classes)
+    return TargetFolds(tuple(files.folds), tuple(files.notes))

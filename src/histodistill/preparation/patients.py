@@ -1,0 +1,133 @@
+"""Patients made ready for the networks: batches of bags and gene tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from histodistill.features import BagStore
+from histodistill.model import Bags, Batch, Genes, to_tokens
+from histodistill.preparation.transforms import Transforms
+
+UNKNOWN = -1
+
+
+class PreparedPatients:
+    """A cohort's bags and genes, transformed, and served in batches.
+
+    Args:
+        bags: Bags of the patients with slides; None where no slides are read.
+        genomics: Genomic blocks, patients x genes; must hold the blocks of ``transforms``.
+        transforms: Fitted transforms.
+        token_size: Genes in one token.
+        labels: Known class indices, by patient; everybody else counts as unknown.
+    """
+
+    def __init__(
+        self,
+        bags: BagStore | None,
+        genomics: Mapping[str, pd.DataFrame],
+        transforms: Transforms,
+        token_size: int,
+        labels: Mapping[str, int] | None = None,
+    ) -> None:
+        self._bags = bags
+        self._with_slides = frozenset(bags.patients if bags else ())
+        self._scaler = transforms.scaler
+        self._labels = dict(labels or {})
+        self._tokens: dict[str, Tensor] = {}
+        self._rows: dict[str, dict[str, int]] = {}
+        for name, block in transforms.blocks.items():
+            table = genomics.get(name, pd.DataFrame(columns=block.genes_, dtype="float32"))
+            self._tokens[name] = to_tokens(block.transform(table), token_size)
+            self._rows[name] = {patient: row for row, patient in enumerate(table.index)}
+
+    @property
+    def feature_width(self) -> int | None:
+        """Size F of a patch feature; None where no slides are read."""
+        return None if self._bags is None else self._bags.width
+
+    def has_slides(self, patient: str) -> bool:
+        """Whether the patient has a bag."""
+        return patient in self._with_slides
+
+    def has_genes(self, patient: str) -> bool:
+        """Whether the patient has at least one genomic block."""
+        return any(patient in rows for rows in self._rows.values())
+
+    def n_patches(self, patient: str) -> int:
+        """Patches of a patient, 0 without slides."""
+        return self._bags.n_patches(patient) if self._bags and self.has_slides(patient) else 0
+
+    def labels(self, patients: Sequence[str]) -> Tensor:
+        """Class indices, [n] int64; -1 where unknown."""
+        return torch.tensor([self._labels.get(patient, UNKNOWN) for patient in patients])
+
+    def batch(
+        self,
+        patients: Sequence[str],
+        *,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+        patches: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Batch:
+        """Bags, tokens and labels of some patients, in their order.
+
+        Args:
+            patients: Patients, each with slides, genes or both; repeats are allowed.
+            device: Where the batch goes.
+            dtype: Type of the patches.
+            patches: Draw this many patches of each bag at random; None takes whole bags.
+            generator: Random stream of the draw.
+        """
+        return Batch(
+            bags=self._batch_bags(patients, device, dtype, patches, generator),
+            genes=self._batch_genes(patients, device),
+            labels=self.labels(patients).to(device),
+        )
+
+    def _batch_bags(
+        self,
+        patients: Sequence[str],
+        device: torch.device,
+        dtype: torch.dtype,
+        patches: int | None,
+        generator: torch.Generator | None,
+    ) -> Bags | None:
+        rows = [row for row, patient in enumerate(patients) if self.has_slides(patient)]
+        if self._bags is None or not rows:
+            return None
+        bags = []
+        for row in rows:
+            if patches is None or generator is None:
+                bag = self._bags.bag(patients[row])
+            else:
+                bag = self._bags.sample(patients[row], patches, generator)
+            bags.append(bag)
+        # Features travel to the device in their stored, small type, and widen there.
+        stacked = torch.cat(bags).to(device)
+        if self._scaler is not None:
+            stacked = self._scaler.transform(stacked)
+        sizes = tuple(len(bag) for bag in bags)
+        return Bags(stacked.to(dtype), sizes, torch.tensor(rows, device=device))
+
+    def _batch_genes(self, patients: Sequence[str], device: torch.device) -> Genes | None:
+        rows = [row for row, patient in enumerate(patients) if self.has_genes(patient)]
+        if not rows:
+            return None
+        tokens, present = {}, {}
+        for name, known in self._rows.items():
+            places = torch.tensor([known.get(patients[row], UNKNOWN) for row in rows])
+            present[name] = (places >= 0).to(device)
+            block = self._tokens[name]
+            if len(block):
+                taken = block[places.clamp(min=0)]
+                taken[places < 0] = 0
+            else:
+                taken = block.new_zeros(len(rows), *block.shape[1:])
+            tokens[name] = taken.to(device)
+        return Genes(tokens, present, torch.tensor(rows, device=device))

@@ -1,0 +1,103 @@
+"""Everything that is fitted on the training patients and travels with the model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import load_file, save_file
+
+from histodistill.features import BagStore, FeatureScaler
+from histodistill.files import write_json
+from histodistill.genomics import GenomicPreprocessor
+
+
+@dataclass(frozen=True)
+class Transforms:
+    """Fitted transforms of one fold, or of a final model.
+
+    Attributes:
+        scaler: Standardisation of patch features; None where they are read as they are.
+        blocks: Gene selection, imputation and scaling of each genomic block.
+    """
+
+    scaler: FeatureScaler | None
+    blocks: dict[str, GenomicPreprocessor]
+
+    def save(self, folder: Path) -> None:
+        """Write ``transforms.json`` and ``transforms.safetensors`` into a folder."""
+        arrays = {
+            f"blocks.{name}.{key}": torch.from_numpy(np.ascontiguousarray(value))
+            for name, block in self.blocks.items()
+            for key, value in block.to_arrays().items()
+        }
+        if self.scaler is not None:
+            arrays |= {f"scaler.{k}": v for k, v in self.scaler.to_tensors().items()}
+        save_file(arrays, folder / "transforms.safetensors")
+        blocks = {name: block.to_dict() for name, block in self.blocks.items()}
+        write_json(
+            folder / "transforms.json",
+            {"standardised": self.scaler is not None, "blocks": blocks},
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> Transforms:
+        """Read what ``save`` wrote."""
+        described = json.loads((folder / "transforms.json").read_text(encoding="utf-8"))
+        arrays = load_file(folder / "transforms.safetensors")
+
+        def under(prefix: str) -> dict[str, torch.Tensor]:
+            return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+
+        blocks = {
+            name: GenomicPreprocessor.from_dict(
+                block, {k: v.numpy() for k, v in under(f"blocks.{name}.").items()}
+            )
+            for name, block in described["blocks"].items()
+        }
+        scaler = FeatureScaler.from_tensors(under("scaler.")) if described["standardised"] else None
+        return cls(scaler, blocks)
+
+
+def fit_transforms(
+    patients: Sequence[str],
+    *,
+    bags: BagStore | None,
+    genomics: Mapping[str, pd.DataFrame],
+    preprocessors: Mapping[str, GenomicPreprocessor],
+    standardise: bool,
+    labels: pd.Series[int],
+    survival: pd.DataFrame | None,
+) -> Transforms:
+    """Fit every transform on the given patients, which are the training patients of a fold.
+
+    Args:
+        patients: Training patients; nobody else is looked at.
+        bags: Bags of the cohort; None where there are no slides.
+        genomics: Genomic blocks of the cohort, patients x genes.
+        preprocessors: An unfitted preprocessor for each block.
+        standardise: Whether patch features are standardised.
+        labels: Known class indices, by patient.
+        survival: Columns ``time`` and ``event``, by patient, or None.
+    """
+    training = pd.Index(patients)
+    scaler = None
+    if standardise and bags is not None:
+        with_slides = set(bags.patients)
+        scaler = FeatureScaler.fit(bags, [p for p in patients if p in with_slides])
+    blocks = {}
+    for name, table in genomics.items():
+        known = table.loc[table.index.intersection(training)]
+        blocks[name] = preprocessors[name].fit(
+            known,
+            labels=labels.loc[labels.index.intersection(known.index)],
+            survival=None
+            if survival is None
+            else survival.loc[survival.index.intersection(known.index)],
+        )
+    return Transforms(scaler, blocks)

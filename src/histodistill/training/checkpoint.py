@@ -1,0 +1,37 @@
+"""The state of an unfinished training, enough to go on as if nothing had happened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from histodistill.errors import InputError
+from histodistill.files import whole_file
+
+State = dict[str, Any]
+
+
+def save_state(path: Path, state: State) -> None:
+    """Write a state whole; a crash leaves the one before."""
+    with whole_file(path) as temporary:
+        torch.save(state, temporary)
+
+
+def load_state(path: Path, device: torch.device) -> State | None:
+    """Read a state; None where there is none yet.
+
+    Raises:
+        InputError: The file is damaged.
+    """
+    if not path.exists():
+        return None
+    try:
+        state: State = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:
+        raise InputError(
+            f"{path}: damaged checkpoint ({type(error).__name__}); delete it to train this "
+            "fold again from its start"
+        ) from error
+    return state

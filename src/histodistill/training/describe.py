@@ -1,0 +1,52 @@
+"""What a trained model says of itself, for its bundle."""
+
+from __future__ import annotations
+
+from histodistill.deploy.info import BundleInfo, FeatureOrigin
+from histodistill.experiment.settings import Experiment
+from histodistill.features import BagStore
+from histodistill.training.fold import FoldData
+from histodistill.training.run import versions
+
+# What a table needs to be read the same way again.
+_READING = {"format", "transform", "gdc_column", "patient_column", "sample_pattern"}
+
+
+def bundle_info(experiment: Experiment, inputs: FoldData, method: str, seed: int) -> BundleInfo:
+    """Describe a model trained on a fold's training patients."""
+    target = experiment.targets[inputs.target]
+    settings = experiment.methods[method]
+    reads = settings.network
+    fold = inputs.fold
+    return BundleInfo(
+        target=inputs.target,
+        classes=target.classes,
+        positive=target.positive,
+        features=_origin(inputs.data.bags) if reads.reads_slides else None,
+        blocks={
+            name: block.model_dump(mode="json", include=_READING)
+            for name, block in experiment.genomics.items()
+            if reads.reads_genes
+        },
+        recipe=settings.recipe,
+        provenance={
+            "experiment": experiment.name,
+            "method": method,
+            "settings": settings.model_dump(mode="json"),
+            "seed": seed,
+            "patients": {"training": len(fold.train), "validation": len(fold.validation)},
+            "versions": versions(),
+        },
+    )
+
+
+def _origin(bags: BagStore | None) -> FeatureOrigin | None:
+    if bags is None:
+        return None
+    example = bags.slides(bags.patients[0])[0]
+    return FeatureOrigin(
+        width=bags.width,
+        encoder=bags.encoder,
+        patch_um=example.patch_um,
+        tiling=dict(example.tiling),
+    )

@@ -1,0 +1,88 @@
+"""A run's folder: its configuration, versions, and the promise that only one run writes it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from histodistill.errors import InputError, listed
+from histodistill.experiment.data import ExperimentData
+from histodistill.experiment.settings import Experiment
+from histodistill.files import whole_file, write_json
+
+CONFIGURATION = "experiment.json"
+VERSIONS = "versions.json"
+EXCLUDED = "excluded.csv"
+
+_PACKAGES = ("histodistill", "torch", "numpy", "pandas", "scikit-learn", "scipy", "h5py")
+
+
+@contextmanager
+def open_run(experiment: Experiment, data: ExperimentData) -> Iterator[Path]:
+    """Hold the experiment's folder while its results are made.
+
+    Writes the resolved configuration, the versions and who was excluded.
+
+    Raises:
+        InputError: Another process is writing there, or the folder holds results of another
+            configuration.
+    """
+    folder = experiment.output
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"{folder}: another process is writing here; wait for it") from None
+        _same_configuration(experiment)
+        write_json(folder / CONFIGURATION, resolved(experiment))
+        write_json(folder / VERSIONS, versions())
+        with whole_file(folder / EXCLUDED) as temporary:
+            data.excluded.to_csv(temporary, index=False)
+        yield folder
+
+
+def resolved(experiment: Experiment) -> dict[str, Any]:
+    """The experiment with every default written out, as plain JSON values."""
+    return experiment.model_dump(mode="json")
+
+
+def versions() -> dict[str, Any]:
+    """Versions and hardware that a result may depend on."""
+    return {
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in _PACKAGES},
+        "platform": platform.platform(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+def _same_configuration(experiment: Experiment) -> None:
+    path = experiment.output / CONFIGURATION
+    if not path.exists():
+        return
+    before = json.loads(path.read_text(encoding="utf-8"))
+    changed = sorted(_differences(before, resolved(experiment)))
+    if changed:
+        raise InputError(
+            f"{experiment.output}: holds results of another configuration, which differs in "
+            f"{listed(changed)}; choose another `output`, or remove that folder"
+        )
+
+
+def _differences(before: Any, now: Any, where: str = "") -> Iterator[str]:
+    """Dotted names of the settings that differ."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in before.keys() | now.keys():
+            yield from _differences(before.get(key), now.get(key), f"{where}.{key}".strip("."))
+    elif before != now:
+        yield where

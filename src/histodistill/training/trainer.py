@@ -1,0 +1,250 @@
+"""The trainer: one forward and one backward for a batch of patients, all networks together."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from histodistill.deploy.inference import probabilities
+from histodistill.errors import InputError
+from histodistill.experiment.settings import MethodSettings
+from histodistill.files import write_text
+from histodistill.model import Batch, Networks, objective
+from histodistill.preparation import PreparedPatients
+from histodistill.training.checkpoint import load_state, save_state
+from histodistill.training.sampling import batches, epoch_order
+from histodistill.training.seeds import derived_seed
+from histodistill.training.validation import EarlyStopping, Figures, validation_figures
+
+CHECKPOINT = "checkpoint.pt"
+CURVES = "curves.jsonl"
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch did.
+
+    Attributes:
+        epoch: From 0.
+        learning_rate: During the epoch.
+        losses: Mean of each term of the loss over the batches, and their sum ``total``.
+        validation: Validation figures.
+        best: Whether it is the best epoch so far.
+    """
+
+    epoch: int
+    learning_rate: float
+    losses: dict[str, float]
+    validation: Figures
+    best: bool
+
+    def record(self) -> dict[str, object]:
+        """A flat record for the training curves; an undefined figure is None."""
+        figures = {k: None if math.isnan(v) else v for k, v in self.validation.items()}
+        return {
+            "epoch": self.epoch,
+            "learning_rate": self.learning_rate,
+            "losses": self.losses,
+            "validation": figures,
+            "best": self.best,
+        }
+
+
+OnEpoch = Callable[[Epoch], None]
+
+
+def build_networks(
+    method: MethodSettings,
+    feature_width: int | None,
+    blocks: Sequence[str],
+    n_classes: int,
+    seed: int,
+) -> Networks:
+    """Networks with the initial weights that belong to a seed.
+
+    The seed of a network does not depend on which others are trained with it, so that the
+    student of every method starts from the same weights.
+    """
+    settings = method.network
+    networks = {}
+    for name in settings.networks:
+        torch.manual_seed(derived_seed(seed, "weights", name))
+        alone = settings.model_copy(update={"networks": (name,)})
+        networks[name] = Networks(feature_width, blocks, n_classes, alone).get_submodule(name)
+    together = Networks(feature_width, blocks, n_classes, settings)
+    for name, network in networks.items():
+        together.get_submodule(name).load_state_dict(network.state_dict())
+    return together
+
+
+class Trainer:
+    """Trains networks on some patients and keeps the best epoch by the validation patients.
+
+    Args:
+        networks: Networks with initial weights.
+        method: Objective and optimisation.
+        prepared: Bags, genes and labels.
+        training: Training patients.
+        validation: Validation patients, all with a label.
+        seed: Seed of sampling and dropout.
+        device: Where to compute.
+    """
+
+    def __init__(
+        self,
+        networks: Networks,
+        method: MethodSettings,
+        prepared: PreparedPatients,
+        *,
+        training: Sequence[str],
+        validation: Sequence[str],
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.networks = networks.to(device)
+        self._method = method
+        self._settings = method.training
+        self._prepared = prepared
+        self._training = list(training)
+        self._validation = list(validation)
+        self._seed = seed
+        self._device = device
+        self._dtype = torch.bfloat16 if self._settings.precision == "bfloat16" else torch.float32
+        self._optimizer = torch.optim.AdamW(
+            self.networks.parameters(),
+            lr=self._settings.learning_rate,
+            weight_decay=self._settings.weight_decay,
+            fused=True,
+        )
+        self._stopping = EarlyStopping(self._settings.monitor, self._settings.patience)
+        self._best = copy.deepcopy(self.networks.state_dict())
+        self._curves: list[dict[str, object]] = []
+
+    def fit(self, folder: Path, on_epoch: OnEpoch | None = None) -> None:
+        """Train, or go on where an interrupted training stopped.
+
+        Afterwards the networks hold the weights of the best epoch, all of the same one.
+
+        Args:
+            folder: Gets ``curves.jsonl`` and, until the training is finished, a checkpoint.
+            on_epoch: Called after every epoch.
+        """
+        first = self._resume(folder)
+        for epoch in range(first, self._settings.max_epochs):
+            if self._stopping.stops:
+                break
+            done = self._run_epoch(epoch)
+            self._curves.append(done.record())
+            self._write(folder, epoch)
+            if on_epoch is not None:
+                on_epoch(done)
+        self.networks.load_state_dict(self._best)
+
+    def _run_epoch(self, epoch: int) -> Epoch:
+        rate = cosine(self._settings.learning_rate, epoch, self._settings.cosine_epochs)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        losses = self._train_epoch(epoch)
+        figures = self._validate()
+        best = self._stopping.update(epoch, figures)
+        if best:
+            self._best = copy.deepcopy(self.networks.state_dict())
+        return Epoch(epoch, rate, losses, figures, best)
+
+    def _train_epoch(self, epoch: int) -> dict[str, float]:
+        seed = derived_seed(self._seed, "epoch", epoch)
+        torch.manual_seed(seed)  # dropout
+        generator = torch.Generator().manual_seed(seed)  # order, patches
+        labels = self._prepared.labels(self._training)
+        order = epoch_order(labels, self._settings.balanced, generator)
+        self.networks.train()
+        sums: defaultdict[str, float] = defaultdict(float)
+        parts = batches(order, self._settings.batch_size)
+        for part in parts:
+            patients = [self._training[row] for row in part.tolist()]
+            batch = self._prepared.batch(
+                patients,
+                device=self._device,
+                dtype=self._dtype,
+                patches=self._settings.patches,
+                generator=generator,
+            )
+            for name, value in self._step(batch).items():
+                sums[name] += value / len(parts)
+        return dict(sums)
+
+    def _step(self, batch: Batch) -> dict[str, float]:
+        """One forward, one backward, one update."""
+        reduced = self._dtype is torch.bfloat16
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=reduced):
+            outputs = self.networks(batch)
+        # Covariances and inner products lose too much in bfloat16.
+        precise = {name: output.float() for name, output in outputs.items()}
+        terms = objective(precise, batch.labels, self._method.objective)
+        if not terms:  # nobody of this batch has a label, and no other term applies
+            return {}
+        total = torch.stack(list(terms.values())).sum()
+        self._optimizer.zero_grad(set_to_none=True)
+        total.backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step()
+        return _as_floats(terms | {"total": total})
+
+    def _validate(self) -> Figures:
+        answers = probabilities(self.networks, self._prepared, self._validation, self._device)
+        labels = self._prepared.labels(self._validation).numpy()
+        figures = validation_figures(answers, labels)
+        if np.isnan(figures[self._settings.monitor]):
+            raise InputError(
+                f"the validation patients give no {self._settings.monitor}: a class is missing "
+                "among those the network can answer; monitor a loss, or divide otherwise"
+            )
+        return figures
+
+    def _write(self, folder: Path, epoch: int) -> None:
+        write_text(folder / CURVES, "".join(json.dumps(c) + "\n" for c in self._curves))
+        save_state(
+            folder / CHECKPOINT,
+            {
+                "epoch": epoch,
+                "networks": self.networks.state_dict(),
+                "best": self._best,
+                "optimizer": self._optimizer.state_dict(),
+                "stopping": self._stopping.state(),
+                "curves": self._curves,
+            },
+        )
+
+    def _resume(self, folder: Path) -> int:
+        """Load the checkpoint, where there is one; the epoch to go on with."""
+        state = load_state(folder / CHECKPOINT, self._device)
+        if state is None:
+            return 0
+        self.networks.load_state_dict(state["networks"])
+        self._best = state["best"]
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._stopping = EarlyStopping(**state["stopping"])
+        self._curves = state["curves"]
+        return int(state["epoch"]) + 1
+
+
+def cosine(learning_rate: float, epoch: int, half_period: int) -> float:
+    """Cosine schedule without a floor: half a period from the full rate to 0, and back.
+
+    Source: Loshchilov & Hutter, "SGDR", ICLR 2017, eq. 5, without restarts.
+    """
+    return learning_rate * (1 + math.cos(math.pi * epoch / half_period)) / 2
+
+
+def _as_floats(terms: dict[str, Tensor]) -> dict[str, float]:
+    """Scalars on the CPU, with one transfer for all of them."""
+    values = torch.stack([term.detach() for term in terms.values()]).tolist()
+    return dict(zip(terms, values, strict=True))
