@@ -17,12 +17,12 @@ def picture() -> RGB:
         128 + 60 * np.sin(columns / 41 + shift) + 50 * np.cos(rows / 57 - shift)
         for shift in range(3)
     ]
-    return np.rint(np.stack(waves, axis=-1)).astype(np.uint8)
+    return np.asarray(np.rint(np.stack(waves, axis=-1)), np.uint8)
 
 
 def difference(read: RGB, reference: np.ndarray) -> np.ndarray:
     assert read.shape == reference.shape
-    return np.abs(read.astype(float) - reference)
+    return np.asarray(np.abs(read.astype(float) - reference))
 
 
 def test_level_0_is_read_as_it_is(tmp_path: Path, picture: RGB) -> None:

@@ -94,9 +94,11 @@ def _ink(density: OpticalDensity) -> npt.NDArray[np.bool_]:
     highest, lowest = density.max(axis=0), density.min(axis=0)
     green_pen = (red > 0.06) & (red >= 1.4 * green)
     blue_pen = (red > 0.25) & (red >= 0.95 * green) & (blue <= 0.55 * red)
+    # Over a few µm even crowded nuclei let more red light through.
+    dark_pen = (red > 0.8) & (red >= 0.85 * green)
     red_pen = (green > 0.6) & (red <= 0.1 * green) & (blue >= 0.75 * green)
     black_pen = (lowest > 0.5) & (highest - lowest <= 0.2 * highest)
-    return np.asarray(green_pen | blue_pen | red_pen | black_pen)
+    return np.asarray(green_pen | blue_pen | dark_pen | red_pen | black_pen)
 
 
 def _maybe_ink(density: OpticalDensity) -> npt.NDArray[np.bool_]:

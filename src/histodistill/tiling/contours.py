@@ -11,7 +11,7 @@ from histodistill.slides.extra import slides_extra
 from histodistill.tiling.tissue import Tissue
 
 if TYPE_CHECKING:
-    from shapely import Polygon
+    from shapely import Geometry, Polygon
 
 # Contours run through the centres of border pixels; half a pixel outwards lies their edge. A
 # hair less keeps neighbouring pieces from touching.
@@ -56,19 +56,32 @@ def _pixel_polygons(mask: npt.NDArray[np.uint8]) -> list[Polygon]:
     import cv2
     import shapely
 
-    rings, hierarchy = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    if not rings:
-        return []
+    contours, hierarchy = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    rings = [np.asarray(contour, np.float64)[:, 0] + 0.5 for contour in contours]
     polygons: list[Polygon] = []
-    for index, (_, _, child, parent) in enumerate(hierarchy[0]):
-        if parent >= 0 or len(rings[index]) < 3:
+    for index, ring in enumerate(rings):
+        _, _, child, parent = hierarchy[0][index]
+        if parent >= 0:
             continue
         holes = []
         while child >= 0:
-            if len(rings[child]) > 2:
-                holes.append(rings[child][:, 0] + 0.5)
+            holes.append(rings[child])
             child = hierarchy[0][child][0]
-        polygon = shapely.Polygon(rings[index][:, 0] + 0.5, holes)
-        whole = shapely.make_valid(polygon).buffer(_TO_PIXEL_EDGE, join_style="mitre")
+        whole = shapely.buffer(
+            _through_centres(ring, holes), _TO_PIXEL_EDGE, cap_style="square", join_style="mitre"
+        )
         polygons += [part for part in shapely.get_parts(whole) if part.geom_type == "Polygon"]
     return polygons
+
+
+def _through_centres(
+    ring: npt.NDArray[np.float64], holes: list[npt.NDArray[np.float64]]
+) -> Geometry:
+    """The shape through the centres of border pixels; one or two pixels have no inside."""
+    import shapely
+
+    if len(ring) == 1:
+        return shapely.Point(ring[0])
+    if len(ring) == 2:
+        return shapely.LineString(ring)
+    return shapely.make_valid(shapely.Polygon(ring, [hole for hole in holes if len(hole) > 2]))
