@@ -136,7 +136,7 @@ def test_shares_are_met_exactly(cohort: SimulatedCohort) -> None:
 def test_slides_of_another_cohort_are_refused(tmp_path: Path) -> None:
     simulate_cohort(tmp_path, SMALL)
     with pytest.raises(
-        InputError, match=r"features holds slides of another cohort \(SIM-.*give .* empty folder"
+        InputError, match=r"features holds files of another cohort \(SIM-.*give .* empty folder"
     ):
         simulate_cohort(tmp_path, replace(SMALL, n_patients=20))
 

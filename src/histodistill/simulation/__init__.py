@@ -5,6 +5,16 @@ patient identifiers, file names, a column of the tables, the README.
 """
 
 from histodistill.simulation.cohort import SimulatedCohort, simulate_cohort
+from histodistill.simulation.morphology import Morphology, morphology_of
 from histodistill.simulation.settings import SimulationSettings
+from histodistill.simulation.slides import simulate_slide, simulate_slides
 
-__all__ = ["SimulatedCohort", "SimulationSettings", "simulate_cohort"]
+__all__ = [
+    "Morphology",
+    "SimulatedCohort",
+    "SimulationSettings",
+    "morphology_of",
+    "simulate_cohort",
+    "simulate_slide",
+    "simulate_slides",
+]

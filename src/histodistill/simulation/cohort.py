@@ -47,6 +47,7 @@ class SimulatedCohort:
     Attributes:
         folder: The cohort's folder.
         features: Folder of patch features, one HDF5 file a slide.
+        slides: Folder of slide images, one TIFF a slide; made by `simulate_slides` only.
         slides_table: CSV of the slides' patients.
         clinical_table: CSV of labels and clinical variables.
         expression: Expression z-scores, tab separated.
@@ -57,6 +58,7 @@ class SimulatedCohort:
 
     folder: Path
     features: Path
+    slides: Path
     slides_table: Path
     clinical_table: Path
     expression: Path
@@ -82,11 +84,12 @@ def simulate_cohort(folder: Path, settings: SimulationSettings | None = None) ->
     cohort = cohort_paths(folder, settings)
     truth = draw_truth(settings)
     slides = slides_of(truth)
-    _refuse_other_slides(cohort.features, {f"{slide.name}.h5" for slide in slides})
+    paths = [cohort.features / f"{slide.name}.h5" for slide in slides]
+    refuse_other_slides(cohort.features, paths)
     model = draw_patch_model(settings)
-    for slide in slides:
-        _write_bag(cohort.features / f"{slide.name}.h5", slide.name, model.draw_bag(slide))
-    write_tables(cohort, truth, slides_table(slides, ".h5"))
+    for path, slide in zip(paths, slides, strict=True):
+        _write_bag(path, model.draw_bag(slide))
+    write_tables(cohort, truth, slides_table(slides))
     return cohort
 
 
@@ -95,6 +98,7 @@ def cohort_paths(folder: Path, settings: SimulationSettings) -> SimulatedCohort:
     return SimulatedCohort(
         folder=folder,
         features=folder / "features",
+        slides=folder / "slides",
         slides_table=folder / "slides.csv",
         clinical_table=folder / "clinical.csv",
         expression=folder / "mrna_zscores.txt",
@@ -104,12 +108,12 @@ def cohort_paths(folder: Path, settings: SimulationSettings) -> SimulatedCohort:
     )
 
 
-def slides_table(slides: Sequence[SimulatedSlide], suffix: str) -> pd.DataFrame:
-    """The slides table: PATIENT, FILENAME (the slide's name and this suffix), SIMULATED."""
+def slides_table(slides: Sequence[SimulatedSlide]) -> pd.DataFrame:
+    """The slides table: PATIENT, FILENAME (of the slide's features), SIMULATED."""
     return pd.DataFrame(
         {
             "PATIENT": [slide.patient for slide in slides],
-            "FILENAME": [f"{slide.name}{suffix}" for slide in slides],
+            "FILENAME": [f"{slide.name}.h5" for slide in slides],
             "SIMULATED": "yes",
         }
     )
@@ -153,24 +157,27 @@ def _write_table(path: Path, table: pd.DataFrame, separator: str = ",", decimals
         )
 
 
-def _refuse_other_slides(features: Path, expected: set[str]) -> None:
-    """A reader takes every file of the folder, so slides of another cohort would mix in."""
-    other = sorted(path.name for path in features.glob("*.h5") if path.name not in expected)
+def refuse_other_slides(folder: Path, expected: Sequence[Path]) -> None:
+    """Stop where a folder holds other slides: a reader of the folder would mix them in."""
+    if not folder.is_dir():
+        return
+    known = {path.name for path in expected}
+    other = sorted(path.name for path in folder.iterdir() if path.name not in known)
     if other:
         raise InputError(
-            f"The folder {features} holds slides of another cohort ({listed(other, 3)}); "
+            f"The folder {folder} holds files of another cohort ({listed(other, 3)}); "
             "give the simulated cohort an empty folder."
         )
 
 
-def _write_bag(path: Path, name: str, bag: NDArray[np.float16]) -> None:
+def _write_bag(path: Path, bag: NDArray[np.float16]) -> None:
     """One slide's features in the TRIDENT layout."""
     with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
         features = file.create_dataset("features", data=bag)
         features.attrs["encoder"] = ENCODER
-        features.attrs["name"] = name
+        features.attrs["name"] = path.stem
         coords = file.create_dataset("coords", data=disc_coordinates(len(bag)))
-        coords.attrs["name"] = name
+        coords.attrs["name"] = path.stem
         coords.attrs["patch_size"] = 256
         coords.attrs["patch_size_level0"] = PATCH_SIZE_LEVEL0
         coords.attrs["level0_magnification"] = 40

@@ -36,9 +36,12 @@ class SimulationSettings:
         slide_noise: Standard deviation of each feature's offset of a whole slide.
         gene_noise: Standard deviation of each gene's measurement.
         site_shift: Standard deviation of a hospital's offset, of each feature and each gene.
+        morphology_noise: Standard deviation, in drawn slides, of a slide's grade about the
+            patient's shared latent.
         share_without_genomics: Share of the patients without expression.
         share_without_label: Share of the patients with unknown ER status.
         share_with_two_slides: Share of the patients with a second slide.
+        share_with_pen: Share of the drawn slides with a pen mark.
 
     Raises:
         InputError: A setting is out of range; every one that is, at once.
@@ -62,9 +65,11 @@ class SimulationSettings:
     slide_noise: float = 0.15
     gene_noise: float = 0.7
     site_shift: float = 0.3
+    morphology_noise: float = 0.5
     share_without_genomics: float = 0.1
     share_without_label: float = 0.1
     share_with_two_slides: float = 0.15
+    share_with_pen: float = 0.1
 
     def __post_init__(self) -> None:
         problems = self._problems()

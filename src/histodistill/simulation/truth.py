@@ -40,6 +40,8 @@ class Stream(IntEnum):
     PATCH_MODEL = 4
     PATCHES = 5
     MORPHOLOGY = 6
+    STAIN = 7
+    PIXELS = 8
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,154 @@
+"""Write a simulated cohort's slides as images: pyramidal, tiled TIFF with its µm per pixel.
+
+The tables, genes and labels are those of `simulate_cohort`; the shared latent is visible in the
+drawn morphology instead of in feature vectors. Any reader of generic tiled TIFF opens the
+slides, OpenSlide among them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+
+from histodistill.errors import InputError
+from histodistill.files import whole_file
+from histodistill.simulation.cohort import (
+    SimulatedCohort,
+    cohort_paths,
+    refuse_other_slides,
+    slides_table,
+    write_tables,
+)
+from histodistill.simulation.histology import draw_field
+from histodistill.simulation.morphology import Morphology, morphology_of
+from histodistill.simulation.settings import SimulationSettings
+from histodistill.simulation.stain import Stain, draw_stain
+from histodistill.simulation.truth import Stream, draw_truth, generator, slides_of
+
+_TILE_PX = 256
+_JPEG_QUALITY = 90
+_SMALLEST_LEVEL_PX = 512
+_UM_PER_CM = 10_000.0
+
+
+def simulate_slides(
+    folder: Path,
+    settings: SimulationSettings | None = None,
+    *,
+    width_px: int = 1500,
+    height_px: int = 1500,
+    mpp: float = 0.5,
+    jobs: int = 1,
+) -> SimulatedCohort:
+    """Simulate a paired cohort of slide images, clinical data and expression.
+
+    Args:
+        folder: Where the cohort goes; made if it is missing.
+        settings: The cohort's settings; the defaults if not given.
+        width_px: Width of every slide, level-0 pixels.
+        height_px: Height of every slide, level-0 pixels.
+        mpp: µm per level-0 pixel.
+        jobs: Slides drawn at a time; the bytes do not depend on it.
+
+    Returns:
+        The paths of what was written: ``slides``, and every table. ``features`` is where
+        the slides table expects the features once they are extracted.
+
+    Raises:
+        InputError: The folder holds slides of another cohort, or the TIFF writer is missing.
+    """
+    settings = settings or SimulationSettings()
+    cohort = cohort_paths(folder, settings)
+    truth = draw_truth(settings)
+    slides = slides_of(truth)
+    paths = [cohort.slides / f"{slide.name}.tif" for slide in slides]
+    refuse_other_slides(cohort.slides, paths)
+    stains = [
+        draw_stain(generator(settings, Stream.STAIN, site)) for site in range(settings.n_sites)
+    ]
+    Parallel(n_jobs=jobs)(
+        delayed(simulate_slide)(
+            path,
+            morphology_of(slide, settings),
+            (settings.seed, int(Stream.PIXELS), *slide.key),
+            stain=stains[slide.site],
+            width_px=width_px,
+            height_px=height_px,
+            mpp=mpp,
+        )
+        for path, slide in zip(paths, slides, strict=True)
+    )
+    write_tables(cohort, truth, slides_table(slides))
+    return cohort
+
+
+def simulate_slide(
+    path: Path,
+    morphology: Morphology,
+    seed: int | tuple[int, ...],
+    *,
+    stain: Stain | None = None,
+    width_px: int = 1500,
+    height_px: int = 1500,
+    mpp: float = 0.5,
+) -> None:
+    """Draw one slide and write it as a pyramidal TIFF.
+
+    Args:
+        path: Where the slide goes (.tif).
+        morphology: What the tissue looks like.
+        seed: Everything random follows from it.
+        stain: The laboratory's stain; drawn from the seed if not given.
+        width_px: Width, level-0 pixels.
+        height_px: Height, level-0 pixels.
+        mpp: µm per level-0 pixel.
+
+    Raises:
+        InputError: The TIFF writer is missing.
+    """
+    rng = np.random.default_rng(seed)
+    image = draw_field(rng, morphology, stain or draw_stain(rng), (height_px, width_px), mpp)
+    _write_pyramid(path, image, mpp)
+
+
+def _write_pyramid(path: Path, image: NDArray[np.uint8], mpp: float) -> None:
+    """Write an image and its halvings, tiled and JPEG compressed, with the resolution of each."""
+    try:
+        import imagecodecs  # noqa: F401  (tifffile compresses JPEG with it)
+        import tifffile
+    except ImportError as missing:
+        raise InputError(
+            "Drawing simulated slides needs the packages tifffile and imagecodecs; install "
+            'them with: pip install "histodistill[slides]"'
+        ) from missing
+    with whole_file(path) as temporary, tifffile.TiffWriter(temporary) as tiff:
+        for level, pixels in enumerate(_levels(image)):
+            pixels_per_cm = _UM_PER_CM / (mpp * image.shape[1] / pixels.shape[1])
+            tiff.write(
+                pixels,
+                photometric="rgb",
+                tile=(_TILE_PX, _TILE_PX),
+                compression="jpeg",
+                compressionargs={"level": _JPEG_QUALITY},
+                resolution=(pixels_per_cm, pixels_per_cm),
+                resolutionunit="CENTIMETER",
+                subfiletype=1 if level else 0,
+                description="SIMULATED H&E slide; not a real patient" if not level else None,
+                software="histodistill.simulation",
+                metadata=None,
+            )
+
+
+def _levels(image: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    """The image and its successive halvings, each the mean of 2 x 2 pixels of the one before."""
+    levels = [image]
+    while min(levels[-1].shape[:2]) >= 2 * _SMALLEST_LEVEL_PX:
+        finer = levels[-1]
+        height, width = finer.shape[0] // 2, finer.shape[1] // 2
+        blocks = finer[: 2 * height, : 2 * width].reshape(height, 2, width, 2, 3)
+        mean = (blocks.sum(axis=(1, 3), dtype=np.uint16) + 2) // 4
+        levels.append(mean.astype(np.uint8))
+    return levels
