@@ -108,14 +108,13 @@ def attach_labels(
     """Turn predictions for an external cohort and that cohort's labels into a predictions table.
 
     Args:
-        predictions: One row a patient with ``PATIENT`` and the networks' columns; other columns
-            are ignored. Where ``NAME_threshold`` is absent, ``threshold`` is taken from the rows
-            that ``answered_by`` gives to that network.
+        predictions: One row a patient with ``PATIENT``, the networks' columns and, of a target
+            with two classes, ``positive_class``; other columns are ignored.
         labels: The class of each patient, indexed by patient; NaN where unknown. Patients without
             a prediction are ignored.
         target: Name of the target.
         method: Name of the method that predicted.
-        positive_class: The positive class of a target with two classes.
+        positive_class: The positive class, where the predictions do not name it.
         source: The file that messages name.
 
     Returns:
@@ -129,12 +128,10 @@ def attach_labels(
         raise InputError(f"{source}: the column PATIENT is missing.")
     known = labels.dropna().astype(str)
     frame = predictions.assign(PATIENT=predictions["PATIENT"].astype(str))
+    positive_class = positive_class or _positive_class(frame)
     problems = _joining_problems(frame, known, positive_class, source)
     if problems:
         raise InputError(*problems)
-    for network in networks_in(frame):
-        if network in frame and f"{network}_threshold" not in frame:
-            frame[f"{network}_threshold"] = _answering_threshold(frame, network)
     frame = frame.assign(
         target=target,
         method=method,
@@ -219,7 +216,8 @@ def _typed(frame: pd.DataFrame, source: str, problems: list[str]) -> pd.DataFram
     for name in (*COLUMNS, *_network_columns(frame)):
         column = defaulted[name]
         if name in TEXT_COLUMNS:
-            columns[name] = column.astype(object).where(column.isna(), column.astype(str))
+            text = column.astype(object).where(column.isna(), column.astype(str))
+            columns[name] = text.mask(text == "")
             continue
         number = pd.to_numeric(column, errors="coerce").astype("float64")
         bad = (number.isna() & column.notna()) | np.isinf(number)
@@ -327,6 +325,14 @@ def _multiclass_problems(rows: pd.DataFrame, where: str) -> list[str]:
     return problems
 
 
+def _positive_class(frame: pd.DataFrame) -> str | None:
+    """The positive class that the table names; None beyond two classes."""
+    if "positive_class" not in frame:
+        return None
+    named = [str(name) for name in frame["positive_class"].dropna() if name != ""]
+    return named[0] if named else None
+
+
 def _joining_problems(
     frame: pd.DataFrame, labels: pd.Series[str], positive_class: str | None, source: str
 ) -> list[str]:
@@ -349,11 +355,3 @@ def _joining_problems(
             f"{source}: the predictions are of two classes; say which class is positive."
         )
     return problems
-
-
-def _answering_threshold(frame: pd.DataFrame, network: str) -> float:
-    """The one threshold of the rows that ``network`` answered; NaN where none tells."""
-    if not {"threshold", "answered_by"} <= set(frame.columns):
-        return float("nan")
-    used = frame.loc[frame["answered_by"] == network, "threshold"].dropna().unique()
-    return float(used[0]) if len(used) == 1 else float("nan")
