@@ -37,7 +37,7 @@ def check(x, time, event):
 
 def simulated(seed: int, n: int = 120, n_genes: int = 6):
     random = np.random.default_rng(seed)
-    x = random.normal(size=(n, n_genes)) * [1, 100, 1, 0.01, 1, 1] + [0, 0, 50, 0, 0, 0]
+    x = random.normal(size=(n, n_genes)) * [1, 100, 1, 0.1, 1, 1] + [0, 0, 50, 0, 0, 0]
     time = random.exponential(np.exp(-x[:, 0] - (x[:, 2] - 50)))
     return x, time, random.random(n) < 0.6
 

@@ -10,7 +10,6 @@ import json
 import sys
 from pathlib import Path
 
-import anndata
 import numpy as np
 import pandas as pd
 import pytest
@@ -323,6 +322,7 @@ def test_truncated_binary_tables(tmp_path, suffix):
 
 @pytest.mark.parametrize("sparse", [False, True])
 def test_h5ad(tmp_path, sparse):
+    anndata = pytest.importorskip("anndata")
     x = np.array([[1, 0], [3, 4]], dtype=np.float32)
     data = anndata.AnnData(
         csr_matrix(x) if sparse else x,
@@ -341,6 +341,7 @@ def test_h5ad(tmp_path, sparse):
 
 
 def test_h5ad_without_a_matrix(tmp_path):
+    anndata = pytest.importorskip("anndata")
     path = tmp_path / "x.h5ad"
     anndata.AnnData(obs=pd.DataFrame(index=["P1"]), var=pd.DataFrame(index=["A"])).write_h5ad(path)
     assert "has no matrix X" in refused(path)

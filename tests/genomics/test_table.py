@@ -144,8 +144,8 @@ def test_negative_and_infinite_values_are_named_together(tmp_path):
         f"{tmp_path}/x.txt (block mRNA): 1 values are infinite: A of P2; mend them or leave them "
         "empty.",
         f"{tmp_path}/x.txt (block mRNA): log2(x + 1) needs values of 0 or more, and 2 are "
-        "negative: A of P1, B of P2. Values that are z-scores or logarithms already take the transform "
-        "'none'.",
+        "negative: A of P1, B of P2. Values that are z-scores or logarithms already take the "
+        "transform 'none'.",
     ]
     with_negative = table(tmp_path, ["P1", "P2"], {"A": ["-1", "0"]})
     assert isinstance(with_negative, GenomicTable)
