@@ -7,8 +7,13 @@ turns patches into features.
 
 from histodistill.encoders.catalogue import ENCODERS, OFFLINE_ENCODER, OWN_MODELS, find_encoder
 from histodistill.encoders.encoder import Encoder
-from histodistill.encoders.loading import describe_encoder, load_encoder
-from histodistill.encoders.patch_encoder import PatchEncoder, Precision
+from histodistill.encoders.loading import (
+    describe_encoder,
+    find_weights,
+    load_encoder,
+    resolve_precision,
+)
+from histodistill.encoders.patch_encoder import PatchEncoder, Precision, PrecisionChoice
 
 __all__ = [
     "ENCODERS",
@@ -17,7 +22,10 @@ __all__ = [
     "Encoder",
     "PatchEncoder",
     "Precision",
+    "PrecisionChoice",
     "describe_encoder",
     "find_encoder",
+    "find_weights",
     "load_encoder",
+    "resolve_precision",
 ]

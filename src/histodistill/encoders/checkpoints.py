@@ -57,8 +57,7 @@ def read_checkpoint(path: Path) -> State:
     Raises:
         InputError: The file is absent, or holds anything but tensors.
     """
-    if not path.is_file():
-        raise InputError(f"The weights file {path} does not exist.")
+    require_file(path)
     try:
         loaded: object
         if path.suffix == ".safetensors":
@@ -71,6 +70,17 @@ def read_checkpoint(path: Path) -> State:
             "a .safetensors file, or a state dict saved by torch.save."
         ) from error
     return _tensors(_unwrapped(loaded), path)
+
+
+def require_file(path: Path) -> Path:
+    """The path, if there is such a file.
+
+    Raises:
+        InputError: There is none.
+    """
+    if not path.is_file():
+        raise InputError(f"The weights file {path} does not exist.")
+    return path
 
 
 def _unwrapped(loaded: object) -> object:

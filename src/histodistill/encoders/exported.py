@@ -15,9 +15,8 @@ def load_torchscript(path: Path, device: torch.device) -> nn.Module:
     """A TorchScript file; it maps ``float [b, 3, H, W]`` to features ``[b, F]``.
 
     Raises:
-        InputError: The file is absent or is no TorchScript archive.
+        InputError: The file is no TorchScript archive.
     """
-    _check_exists(path)
     try:
         network: nn.Module = torch.jit.load(path, map_location=device)  # type: ignore[no-untyped-call]
     except RuntimeError as error:
@@ -36,12 +35,11 @@ class OnnxNetwork(nn.Module):
         device: Runs on the GPU where this is ``cuda`` and the runtime was built for it.
 
     Raises:
-        InputError: onnxruntime is not installed, or the file is absent or is no ONNX model.
+        InputError: onnxruntime is not installed, or the file is no ONNX model.
     """
 
     def __init__(self, path: Path, device: torch.device) -> None:
         super().__init__()
-        _check_exists(path)
         try:
             onnxruntime = import_module("onnxruntime")
         except ImportError as error:
@@ -61,8 +59,3 @@ class OnnxNetwork(nn.Module):
         """Images ``[b, 3, H, W]`` to features ``[b, F]``."""
         answers = self._session.run(None, {self._input: images.float().cpu().numpy()})
         return torch.from_numpy(answers[0])
-
-
-def _check_exists(path: Path) -> None:
-    if not path.is_file():
-        raise InputError(f"The model file {path} does not exist.")

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import nn
 
 from histodistill.encoders.catalogue import OFFLINE_ENCODER, OWN_MODELS, find_encoder
-from histodistill.encoders.checkpoints import load_weights, read_checkpoint
+from histodistill.encoders.checkpoints import load_weights, require_file
 from histodistill.encoders.encoder import Encoder, Triple
 from histodistill.encoders.exported import OnnxNetwork, load_torchscript
 from histodistill.encoders.hub import download_weights
@@ -20,7 +19,7 @@ from histodistill.encoders.networks import (
     build_network,
     import_timm,
 )
-from histodistill.encoders.patch_encoder import PatchEncoder, Precision
+from histodistill.encoders.patch_encoder import PatchEncoder, Precision, PrecisionChoice
 from histodistill.errors import InputError
 from histodistill.files import sha256
 
@@ -62,7 +61,7 @@ def load_encoder(
     *,
     weights: Path | None = None,
     device: str = "cpu",
-    precision: Precision | Literal["auto"] = "auto",
+    precision: PrecisionChoice = "auto",
 ) -> PatchEncoder:
     """An encoder with its weights, on a device.
 
@@ -79,30 +78,47 @@ def load_encoder(
     """
     described = describe_encoder(encoder) if isinstance(encoder, str) else encoder
     place = _device(device)
-    network, path = _network(described, weights, place)
-    arithmetic = precision
-    if arithmetic == "auto":
-        arithmetic = "float16" if place.type == "cuda" else "float32"
-    return PatchEncoder(described, network, sha256(path), place, arithmetic)
+    path = find_weights(described, weights)
+    network = _network(described, path, place)
+    return PatchEncoder(
+        described, network, sha256(path), place, resolve_precision(precision, device)
+    )
 
 
-def _network(
-    encoder: Encoder, weights: Path | None, device: torch.device
-) -> tuple[nn.Module, Path]:
+def find_weights(encoder: Encoder, weights: Path | None = None) -> Path:
+    """The file with an encoder's weights; downloaded from the hub where nothing else is left.
+
+    Args:
+        encoder: The encoder.
+        weights: The local file that goes before everything else.
+
+    Raises:
+        InputError: A model of the user's own without its file, a package that is not installed,
+            or a download that failed.
+    """
+    if weights is not None:
+        return require_file(weights)
     if encoder.name in OWN_MODELS:
-        if weights is None:
-            raise InputError(f"The encoder {encoder.name} needs your model file: --weights FILE.")
-        own = load_torchscript if encoder.name == "torchscript" else OnnxNetwork
-        return own(weights, device), weights
+        raise InputError(f"The encoder {encoder.name} needs your model file: --weights FILE.")
+    return _packaged_weights() if encoder.name == OFFLINE_ENCODER else download_weights(encoder)
+
+
+def resolve_precision(precision: PrecisionChoice, device: str) -> Precision:
+    """The arithmetic that ``auto`` means on a device."""
+    if precision != "auto":
+        return precision
+    return "float16" if device.startswith("cuda") else "float32"
+
+
+def _network(encoder: Encoder, weights: Path, device: torch.device) -> nn.Module:
+    if encoder.name == "torchscript":
+        return load_torchscript(weights, device)
+    if encoder.name == "onnx":
+        return OnnxNetwork(weights, device)
     network = build_network(encoder)
-    if encoder.name == OFFLINE_ENCODER:
-        path = weights or _packaged_weights()
-        assert isinstance(network, EfficientNetFeatures)
-        network.network.load_state_dict(read_checkpoint(path))
-    else:
-        path = weights or download_weights(encoder)
-        load_weights(network, path)
-    return network, path
+    inner = network.network if isinstance(network, EfficientNetFeatures) else network
+    load_weights(inner, weights)
+    return network
 
 
 def _packaged_weights() -> Path:

@@ -14,6 +14,7 @@ from histodistill.encoders.encoder import Encoder
 from histodistill.errors import InputError
 
 Precision = Literal["float32", "float16", "bfloat16"]
+PrecisionChoice = Literal["auto", "float32", "float16", "bfloat16"]
 Pixels = NDArray[np.uint8]
 
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}

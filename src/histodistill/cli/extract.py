@@ -1,0 +1,362 @@
+"""``histodistill extract``: from slides to feature files."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from histodistill.encoders import (
+    ENCODERS,
+    PrecisionChoice,
+    describe_encoder,
+    find_weights,
+    resolve_precision,
+)
+from histodistill.encoders.encoder import Triple
+from histodistill.errors import InputError
+from histodistill.extraction import (
+    ExtractionSettings,
+    ExtractionSummary,
+    SlideRecord,
+    extract_slides,
+    find_slides,
+)
+from histodistill.extraction.cluster import ClusterTask, extract_on_cluster
+from histodistill.extraction.run import CPU_BATCH, CUDA_BATCH, DEFAULT_WORKERS
+from histodistill.extraction.settings import Stain
+from histodistill.files import sha256
+from histodistill.settings import Settings
+from histodistill.tiling import TilingSettings, TissueSettings
+
+_S = TypeVar("_S", bound=Settings)
+
+_PATCHES = "Patches"
+_TISSUE = "Tissue"
+_ENCODER = "Encoder"
+_RUNNING = "Running"
+_SHOWN_FAULTS = 20
+
+
+def extract(
+    slides: Annotated[
+        str,
+        typer.Argument(
+            help="A folder (searched with its subfolders), a pattern in quotes ('slides/*.svs'), "
+            "or a CSV with a column 'slide' and, if wanted, 'patient' and 'mpp' (µm/px).",
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Folder for <slide>.h5, extraction.csv, previews/ and tissue/. Start the same "
+            "command again to continue an interrupted run, or at the same time on another "
+            "machine to share the work.",
+        ),
+    ],
+    encoder: Annotated[
+        str,
+        typer.Option(
+            help=f"{', '.join(ENCODERS)}; timm:NAME for any timm model; torchscript or onnx for a "
+            "model file of your own, given with --weights. efficientnet-lite0 needs no download; "
+            "it is a small ImageNet model, not a pathology model.",
+            rich_help_panel=_ENCODER,
+        ),
+    ],
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="Local weights file (.safetensors, .bin, .pth), or the model file of your own. "
+            "Without it the weights come from the Hugging Face hub, with your token.",
+            rich_help_panel=_ENCODER,
+        ),
+    ] = None,
+    input_px: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Image side that the encoder takes; default: as documented.",
+            rich_help_panel=_ENCODER,
+        ),
+    ] = None,
+    mean: Annotated[
+        str | None,
+        typer.Option(
+            help="Mean of R,G,B with pixels in 0..1, such as 0.5,0.5,0.5; default: as documented.",
+            rich_help_panel=_ENCODER,
+        ),
+    ] = None,
+    std: Annotated[
+        str | None,
+        typer.Option(
+            help="Standard deviation of R,G,B; default: as documented.",
+            rich_help_panel=_ENCODER,
+        ),
+    ] = None,
+    mpp: Annotated[
+        float | None,
+        typer.Option(
+            help="µm/px of the patches; default: what the encoder's authors recommend.",
+            rich_help_panel=_PATCHES,
+        ),
+    ] = None,
+    patch_px: Annotated[
+        int | None,
+        typer.Option(
+            help="Patch side in pixels at --mpp; a patch covers mpp x patch-px µm. Default: what "
+            "the encoder's authors recommend.",
+            rich_help_panel=_PATCHES,
+        ),
+    ] = None,
+    overlap: Annotated[
+        float,
+        typer.Option(
+            help="Overlap of neighbouring patches, as a fraction of their side.",
+            rich_help_panel=_PATCHES,
+        ),
+    ] = 0.0,
+    min_tissue: Annotated[
+        float,
+        typer.Option(
+            help="Least fraction of a patch that must be tissue.", rich_help_panel=_PATCHES
+        ),
+    ] = TilingSettings().min_tissue,
+    allow_upsampling: Annotated[
+        bool,
+        typer.Option(
+            help="Enlarge slides that are coarser than --mpp instead of skipping them.",
+            rich_help_panel=_PATCHES,
+        ),
+    ] = False,
+    slide_mpp: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01,
+            help="µm/px of the slides that record none. Slides without any are skipped.",
+            rich_help_panel=_PATCHES,
+        ),
+    ] = None,
+    stain: Annotated[
+        Stain,
+        typer.Option(
+            help="Stain normalisation.",
+            rich_help_panel=_PATCHES,
+        ),
+    ] = "none",
+    tissue_dir: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            file_okay=False,
+            help="Folder with <slide>.geojson (QuPath) or <slide>.png masks, used in place of the "
+            "segmentation.",
+            rich_help_panel=_TISSUE,
+        ),
+    ] = None,
+    fill_holes: Annotated[
+        bool,
+        typer.Option(help="Count large holes as tissue.", rich_help_panel=_TISSUE),
+    ] = TissueSettings().fill_holes,
+    drop_pen: Annotated[
+        bool,
+        typer.Option("--drop-pen/--keep-pen", help="Cut out pen marks.", rich_help_panel=_TISSUE),
+    ] = TissueSettings().drop_pen,
+    min_area_um2: Annotated[
+        float,
+        typer.Option(help="Drop pieces of tissue smaller than this.", rich_help_panel=_TISSUE),
+    ] = TissueSettings().min_area_um2,
+    device: Annotated[
+        str,
+        typer.Option(help="cpu, cuda, cuda:1, mps.", rich_help_panel=_RUNNING),
+    ] = "cpu",
+    precision: Annotated[
+        PrecisionChoice,
+        typer.Option(
+            help="auto is float16 on CUDA and float32 elsewhere.",
+            rich_help_panel=_RUNNING,
+        ),
+    ] = "auto",
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help=f"Patches encoded together; default: {CPU_BATCH} on a CPU, {CUDA_BATCH} on a GPU.",
+            rich_help_panel=_RUNNING,
+        ),
+    ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Threads that read and decode patches while others are encoded. The features do "
+            "not depend on it.",
+            rich_help_panel=_RUNNING,
+        ),
+    ] = DEFAULT_WORKERS,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            help="Run slides as tasks of a Ray cluster: its address (host:port, auto), or 'local'. "
+            "--workers is then the CPU cores of a task.",
+            rich_help_panel=_RUNNING,
+        ),
+    ] = None,
+) -> None:
+    """Turn slides into patch features: tissue, patches, encoder, one HDF5 file a slide."""
+    entries = find_slides(slides, mpp_if_unrecorded=slide_mpp)
+    described = describe_encoder(
+        encoder, input_px=input_px, mean=_triple("--mean", mean), std=_triple("--std", std)
+    )
+    tiling = _checked(
+        TilingSettings,
+        mpp=mpp or described.mpp,
+        patch_px=patch_px or described.patch_px,
+        overlap=overlap,
+        min_tissue=min_tissue,
+        allow_upsampling=allow_upsampling,
+    )
+    tissue = _checked(
+        TissueSettings, fill_holes=fill_holes, drop_pen=drop_pen, min_area_um2=min_area_um2
+    )
+    console = Console()
+    console.print(f"{len(entries)} slides; encoder {described.title}, {described.licence}")
+    settings = ExtractionSettings.planned(
+        described,
+        sha256(find_weights(described, weights)),
+        resolve_precision(precision, device),
+        tiling,
+        tissue,
+        stain,
+    )
+    with ExtractionProgress(console, len(entries)) as progress:
+        if ray is None:
+            summary = extract_slides(
+                entries,
+                settings.load_encoder(weights, device),
+                out,
+                settings,
+                tissue_dir=tissue_dir,
+                batch_size=batch_size,
+                workers=workers,
+                progress=progress,
+            )
+        else:
+            task = ClusterTask(
+                settings, out.resolve(), weights, device, tissue_dir, batch_size, workers
+            )
+            summary = extract_on_cluster(entries, task, ray, progress)
+    _tell(console, summary, out)
+    if summary.with_status("failed") or not any(
+        summary.with_status(status) for status in ("done", "elsewhere")
+    ):
+        raise typer.Exit(1)
+
+
+class ExtractionProgress:
+    """A bar of slides with patches a second and time left; a context manager.
+
+    Args:
+        console: Where it is drawn.
+        n_slides: Slides of the run.
+    """
+
+    def __init__(self, console: Console, n_slides: int) -> None:
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[done]}/{task.total:.0f} slides"),
+            TextColumn("{task.fields[speed]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self._task = self._bar.add_task("reading", total=n_slides, done=0, speed="")
+        self._done = 0
+        self._slide_patches = 1
+        self._patches = 0
+        self._start = time.monotonic()
+
+    def __enter__(self) -> ExtractionProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def slide_started(self, slide_id: str, n_patches: int) -> None:
+        """Name the slide and begin to fill its share of the bar."""
+        self._slide_patches = max(n_patches, 1)
+        self._bar.update(self._task, description=slide_id[:40])
+
+    def patches_encoded(self, n_patches: int) -> None:
+        """Fill the bar by a part of a slide."""
+        self._patches += n_patches
+        rate = self._patches / max(time.monotonic() - self._start, 1e-9)
+        self._bar.update(
+            self._task, advance=n_patches / self._slide_patches, speed=f"{rate:.0f} patches/s"
+        )
+
+    def slide_finished(self, record: SlideRecord, *, earlier: bool) -> None:  # noqa: ARG002
+        """Count a slide; what it lacks of its share of the bar is filled."""
+        self._done += 1
+        self._bar.update(self._task, completed=self._done, done=self._done)
+
+
+def _tell(console: Console, summary: ExtractionSummary, out: Path) -> None:
+    done = len(summary.with_status("done"))
+    earlier = f" ({summary.resumed} of them before this run)" if summary.resumed else ""
+    rate = summary.patches / max(summary.seconds, 1e-9)
+    console.print(
+        f"{done} slides done{earlier}, {len(summary.with_status('skipped'))} skipped, "
+        f"{len(summary.with_status('failed'))} failed; {summary.patches} patches in "
+        f"{summary.seconds:.0f} s ({rate:.0f} a second)"
+    )
+    elsewhere = summary.with_status("elsewhere")
+    if elsewhere:
+        console.print(f"{len(elsewhere)} slides are being extracted by another process")
+    faults = [record for record in summary.records if record.reason]
+    for record in faults[:_SHOWN_FAULTS]:
+        console.print(f"  {record.status} {record.slide}: {record.reason}", markup=False)
+    if len(faults) > _SHOWN_FAULTS:
+        console.print(f"  and {len(faults) - _SHOWN_FAULTS} more")
+    console.print(
+        f"All of them in {out / 'extraction.csv'}; outlines to look at in {out / 'previews'}"
+    )
+
+
+def _triple(option: str, text: str | None) -> Triple | None:
+    if text is None:
+        return None
+    try:
+        red, green, blue = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise InputError(
+            f"{option} takes three numbers, for R,G,B, such as 0.5,0.5,0.5; not {text!r}."
+        ) from error
+    return red, green, blue
+
+
+def _checked(kind: type[_S], **values: Any) -> _S:
+    """Settings of the options given, or the sentence that says which is out of range."""
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        raise InputError(
+            *(
+                f"--{str(each['loc'][0]).replace('_', '-')} {each['input']}: {each['msg']}."
+                for each in error.errors()
+            )
+        ) from error

@@ -1,0 +1,167 @@
+"""The folder that a run fills: feature files, one record a slide, and the table of all."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from histodistill.errors import InputError
+from histodistill.extraction.feature_file import n_patches_in, read_extraction_settings
+from histodistill.extraction.settings import ExtractionSettings
+from histodistill.files import write_json, write_text
+
+Status = Literal["done", "skipped", "failed", "elsewhere"]
+
+# Left free on the disk whatever is written.
+_RESERVE_BYTES = 64 * 2**20
+
+
+class DiskFullError(InputError):
+    """There is no room for the next feature file; the run ends."""
+
+
+@dataclass(frozen=True)
+class SlideRecord:
+    """What became of a slide: one row of ``extraction.csv``.
+
+    Attributes:
+        slide: Its name.
+        status: ``done``; ``skipped``: readable, but nothing can be extracted; ``failed``: a
+            fault; ``elsewhere``: another process is working on it.
+        patches: Patches extracted.
+        mpp: µm/px of its level 0.
+        mpp_source: Where that was found.
+        reason: Why it was skipped or failed.
+        seconds: Time it took.
+        patient: Patient, where a table told.
+        file: The slide file.
+    """
+
+    slide: str
+    status: Status
+    patches: int = 0
+    mpp: float | None = None
+    mpp_source: str = ""
+    reason: str = ""
+    seconds: float = 0.0
+    patient: str | None = None
+    file: str = ""
+
+
+class OutputFolder:
+    """Paths and records of an output folder.
+
+    Args:
+        path: The folder; made when it is missing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.claims = path / ".claims"
+        self._records = path / ".records"
+        self._settings = path / "extraction.json"
+
+    def features(self, slide_id: str) -> Path:
+        """The feature file of a slide."""
+        return self.path / f"{slide_id}.h5"
+
+    def preview(self, slide_id: str) -> Path:
+        """The picture of a slide's outline and patches."""
+        return self.path / "previews" / f"{slide_id}.jpg"
+
+    def tissue(self, slide_id: str) -> Path:
+        """The outline of a slide's tissue, for QuPath."""
+        return self.path / "tissue" / f"{slide_id}.geojson"
+
+    def begin(self, settings: ExtractionSettings) -> None:
+        """Take the folder for these settings.
+
+        Raises:
+            InputError: It holds features made with other settings, or the disk is full.
+        """
+        self.require_space(0)
+        if self._settings.is_file():
+            recorded = json.loads(self._settings.read_text(encoding="utf-8"))
+            different = settings.differences(ExtractionSettings.from_dict(recorded))
+            if different:
+                raise InputError(
+                    f"{self.path} holds features made with other settings ({'; '.join(different)})"
+                    ". Features of two kinds cannot be mixed: give another --out folder, or the "
+                    "settings of that run."
+                )
+        else:
+            write_json(self._settings, settings.to_dict())
+
+    def require_space(self, n_bytes: int) -> None:
+        """Check that the disk has room for ``n_bytes`` and a reserve.
+
+        Raises:
+            DiskFullError: It has not.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(self.path).free
+        if free < n_bytes + _RESERVE_BYTES:
+            raise DiskFullError(
+                f"The disk of {self.path} has {free / 2**20:.0f} MiB free; the next feature file "
+                f"needs {(n_bytes + _RESERVE_BYTES) / 2**20:.0f} MiB. Free some space and start "
+                "again; finished slides are kept."
+            )
+
+    def finished(self, slide_id: str, settings: ExtractionSettings) -> SlideRecord | None:
+        """The record of a slide whose feature file is there; None where there is none.
+
+        Raises:
+            InputError: The file cannot be read, or was made with other settings.
+        """
+        path = self.features(slide_id)
+        if not path.is_file():
+            return None
+        different = settings.differences(read_extraction_settings(path))
+        if different:
+            raise InputError(
+                f"{path} was made with other settings ({'; '.join(different)}); move it away."
+            )
+        record = self._read_record(slide_id)
+        if record is not None and record.status == "done":
+            return record
+        # Killed between the feature file and its record.
+        return SlideRecord(slide_id, "done", n_patches_in(path))
+
+    def write_record(self, record: SlideRecord) -> None:
+        """Keep the record of a slide and write the table anew."""
+        write_json(self._records / f"{record.slide}.json", asdict(record))
+        self.write_table()
+
+    def write_table(self) -> None:
+        """Write ``extraction.csv`` from the records of all processes."""
+        while True:
+            records = self.records()
+            write_text(self.path / "extraction.csv", _csv(records))
+            # Another process may have added one and written its table before this one.
+            if self.records() == records:
+                return
+
+    def records(self) -> list[SlideRecord]:
+        """All records, ordered by slide."""
+        found = (self._read_record(path.stem) for path in sorted(self._records.glob("*.json")))
+        return [record for record in found if record is not None]
+
+    def _read_record(self, slide_id: str) -> SlideRecord | None:
+        path = self._records / f"{slide_id}.json"
+        try:
+            return SlideRecord(**json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+
+
+def _csv(records: list[SlideRecord]) -> str:
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, list(SlideRecord.__dataclass_fields__), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(record) for record in records)
+    return stream.getvalue()

@@ -1,0 +1,134 @@
+"""Which slides: a folder, a pattern or a table."""
+
+from __future__ import annotations
+
+import glob
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from histodistill.errors import InputError, listed
+
+SLIDE_SUFFIXES = (
+    *(".svs", ".tif", ".tiff", ".btf", ".ndpi", ".vms", ".vmu", ".scn", ".mrxs"),
+    *(".svslide", ".bif", ".czi", ".dcm", ".png", ".jpg", ".jpeg"),
+)
+
+
+@dataclass(frozen=True)
+class SlideEntry:
+    """A slide to extract.
+
+    Attributes:
+        path: The slide file.
+        slide_id: Its name without the suffix; names the feature file.
+        patient: Patient, where a table told.
+        mpp: µm/px of level 0, where a table told; goes before what the slide records.
+        mpp_if_unrecorded: µm/px of level 0 for a slide that records none.
+    """
+
+    path: Path
+    slide_id: str
+    patient: str | None = None
+    mpp: float | None = None
+    mpp_if_unrecorded: float | None = None
+
+
+def find_slides(source: Path | str, *, mpp_if_unrecorded: float | None = None) -> list[SlideEntry]:
+    """The slides of a folder, of a pattern (``slides/*.svs``) or of a CSV, ordered by name.
+
+    A folder is searched with all folders inside it. A DICOM slide is many ``.dcm`` files in one
+    folder; it counts once. A CSV has a column ``slide`` (paths, relative to the CSV) and may have
+    ``patient`` and ``mpp`` (µm/px).
+
+    Args:
+        source: Folder, pattern, CSV or one slide.
+        mpp_if_unrecorded: µm/px of the slides that record none and have none in the CSV.
+
+    Raises:
+        InputError: Nothing is there, the table lacks what it needs, or two slides share a name.
+    """
+    path = Path(source)
+    if path.is_dir():
+        entries = _entries(each for each in path.rglob("*") if _visible(each, path))
+    elif path.suffix.lower() == ".csv":
+        entries = _table(path)
+    elif path.is_file():
+        entries = _entries([path])
+    else:
+        entries = _entries(map(Path, glob.glob(str(source), recursive=True)))  # noqa: PTH207
+    if not entries:
+        raise InputError(
+            f"No slide found in {source}. Give a folder, a pattern in quotes such as "
+            f"'slides/*.svs', or a CSV with a column 'slide'; known kinds: "
+            f"{' '.join(SLIDE_SUFFIXES)}."
+        )
+    _require_distinct(entries)
+    named = sorted(entries, key=lambda entry: entry.slide_id)
+    return [replace(entry, mpp_if_unrecorded=mpp_if_unrecorded) for entry in named]
+
+
+def _visible(path: Path, folder: Path) -> bool:
+    return not any(part.startswith(".") for part in path.relative_to(folder).parts)
+
+
+def _entries(paths: Iterable[Path]) -> list[SlideEntry]:
+    found: dict[Path, SlideEntry] = {}
+    for path in sorted(paths):
+        suffix = path.suffix.lower()
+        if suffix == ".dcm":
+            found.setdefault(path.parent, SlideEntry(path, path.parent.resolve().name))
+        elif suffix in SLIDE_SUFFIXES and path.is_file():
+            found[path] = SlideEntry(path, path.stem)
+    return list(found.values())
+
+
+def _table(path: Path) -> list[SlideEntry]:
+    if not path.is_file():
+        raise InputError(f"The slide table {path} does not exist.")
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if "slide" not in table.columns:
+        raise InputError(
+            f"{path} has no column 'slide' (it has {listed(list(table.columns))}); it may also "
+            "have 'patient' and 'mpp'."
+        )
+    problems: list[str] = []
+    rows = table.to_dict("records")
+    entries = [_row(path, {str(key): row[key] for key in row}, problems) for row in rows]
+    if problems:
+        raise InputError(*problems)
+    return entries
+
+
+def _row(table: Path, row: dict[str, str], problems: list[str]) -> SlideEntry:
+    slide = table.parent / row["slide"].strip()
+    mpp = row.get("mpp", "").strip()
+    value = _positive(mpp)
+    if mpp and value is None:
+        problems.append(f"{table}: the mpp of {slide.name} is {mpp!r}; give µm/px, such as 0.25.")
+    return SlideEntry(slide, slide.stem, row.get("patient", "").strip() or None, value)
+
+
+def _positive(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and value > 0 else None
+
+
+def _require_distinct(entries: list[SlideEntry]) -> None:
+    named = defaultdict(list)
+    for entry in entries:
+        named[entry.slide_id].append(str(entry.path))
+    problems = [
+        f"{listed(paths)} have the same name; feature files are named after slides. Rename one."
+        for paths in named.values()
+        if len(paths) > 1
+    ]
+    if problems:
+        raise InputError(*problems)
