@@ -209,6 +209,14 @@ def test_gdc_recent_sheets_tell_the_tissue_and_the_descriptor(tmp_path):
     assert list(read(tmp_path).values.index) == ["C1"]
 
 
+def test_gdc_sheets_without_a_type_leave_it_to_the_barcode(tmp_path):
+    files = [star_file(tmp_path, stem, {"ESR1": 1}) for stem in "ab"]
+    who = [("TCGA-A1-A0SB", "TCGA-A1-A0SB-01A"), ("TCGA-A1-A0SD", "TCGA-A1-A0SD-11A")]
+    rows = "".join(f"{f}\t{case}\t{s}\n" for f, (case, s) in zip(files, who, strict=True))
+    write(tmp_path / "gdc_sample_sheet.x.tsv", "File Name\tCase ID\tSample ID\n" + rows)
+    assert list(read(tmp_path).values.index) == ["TCGA-A1-A0SB"]
+
+
 def test_gdc_folder_with_metadata(tmp_path):
     name = star_file(tmp_path, "a", {"ESR1": 2.5})
     entity = {"entity_submitter_id": "TCGA-A1-A0SB-01A-11R-A144-07", "entity_type": "aliquot"}

@@ -66,6 +66,12 @@ def test_univariate_ranks_by_analysis_of_variance_with_missing_values(cohort):
     assert select_genes(values, "univariate", None, labels=labels) == sorted(p, key=p.__getitem__)
 
 
+def test_a_gene_seen_in_one_class_alone_is_left_out(cohort):
+    values, labels, _ = cohort
+    values["G0"] = values["G0"].where(labels == "pos")
+    assert "G0" not in select_genes(values, "univariate", None, labels=labels)
+
+
 def test_variance_ranks_by_spread_and_breaks_ties_by_name():
     values = pd.DataFrame(
         {"B": [1, 2, 3], "A": [3, 2, 1], "C": [0, 5, np.nan], "D": [7, 7, 7], "E": np.nan}
