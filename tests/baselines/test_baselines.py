@@ -1,8 +1,5 @@
 """Logistic regression and single genes."""
 
-# GenomicTable.values is a table, not the array that the rule takes it for.
-# ruff: noqa: PD011
-
 from __future__ import annotations
 
 import h5py

@@ -1,8 +1,5 @@
 """The univariate Cox regression of many genes against lifelines."""
 
-# GenomicTable.values is a table, not the array that the rule takes it for.
-# ruff: noqa: PD011
-
 from __future__ import annotations
 
 import numpy as np

@@ -1,8 +1,5 @@
 """Every layout, written as its tool writes it."""
 
-# GenomicTable.values is a table, not the array that the rule takes it for.
-# ruff: noqa: PD011
-
 from __future__ import annotations
 
 import gzip

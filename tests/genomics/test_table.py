@@ -1,8 +1,5 @@
 """Samples to patients, repeated symbols, missing values and transforms."""
 
-# GenomicTable.values is a table, not the array that the rule takes it for.
-# ruff: noqa: PD011
-
 from __future__ import annotations
 
 from pathlib import Path
