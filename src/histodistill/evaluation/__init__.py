@@ -5,6 +5,7 @@ evaluated, ours or others'.
 """
 
 from histodistill.evaluation.answers import Answers, answers_of
+from histodistill.evaluation.checks import check_predictions
 from histodistill.evaluation.comparison import Contender, compare, contenders_in, holm
 from histodistill.evaluation.curves import (
     PrecisionRecallCurve,
@@ -22,14 +23,11 @@ from histodistill.evaluation.delong import (
     delong_test,
 )
 from histodistill.evaluation.intervals import bootstrap_metrics, percentile_interval
+from histodistill.evaluation.layout import NETWORKS, networks_in, target_classes
 from histodistill.evaluation.metrics import METRICS, Scores, roc_auc, score
 from histodistill.evaluation.predictions import (
-    NETWORKS,
     attach_labels,
-    check_predictions,
-    networks_in,
     read_predictions,
-    target_classes,
     write_predictions,
 )
 from histodistill.evaluation.summary import EvaluationTables, evaluate

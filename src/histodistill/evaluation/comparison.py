@@ -13,8 +13,8 @@ from histodistill.errors import InputError, listed
 from histodistill.evaluation.answers import Answers, FloatArray, answers_of
 from histodistill.evaluation.delong import delong_test
 from histodistill.evaluation.intervals import RESAMPLES, percentile_interval, resamples
+from histodistill.evaluation.layout import networks_in, target_classes
 from histodistill.evaluation.metrics import weighted_auc
-from histodistill.evaluation.predictions import networks_in, target_classes
 from histodistill.evaluation.summary import fold_mean_auc
 
 COLUMNS = (

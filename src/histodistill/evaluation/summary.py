@@ -12,8 +12,8 @@ import pandas as pd
 from histodistill.evaluation.answers import Answers, answers_of
 from histodistill.evaluation.delong import auc_interval, delong
 from histodistill.evaluation.intervals import RESAMPLES, bootstrap_metrics, percentile_interval
+from histodistill.evaluation.layout import networks_in, target_classes
 from histodistill.evaluation.metrics import Scores, roc_auc, score
-from histodistill.evaluation.predictions import networks_in, target_classes
 
 RUN = ["seed", "repeat", "fold"]
 

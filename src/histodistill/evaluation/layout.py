@@ -1,0 +1,75 @@
+"""The layout of a predictions table, which cross-validation writes and evaluation reads.
+
+One row a patient, target, method, seed and repeat. Columns:
+
+- ``PATIENT``, ``target``, ``method``, ``seed``, ``repeat``, ``fold``;
+- ``label``: the patient's class, empty where it is unknown;
+- ``positive_class``: for a target of two classes; empty for a target of more;
+- for each network NAME (``student``, ``multimodal``, ``genomic``), two classes: ``NAME``, the
+  probability of the positive class, and ``NAME_threshold``, the operating threshold that the
+  fold's inner validation set chose; more classes: one column ``NAME:CLASS`` a class.
+
+A network that cannot answer for a patient leaves its columns empty. A baseline has its own method
+name and fills the columns of the network that reads the same inputs (logistic regression on mRNA:
+``genomic``).
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+NETWORKS = ("student", "multimodal", "genomic")
+"""The networks that may answer, by what they read: slides, both, genomics."""
+
+COLUMNS = ("PATIENT", "target", "method", "seed", "repeat", "fold", "label", "positive_class")
+TEXT_COLUMNS = ("PATIENT", "target", "method", "label", "positive_class")
+NUMBER_COLUMNS = ("seed", "repeat", "fold")
+
+
+def networks_in(frame: pd.DataFrame) -> list[str]:
+    """The networks that answer for at least one patient of the table, in their usual order."""
+    return [
+        name
+        for name in NETWORKS
+        if any(frame[column].notna().any() for column in probability_columns(frame, name))
+    ]
+
+
+def class_columns(frame: pd.DataFrame, network: str) -> dict[str, str]:
+    """The columns ``NETWORK:CLASS`` that hold something, by class, in the table's order."""
+    prefix = f"{network}:"
+    return {
+        column.removeprefix(prefix): column
+        for column in frame.columns
+        if column.startswith(prefix) and frame[column].notna().any()
+    }
+
+
+def target_classes(frame: pd.DataFrame) -> tuple[str, ...]:
+    """The classes of a table's only target: (negative, positive), or the class columns' order.
+
+    A two-class target whose labels hold the positive class alone gets the negative class
+    ``not POSITIVE``.
+    """
+    positive = frame["positive_class"].dropna()
+    if positive.empty:
+        names = (class_columns(frame, network) for network in NETWORKS)
+        return tuple(dict.fromkeys(name for columns in names for name in columns))
+    name = str(positive.iloc[0])
+    others = sorted(set(frame["label"].dropna()) - {name})
+    return (others[0] if others else f"not {name}", name)
+
+
+def probability_columns(frame: pd.DataFrame, network: str) -> list[str]:
+    """The columns of a network's probabilities, of one class or more."""
+    return [c for c in frame.columns if c == network or c.startswith(f"{network}:")]
+
+
+def network_columns(frame: pd.DataFrame) -> list[str]:
+    """All columns of all networks, thresholds included."""
+    return [
+        column
+        for network in NETWORKS
+        for column in frame.columns
+        if column in (network, f"{network}_threshold") or column.startswith(f"{network}:")
+    ]
