@@ -184,7 +184,8 @@ class TrainingSettings(Settings):
         batch_size: Patients in a batch.
         patience: Epochs without a better validation figure before stopping.
         monitor: Validation figure that decides the best epoch: ``<network>_auc`` or
-            ``<network>_loss`` (cross-entropy), or ``loss`` (sum of the cross-entropies).
+            ``<network>_loss`` (cross-entropy), or ``loss`` (sum of the cross-entropies):
+            the three networks are kept from one epoch, so that all should count.
         balanced: Draw patients so that classes are equally frequent, with replacement.
         unlabelled: Let patients whose label is unknown take part in the terms of the
             loss that need none.
@@ -201,7 +202,7 @@ class TrainingSettings(Settings):
     batch_size: int = Field(default=16, ge=2)
     patience: PositiveInt = 5
     monitor: str = Field(
-        default="student_auc", pattern=r"^((student|multimodal|genomic)_(auc|loss)|loss)$"
+        default="loss", pattern=r"^((student|multimodal|genomic)_(auc|loss)|loss)$"
     )
     balanced: bool = True
     unlabelled: bool = False
@@ -251,6 +252,7 @@ class Experiment(Settings):
         baselines: Simple models that are reported beside the networks.
         genes: Genes reported one by one as baselines, where the cohort has them.
         seeds: Each method is trained once for every seed.
+        simulated: The cohort is simulated; the report says so.
         output: Folder of the results.
     """
 
@@ -268,6 +270,7 @@ class Experiment(Settings):
     )
     genes: tuple[str, ...] = ("ESR1", "PGR", "ERBB2")
     seeds: tuple[NonNegativeInt, ...] = Field(default=(0,), min_length=1)
+    simulated: bool = False
     output: Path
 
     @model_validator(mode="before")

@@ -52,7 +52,7 @@ class GenomicPreprocessor:
         block: str = "genomics",
         impute: Imputation = "median",
         scale: Scaling = "standard",
-        clip: float | None = 5.0,
+        clip: float | None = None,
         max_missing_genes: float = 0.2,
     ) -> None:
         self.selection = selection

@@ -87,7 +87,7 @@ def mean_patches(bags: BagStore) -> pd.DataFrame:
 
 def _imputed(table: pd.DataFrame, train: Sequence[str]) -> pd.DataFrame:
     """All genes of a block, imputed and scaled with the training patients."""
-    every = GenomicPreprocessor(selection=SelectionSettings("all"), clip=None)
+    every = GenomicPreprocessor(selection=SelectionSettings("all"))
     every.fit(table.loc[table.index.intersection(pd.Index(train))])
     return pd.DataFrame(every.transform(table), index=table.index, columns=every.genes_)
 

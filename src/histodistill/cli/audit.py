@@ -1,0 +1,56 @@
+"""The `histodistill audit` command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from histodistill.cli.console import located, say, say_notes, say_problems, show
+from histodistill.cli.options import ExperimentFile
+from histodistill.cli.progress import reading_bags
+from histodistill.experiment import read_experiment
+from histodistill.experiment.audit import Audit, audit
+
+
+def command(
+    experiment_file: ExperimentFile,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the tables; by default `audit` in the experiment's output."),
+    ] = None,
+) -> None:
+    """Read every input of an experiment and say whether training on it can be trusted.
+
+    Tells how many patients there are by target, class, modality and site, who is left out
+    and why, and every problem at once. Exits with status 1 where there is a problem.
+    """
+    experiment = read_experiment(experiment_file)
+    with reading_bags() as progress:
+        found = audit(experiment, progress)
+    folder = out or experiment.output / "audit"
+    found.save(folder)
+    _report(found)
+    say_notes(found.notes)
+    say_problems(found.problems)
+    if found.counts is not None:
+        say(f"Tables: {located(folder)} (counts, excluded and folds, as CSV)")
+    if found.problems:
+        say(f"{len(found.problems)} problems: training could not be trusted.")
+        raise typer.Exit(1)
+    say("No problem found.")
+
+
+def _report(found: Audit) -> None:
+    if found.counts is not None:
+        by_class = found.counts.groupby(["target", "class", "modality"], sort=True)
+        show(by_class["patients"].sum().reset_index(), "Patients")
+        sites = found.counts.groupby("target")["site"].nunique().reset_index()
+        show(sites.rename(columns={"site": "sites"}), "Sites")
+    if found.excluded is not None and len(found.excluded):
+        reasons = found.excluded.assign(target=found.excluded["target"].replace("", "all"))
+        counted = reasons.groupby(["target", "reason"]).size().reset_index(name="patients")
+        show(counted, "Left out")
+    if found.folds is not None:
+        show(found.folds.drop(columns="unlabelled"), "Folds")

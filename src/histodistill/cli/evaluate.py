@@ -1,0 +1,84 @@
+"""The `histodistill evaluate` command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from histodistill.cli.console import located, say
+from histodistill.cli.options import OutFolder
+from histodistill.cli.results import show_aucs
+from histodistill.cohort import Target, read_clinical
+from histodistill.errors import InputError
+from histodistill.evaluation import attach_labels, read_predictions
+from histodistill.report import Report, write_report
+
+
+def command(
+    predictions: Annotated[
+        list[Path], typer.Argument(help="Predictions: of crossval, or of predict with --clinical.")
+    ],
+    out: OutFolder,
+    clinical: Annotated[
+        Path | None, typer.Option(help="Clinical table with the labels, for output of predict.")
+    ] = None,
+    target: Annotated[str | None, typer.Option(help="With --clinical: name of the target.")] = None,
+    column: Annotated[
+        str | None, typer.Option(help="Its column; by default the target's name.")
+    ] = None,
+    classes: Annotated[
+        str | None, typer.Option(help="Its classes, separated by commas: negative,positive.")
+    ] = None,
+    positive: Annotated[str | None, typer.Option(help="The positive one of two classes.")] = None,
+    patient_column: Annotated[str, typer.Option(help="Patient column of the table.")] = "PATIENT",
+    reference: Annotated[
+        str | None, typer.Option(help='Compare everything with this: "METHOD NETWORK".')
+    ] = None,
+    title: Annotated[str, typer.Option(help="Headline of the report.")] = "Evaluation",
+) -> None:
+    """Evaluate predictions: metrics with intervals, tables, plots and a report page.
+
+    Out-of-fold predictions of `crossval` hold their labels. Predictions of `predict` for an
+    external cohort get theirs from --clinical, --target, --classes and --positive.
+    """
+    if clinical is None:
+        tables = [read_predictions(path) for path in predictions]
+    else:
+        labels, positive_class = _labels(
+            clinical, target, column, classes, positive, patient_column
+        )
+        tables = [
+            attach_labels(
+                pd.read_csv(path, dtype={"PATIENT": str}),
+                labels,
+                target=str(target),
+                method=path.stem,
+                positive_class=positive_class,
+                source=str(path),
+            )
+            for path in predictions
+        ]
+    joined = pd.concat(tables, ignore_index=True)
+    show_aucs(joined)
+    page = write_report(out, Report(title=title, predictions=joined, reference=reference))
+    say(f"Report: {located(page)}")
+
+
+def _labels(
+    clinical: Path,
+    target: str | None,
+    column: str | None,
+    classes: str | None,
+    positive: str | None,
+    patient_column: str,
+) -> tuple[pd.Series[str], str | None]:
+    """Class name of every patient whose label is known."""
+    if target is None or classes is None:
+        raise InputError("--clinical needs --target and --classes (and --positive for two classes)")
+    names = tuple(name.strip() for name in classes.split(","))
+    declared = Target(target, column or target, names, positive)
+    table = read_clinical(clinical, [declared], patient_column=patient_column)
+    return table.labels[target].dropna().map(lambda index: names[int(index)]), positive

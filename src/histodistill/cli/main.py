@@ -1,0 +1,70 @@
+"""The `histodistill` command."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from histodistill.cli import (
+    audit,
+    compare,
+    crossval,
+    evaluate,
+    import_checkpoint,
+    predict,
+    simulate,
+    train,
+)
+from histodistill.cli.console import errors, say, say_problems
+from histodistill.errors import HistodistillError, InputError
+
+app = typer.Typer(
+    name="histodistill",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="Predict breast cancer biomarkers from H&E slides with models distilled from genomics.\n\n"
+    "Research use only; not a medical device.",
+)
+app.command("audit")(audit.command)
+app.command("crossval")(crossval.command)
+app.command("evaluate")(evaluate.command)
+app.command("compare")(compare.command)
+app.command("train")(train.command)
+app.command("predict")(predict.command)
+app.command("import-checkpoint")(import_checkpoint.command)
+app.command("simulate")(simulate.command)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        say(f"histodistill {version('histodistill')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line; problems of the user's input end it without a traceback."""
+    try:
+        app()
+    except InputError as error:
+        say_problems(error.problems)
+        sys.exit(1)
+    except HistodistillError as error:
+        say_problems([str(error)])
+        sys.exit(1)
+    except KeyboardInterrupt:
+        errors.print("\nInterrupted. Run the same command again to go on from here.")
+        sys.exit(130)

@@ -1,0 +1,30 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from histodistill.errors import InputError
+
+ExperimentFile = Annotated[
+    Path, typer.Argument(help="The experiment: one YAML file.", show_default=False)
+]
+OutFolder = Annotated[Path, typer.Option("--out", help="Folder for the results.")]
+Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1.")]
+
+
+def one_of(kind: str, chosen: str | None, known: list[str]) -> str:
+    """The chosen name, or the only one there is.
+
+    Raises:
+        InputError: An unknown name, or none where there are several.
+    """
+    if chosen is None and len(known) == 1:
+        return known[0]
+    if chosen not in known:
+        given = f"no {kind} {chosen!r}" if chosen else f"say which {kind}"
+        raise InputError(f"{given}: --{kind} is one of {', '.join(known)}")
+    return chosen

@@ -1,0 +1,86 @@
+"""The `histodistill predict` command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from histodistill.cli.console import located, say, say_notes
+from histodistill.cli.options import Device
+from histodistill.cohort import find_slides
+from histodistill.deploy import Bundle, predict
+from histodistill.errors import InputError
+from histodistill.experiment.data import read_block
+from histodistill.experiment.settings import BlockSettings
+from histodistill.features import open_bags
+from histodistill.files import whole_file
+
+
+def command(
+    bundle_folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The model bundle.")],
+    out: Annotated[Path, typer.Option(help="CSV for the predictions, a row a patient.")],
+    features: Annotated[Path | None, typer.Option(help="Folder of patch features.")] = None,
+    slides_table: Annotated[
+        Path | None, typer.Option(help="Table PATIENT, FILENAME; else the file names tell.")
+    ] = None,
+    patient_pattern: Annotated[
+        str | None, typer.Option(help="Regular expression of the patient in a file name.")
+    ] = None,
+    genomics: Annotated[
+        list[str] | None, typer.Option(help="Genomic block: NAME=FILE, as often as needed.")
+    ] = None,
+    max_missing_genes: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of genes that may be absent.")
+    ] = 0.2,
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Operating threshold, for every network.")
+    ] = None,
+    device: Device = "auto",
+) -> None:
+    """Predict patients from slides, from genomics, or from both.
+
+    Every patient who has something that the bundle reads gets a row: the probability by
+    student (slides), multimodal and genomic teacher, the call at the stored threshold, and
+    which network answered and why. Research use only; not a medical device.
+    """
+    bundle = Bundle.load(bundle_folder)
+    if features is None and not genomics:
+        raise InputError("give --features DIR, --genomics NAME=FILE, or both")
+    blocks = _read_blocks(bundle, genomics or [])
+    bags = None
+    if features is not None:
+        index = find_slides(features, table=slides_table, pattern=patient_pattern)
+        say_notes(index.notes)
+        bags = open_bags(index.slides)
+    predicted = predict(
+        bundle,
+        bags=bags,
+        genomics=blocks,
+        max_missing_genes=max_missing_genes,
+        thresholds=None if threshold is None else dict.fromkeys(bundle.networks, threshold),
+        device=device,
+    )
+    with whole_file(out) as temporary:
+        predicted.table.to_csv(temporary, index=False)
+    say_notes(predicted.notes)
+    by_network = predicted.table["answered_by"].replace("", "nobody").value_counts()
+    answered = ", ".join(f"{count} by {name}" for name, count in by_network.items())
+    say(f"{len(predicted.table)} patients ({answered}): {located(out)}")
+
+
+def _read_blocks(bundle: Bundle, given: list[str]) -> dict[str, pd.DataFrame]:
+    """Read blocks as the bundle's training did."""
+    blocks = {}
+    for item in given:
+        name, equals, path = item.partition("=")
+        if not equals or name not in bundle.info.blocks:
+            known = ", ".join(bundle.info.blocks) or "none"
+            raise InputError(f"--genomics {item}: write NAME=FILE; the bundle's blocks: {known}")
+        settings = BlockSettings(file=Path(path), **bundle.info.blocks[name] | {"format": "auto"})
+        table = read_block(name, settings)
+        say_notes(table.notes)
+        blocks[name] = table.values
+    return blocks

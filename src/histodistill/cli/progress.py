@@ -1,0 +1,80 @@
+"""Progress bars on long work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from histodistill.cli.console import console
+from histodistill.training.crossval import Fit
+from histodistill.training.trainer import Epoch, OnEpoch
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[state]}"),
+        console=console,
+    )
+
+
+@contextmanager
+def reading_bags() -> Iterator[Callable[[int, int], None]]:
+    """A bar for reading the bags, to be called with (done, total)."""
+    with _bar() as bar:
+        task = bar.add_task("Reading bags", total=None, state="")
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+class TrainingBars:
+    """A bar for all trainings, and one for the epochs of the training at hand."""
+
+    def __init__(self, bar: Progress, trainings: int, max_epochs: int) -> None:
+        self._bar = bar
+        self._all = bar.add_task("Trainings", total=trainings, state="")
+        self._one = bar.add_task("Epochs", total=max_epochs, state="", visible=False)
+
+    def on_epoch(self, fit: Fit, epoch: Epoch) -> None:
+        """Show the losses and validation figures of an epoch."""
+        title = f"{fit.target} {fit.method} seed {fit.seed} fold {fit.fold.index}"
+        self._bar.update(
+            self._one,
+            description=title,
+            completed=epoch.epoch + 1,
+            state=describe(epoch),
+            visible=True,
+        )
+
+    def on_fit(self, fit: Fit) -> None:
+        """Count a finished training."""
+        self._bar.update(self._all, advance=1, state=f"{fit.target} {fit.method}")
+
+
+@contextmanager
+def training_bars(trainings: int, max_epochs: int) -> Iterator[TrainingBars]:
+    """Bars for a cross-validation."""
+    with _bar() as bar:
+        yield TrainingBars(bar, trainings, max_epochs)
+
+
+@contextmanager
+def epoch_bar(title: str, max_epochs: int) -> Iterator[OnEpoch]:
+    """A bar for the epochs of one training."""
+    with _bar() as bar:
+        task = bar.add_task(title, total=max_epochs, state="")
+        yield lambda epoch: bar.update(task, completed=epoch.epoch + 1, state=describe(epoch))
+
+
+def describe(epoch: Epoch) -> str:
+    """Loss and validation AUCs of an epoch, in a few characters."""
+    aucs = [
+        f"{name.removesuffix('_auc')} {value:.3f}"
+        for name, value in epoch.validation.items()
+        if name.endswith("_auc")
+    ]
+    return f"loss {epoch.losses['total']:.3f}, validation AUC {', '.join(aucs)}"

@@ -1,0 +1,96 @@
+"""The results of a run: printed in short, reported in full."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from histodistill.cli.console import show
+from histodistill.evaluation import evaluate
+from histodistill.experiment import Experiment, ExperimentData
+from histodistill.experiment.audit import count_patients, excluded_patients
+from histodistill.report import Report, write_report
+from histodistill.training.run import versions
+from histodistill.training.trainer import CURVES
+
+REPORT = "report"
+
+
+def show_aucs(predictions: pd.DataFrame) -> None:
+    """Print the AUC of every network of every method."""
+    summary = evaluate(predictions).summary
+    aucs = summary[summary["metric"] == "auc"]
+    columns = {
+        "target": "target",
+        "method": "method",
+        "network": "network",
+        "mean": "mean of folds",
+        "sd": "sd",
+        "estimate": "pooled",
+        "low": "95% from",
+        "high": "to",
+        "n_patients": "patients",
+    }
+    show(aucs[list(columns)].rename(columns=columns), "Area under the ROC curve")
+
+
+def run_report(experiment: Experiment, data: ExperimentData, predictions: pd.DataFrame) -> Path:
+    """Write the report of a cross-validation into its folder.
+
+    Returns:
+        The page.
+    """
+    counts = count_patients(experiment, data)
+    by_class = counts.groupby(["target", "class", "modality"])["patients"].sum().reset_index()
+    report = Report(
+        title=experiment.name,
+        predictions=predictions,
+        settings=_settings(experiment),
+        cohort=by_class,
+        excluded=excluded_patients(experiment, data),
+        training=_curves(experiment),
+        versions={name: str(value) for name, value in versions()["packages"].items()},
+        reference=_reference(experiment),
+        simulated=experiment.simulated,
+    )
+    return write_report(experiment.output / REPORT, report)
+
+
+def _settings(experiment: Experiment) -> dict[str, str]:
+    splits = experiment.splits
+    return {
+        "Methods": ", ".join(f"{name} ({m.recipe})" for name, m in experiment.methods.items()),
+        "Seeds": ", ".join(map(str, experiment.seeds)),
+        "Folds": f"{splits.scheme}, {splits.folds} folds, {splits.repeats} repeats"
+        if splits.scheme != "files"
+        else "given in files",
+        "Genomic blocks": ", ".join(experiment.genomics) or "none",
+        "Epochs at most": ", ".join(
+            str(m.training.max_epochs) for m in experiment.methods.values()
+        ),
+        "Best epoch by": ", ".join(
+            f"{name}: {m.training.monitor}" for name, m in experiment.methods.items()
+        ),
+    }
+
+
+def _reference(experiment: Experiment) -> str | None:
+    """The slide-only student of the same engine, where the experiment has one."""
+    plain = [n for n, m in experiment.methods.items() if m.network.networks == ("student",)]
+    return f"{plain[0]} student" if plain else None
+
+
+def _curves(experiment: Experiment) -> dict[str, list[dict[str, Any]]]:
+    """Training curves of the first seed and fold of every target and method."""
+    curves = {}
+    for target in experiment.targets:
+        for method in experiment.methods:
+            place = experiment.output / "fits" / target / method / f"seed-{experiment.seeds[0]}"
+            path = place / "repeat-0-fold-0" / CURVES
+            if path.exists():
+                lines = path.read_text(encoding="utf-8").splitlines()
+                curves[f"{target} {method}, first fold"] = [json.loads(line) for line in lines]
+    return curves

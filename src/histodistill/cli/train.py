@@ -1,0 +1,46 @@
+"""The `histodistill train` command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from histodistill.cli.console import located, say
+from histodistill.cli.options import ExperimentFile, one_of
+from histodistill.cli.progress import epoch_bar, reading_bags
+from histodistill.errors import InputError
+from histodistill.experiment import load, read_experiment
+from histodistill.training import fold_ensemble, forget_final, train_final
+
+
+def command(
+    experiment_file: ExperimentFile,
+    out: Annotated[Path, typer.Option(help="Folder of the bundle; must not exist yet.")],
+    target: Annotated[str | None, typer.Option(help="What to predict; needed if several.")] = None,
+    method: Annotated[str | None, typer.Option(help="Which method; needed if several.")] = None,
+    seed: Annotated[int | None, typer.Option(help="By default the experiment's first.")] = None,
+    ensemble: Annotated[
+        bool, typer.Option(help="Average the models of a finished cross-validation instead.")
+    ] = False,
+) -> None:
+    """Fit the model to deploy and write it as a bundle: safetensors and JSON, no pickle."""
+    experiment = read_experiment(experiment_file)
+    target = one_of("target", target, list(experiment.targets))
+    method = one_of("method", method, list(experiment.methods))
+    if out.exists():
+        raise InputError(f"{out}: exists already; remove it or choose another folder")
+    if ensemble:
+        bundle = fold_ensemble(experiment, target, method)
+        bundle.save(out)
+    else:
+        with reading_bags() as progress:
+            data = load(experiment, progress)
+        seed = experiment.seeds[0] if seed is None else seed
+        epochs = experiment.methods[method].training.max_epochs
+        with epoch_bar(f"{target} {method}", epochs) as on_epoch:
+            bundle = train_final(experiment, data, target, method, seed=seed, on_epoch=on_epoch)
+        bundle.save(out)
+        forget_final(experiment, target, method, seed)
+    say(f"Bundle: {located(out)} ({len(bundle.members)} models; see MODEL_CARD.md)")

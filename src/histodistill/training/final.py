@@ -1,0 +1,85 @@
+"""The model to deploy: one fit on all patients, or the ensemble of a cross-validation."""
+
+from __future__ import annotations
+
+from histodistill.cohort import Fold, stratified_folds
+from histodistill.deploy.bundle import Bundle
+from histodistill.errors import InputError
+from histodistill.experiment.data import ExperimentData
+from histodistill.experiment.settings import Experiment
+from histodistill.training.crossval import MODEL
+from histodistill.training.describe import bundle_info
+from histodistill.training.fitting import fit_model
+from histodistill.training.fold import prepare_fold
+from histodistill.training.run import open_run
+from histodistill.training.trainer import CHECKPOINT, OnEpoch
+
+
+def train_final(
+    experiment: Experiment,
+    data: ExperimentData,
+    target: str,
+    method: str,
+    *,
+    seed: int,
+    on_epoch: OnEpoch | None = None,
+) -> Bundle:
+    """Train on all labelled patients but a validation part, and keep nobody for a test.
+
+    The validation part stops the training and chooses the thresholds. Its performance on
+    new patients is what cross-validation of the same method measured. An interrupted call
+    goes on where it stopped.
+
+    Args:
+        experiment: The experiment.
+        data: Its inputs, from ``load``.
+        target: What to predict.
+        method: One of the experiment's methods.
+        seed: Seed.
+        on_epoch: Called after every epoch.
+    """
+    folder = experiment.output / "final" / target / method / f"seed-{seed}"
+    with open_run(experiment, data):
+        fold = _everybody(experiment, data, target)
+        inputs = prepare_fold(experiment, data, target, fold)
+        settings = experiment.methods[method]
+        fitted = fit_model(settings, experiment.targets[target], inputs, seed, folder, on_epoch)
+        return Bundle(bundle_info(experiment, inputs, method, seed), (fitted.member,))
+
+
+def forget_final(experiment: Experiment, target: str, method: str, seed: int) -> None:
+    """Remove the checkpoint of a final training whose bundle is saved."""
+    folder = experiment.output / "final" / target / method / f"seed-{seed}"
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def fold_ensemble(experiment: Experiment, target: str, method: str) -> Bundle:
+    """All models of a finished cross-validation, to be averaged.
+
+    Raises:
+        InputError: The cross-validation has not finished.
+    """
+    place = experiment.output / "fits" / target / method
+    folders = [folder / MODEL for folder in sorted(place.glob("seed-*/repeat-*-fold-*"))]
+    unfinished = [folder for folder in folders if not folder.exists()]
+    if not folders or unfinished:
+        raise InputError(
+            f"{place}: the cross-validation of {method} for {target} is not finished; run "
+            "`histodistill crossval` first"
+        )
+    bundles = [Bundle.load(folder) for folder in folders]
+    first = bundles[0].info
+    provenance = first.provenance | {
+        "ensemble": [str(folder.parent.relative_to(place)) for folder in folders]
+    }
+    info = first.model_copy(update={"provenance": provenance})
+    return Bundle(info, tuple(member for bundle in bundles for member in bundle.members))
+
+
+def _everybody(experiment: Experiment, data: ExperimentData, target: str) -> Fold:
+    """All labelled patients, divided into training and validation; nobody tests."""
+    share, seed = experiment.splits.validation, experiment.splits.seed
+    folds = stratified_folds(data.labels(target), max(2, round(1 / share)), seed=seed)
+    held_out = folds[0].test
+    train = [p for p in data.labels(target).index if p not in set(held_out)]
+    return Fold(index=0, repeat=0, train=tuple(sorted(train)), validation=held_out, test=())
