@@ -30,7 +30,7 @@ def message(table: pd.DataFrame, tmp_path: Path) -> str:
 def test_what_is_written_is_read_exactly(table: pd.DataFrame, tmp_path: Path):
     path = tmp_path / "new folder" / "predictions.csv"
     write_predictions(path, table)
-    pd.testing.assert_frame_equal(read_predictions(path), table)
+    pd.testing.assert_frame_equal(read_predictions(path), table, check_exact=True)
 
 
 def test_names_that_look_like_numbers_or_missing_values_stay_text(tmp_path: Path):

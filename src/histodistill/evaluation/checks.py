@@ -74,7 +74,7 @@ def _typed(frame: pd.DataFrame, source: str, problems: list[str]) -> pd.DataFram
             text = column.astype(object).where(column.isna(), column.astype(str))
             columns[name] = text.mask(text == "")
             continue
-        number = pd.to_numeric(column, errors="coerce").astype("float64")
+        number = pd.Series([_number(value) for value in column], column.index, dtype="float64")
         bad = (number.isna() & column.notna()) | np.isinf(number)
         if bad.any():
             examples = listed([str(value) for value in column[bad].unique()], 3)
@@ -88,6 +88,14 @@ def _typed(frame: pd.DataFrame, source: str, problems: list[str]) -> pd.DataFram
     if not problems:
         typed = typed.astype(dict.fromkeys(NUMBER_COLUMNS, "int64"))
     return typed
+
+
+def _number(value: object) -> float:
+    """The exact number of a cell (pandas' own parser rounds); NaN where it holds none."""
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return float("nan")
 
 
 def _range_problems(frame: pd.DataFrame, source: str) -> list[str]:
