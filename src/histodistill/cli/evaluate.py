@@ -47,16 +47,14 @@ def command(
     if clinical is None:
         tables = [read_predictions(path) for path in predictions]
     else:
-        labels, positive_class = _labels(
-            clinical, target, column, classes, positive, patient_column
-        )
+        labels = _labels(clinical, target, column, classes, positive, patient_column)
         tables = [
             attach_labels(
                 pd.read_csv(path, dtype={"PATIENT": str}),
                 labels,
                 target=str(target),
                 method=path.stem,
-                positive_class=positive_class,
+                positive_class=positive,
                 source=str(path),
             )
             for path in predictions
@@ -74,11 +72,11 @@ def _labels(
     classes: str | None,
     positive: str | None,
     patient_column: str,
-) -> tuple[pd.Series[str], str | None]:
+) -> pd.Series[str]:
     """Class name of every patient whose label is known."""
     if target is None or classes is None:
         raise InputError("--clinical needs --target and --classes (and --positive for two classes)")
     names = tuple(name.strip() for name in classes.split(","))
     declared = Target(target, column or target, names, positive)
     table = read_clinical(clinical, [declared], patient_column=patient_column)
-    return table.labels[target].dropna().map(lambda index: names[int(index)]), positive
+    return table.labels[target].dropna().map(lambda index: names[int(index)])

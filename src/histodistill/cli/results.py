@@ -68,9 +68,6 @@ def _settings(experiment: Experiment) -> dict[str, str]:
         if splits.scheme != "files"
         else "given in files",
         "Genomic blocks": ", ".join(experiment.genomics) or "none",
-        "Epochs at most": ", ".join(
-            str(m.training.max_epochs) for m in experiment.methods.values()
-        ),
         "Best epoch by": ", ".join(
             f"{name}: {m.training.monitor}" for name, m in experiment.methods.items()
         ),
