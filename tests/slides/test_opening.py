@@ -87,6 +87,13 @@ def test_absurd_microns_given(tmp_path: Path, picture: RGB, mpp: float) -> None:
         open_slide(path, mpp=mpp)
 
 
+def test_microns_that_make_the_slide_too_large(tmp_path: Path) -> None:
+    Image.fromarray(glass(2000, 10)).save(tmp_path / "a.png")
+    message = "a.png: 200 mm wide at 100 µm/px (given by the user), larger than any slide"
+    with pytest.raises(InputError, match=says(message)):
+        open_slide(tmp_path / "a.png", mpp=100)
+
+
 @pytest.mark.parametrize("name", ["a.tif", "a.png"])
 def test_no_microns(tmp_path: Path, picture: RGB, name: str) -> None:
     Image.fromarray(picture).save(tmp_path / name)

@@ -33,7 +33,7 @@ print(json.dumps({"patches": len(grid), "area": tissue.area_um2, "bytes": peak})
 def encoded(colour: tuple[int, int, int]) -> bytes:
     tile = np.full((TILE, TILE, 3), colour, np.uint8)
     tile[::9] -= 15
-    return zlib.compress(tile.tobytes(), 1)
+    return zlib.compress(tile.tobytes(), 9)
 
 
 def write_sparse_pyramid(path: Path, mpp: float, downsamples: tuple[int, ...]) -> None:

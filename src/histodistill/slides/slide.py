@@ -18,6 +18,8 @@ RGB = npt.NDArray[np.uint8]
 
 # A level this much coarser than wanted still serves: pyramids say 2.0005 where they mean 2.
 LEVEL_TOLERANCE = 1.01
+# The largest glass slides; a wider one has a wrong µm/px. It bounds the size of overviews.
+LARGEST_SLIDE_MM = 150
 # Side of the largest square read at once (level pixels), which bounds the memory of a thumbnail.
 LARGEST_READ = 4096
 
@@ -34,6 +36,9 @@ class Slide(ABC):
         level_downsamples: Downsampling of each level, level 0 first (1.0).
         mpp: µm/px of level 0.
         mpp_source: Where ``mpp`` was found.
+
+    Raises:
+        ValueError: If the slide would be larger than any glass slide is.
     """
 
     def __init__(
@@ -43,6 +48,12 @@ class Slide(ABC):
         level_downsamples: tuple[float, ...],
         resolution: Resolution,
     ) -> None:
+        widest_mm = max(dimensions) * resolution.mpp / 1000
+        if widest_mm > LARGEST_SLIDE_MM:
+            raise ValueError(
+                f"{widest_mm:.0f} mm wide at {resolution.mpp:g} µm/px ({resolution.source}), "
+                "larger than any slide; check the µm/px"
+            )
         self.path = path
         self.dimensions = dimensions
         self.level_downsamples = level_downsamples

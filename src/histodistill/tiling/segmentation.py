@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 
 from histodistill.slides.extra import slides_extra
 from histodistill.slides.slide import Slide
@@ -34,19 +33,20 @@ def segment_tissue(slide: Slide, settings: TissueSettings | None = None) -> Tiss
         InputError: If the slide cannot be decoded.
     """
     settings = settings or TissueSettings()
-    overview = slide.thumbnail(settings.mpp)
-    mask = tissue_mask(overview, max(settings.mpp, slide.mpp), settings)
+    # The overview itself, the largest thing in memory, is gone once its colours are measured.
+    maps = colour_maps(slide.thumbnail(settings.mpp))
+    mask = tissue_mask(maps, max(settings.mpp, slide.mpp), settings)
     holes = math.inf if settings.fill_holes else settings.min_hole_um2
     return outline(
         mask, slide.dimensions, slide.mpp, min_area_um2=settings.min_area_um2, min_hole_um2=holes
     )
 
 
-def tissue_mask(rgb: npt.NDArray[np.uint8], mpp: float, settings: TissueSettings) -> Mask:
+def tissue_mask(maps: ColourMaps, mpp: float, settings: TissueSettings) -> Mask:
     """Tissue of an overview, before small pieces and holes are sorted out.
 
     Args:
-        rgb: ``[height, width, 3]`` uint8.
+        maps: Colour and ink of the overview.
         mpp: Its µm/px.
         settings: What counts as tissue.
 
@@ -55,7 +55,6 @@ def tissue_mask(rgb: npt.NDArray[np.uint8], mpp: float, settings: TissueSettings
     """
     with slides_extra():
         import cv2
-    maps = colour_maps(rgb)
     # A median takes out noise and leaves edges where they are.
     smooth = np.asarray(cv2.medianBlur(maps.colour, 3))
     tissue = (smooth >= settings.min_colour * COLOUR_STEPS).astype(np.uint8)
