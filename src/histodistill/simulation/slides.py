@@ -146,9 +146,8 @@ def _levels(image: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
     """The image and its successive halvings, each the mean of 2 x 2 pixels of the one before."""
     levels = [image]
     while min(levels[-1].shape[:2]) >= 2 * _SMALLEST_LEVEL_PX:
-        finer = levels[-1]
-        height, width = finer.shape[0] // 2, finer.shape[1] // 2
-        blocks = finer[: 2 * height, : 2 * width].reshape(height, 2, width, 2, 3)
-        mean = (blocks.sum(axis=(1, 3), dtype=np.uint16) + 2) // 4
-        levels.append(mean.astype(np.uint8))
+        height, width = (length // 2 * 2 for length in levels[-1].shape[:2])
+        finer = levels[-1][:height, :width].astype(np.uint16)
+        total = finer[::2, ::2] + finer[1::2, ::2] + finer[::2, 1::2] + finer[1::2, 1::2]
+        levels.append(((total + 2) // 4).astype(np.uint8))
     return levels
