@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import tempfile
 import threading
 from pathlib import Path
 from types import TracebackType
@@ -58,8 +59,13 @@ class Claims:
     def take(self, slide_id: str) -> bool:
         """Claim a slide; False where a living process holds it."""
         number, holder = self._latest(slide_id)
-        if holder is not None and not self._dead(holder):
-            return False
+        while holder is not None:
+            try:
+                if not self._dead(holder):
+                    return False
+                break
+            except FileNotFoundError:  # released this moment
+                number, holder = self._latest(slide_id)
         path = self._folder / f"{slide_id}.{number + 1}"
         try:
             handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
@@ -67,6 +73,9 @@ class Claims:
             return False
         with os.fdopen(handle, "w") as stream:
             json.dump({"machine": _machine(), "process": os.getpid()}, stream)
+        if self._latest(slide_id)[0] > number + 1:  # another counted on from a released claim
+            path.unlink(missing_ok=True)
+            return False
         self._held[slide_id] = path
         return True
 
@@ -85,25 +94,23 @@ class Claims:
         return max(numbers.items(), default=(0, None))
 
     def _dead(self, claim: Path) -> bool:
+        """Whether a claim's holder is gone.
+
+        Raises:
+            FileNotFoundError: The claim is gone.
+        """
+        written = claim.stat().st_mtime
+        expired = self._now() - written > self._expiry_s
         try:
-            age = self._now() - claim.stat().st_mtime
             holder = json.loads(claim.read_text())
-        except FileNotFoundError:
-            return True
-        except ValueError:
-            # Created this moment, not written yet.
-            return age > self._expiry_s
-        if holder["machine"] == _machine() and not _runs(holder["process"]):
-            return True
-        return age > self._expiry_s
+        except ValueError:  # created this moment, not written yet
+            return expired
+        return expired or (holder["machine"] == _machine() and not _runs(holder["process"]))
 
     def _now(self) -> float:
         """The file system's clock, which may not be this machine's."""
-        clock = self._folder / f".clock-{socket.gethostname()}-{os.getpid()}"
-        clock.touch()
-        now = clock.stat().st_mtime
-        clock.unlink(missing_ok=True)
-        return now
+        with tempfile.TemporaryFile(dir=self._folder) as file:
+            return os.fstat(file.fileno()).st_mtime
 
     def _beat(self) -> None:
         while not self._ended.wait(self._heartbeat_s):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import glob
 import io
 import json
 import shutil
@@ -132,9 +133,16 @@ class OutputFolder:
         # Killed between the feature file and its record.
         return SlideRecord(slide_id, "done", n_patches_in(path))
 
+    def sweep(self, slide_id: str) -> None:
+        """Remove what a killed process left half-written of a slide; its holder may do so."""
+        own = (self.features(slide_id), self.preview(slide_id), self.tissue(slide_id))
+        for path in (*own, self._record(slide_id)):
+            for left in path.parent.glob(f".{glob.escape(path.stem)}-*{path.suffix}"):
+                left.unlink(missing_ok=True)
+
     def write_record(self, record: SlideRecord) -> None:
         """Keep the record of a slide and write the table anew."""
-        write_json(self._records / f"{record.slide}.json", asdict(record))
+        write_json(self._record(record.slide), asdict(record))
         self.write_table()
 
     def write_table(self) -> None:
@@ -148,13 +156,16 @@ class OutputFolder:
 
     def records(self) -> list[SlideRecord]:
         """All records, ordered by slide."""
-        found = (self._read_record(path.stem) for path in sorted(self._records.glob("*.json")))
+        # Names that begin with a dot are files that are being written.
+        found = (self._read_record(path.stem) for path in sorted(self._records.glob("[!.]*.json")))
         return [record for record in found if record is not None]
 
+    def _record(self, slide_id: str) -> Path:
+        return self._records / f"{slide_id}.json"
+
     def _read_record(self, slide_id: str) -> SlideRecord | None:
-        path = self._records / f"{slide_id}.json"
         try:
-            return SlideRecord(**json.loads(path.read_text(encoding="utf-8")))
+            return SlideRecord(**json.loads(self._record(slide_id).read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
 

@@ -212,6 +212,7 @@ class _Run:
             begun.record = self.folder.finished(slide_id, self.settings)
             if begun.record is not None:
                 self.claims.release(slide_id)
+            self.folder.sweep(slide_id)
         begun.earlier = begun.record is not None
         return begun.earlier
 

@@ -126,7 +126,8 @@ def extract_slide(
     )
     at = 0
     for batch, count in batches:
-        features[at : at + count] = encoder.encode(batch)[:count].numpy()
+        with np.errstate(over="ignore"):  # told below, with the slide's name
+            features[at : at + count] = encoder.encode(batch)[:count].numpy()
         at += count
         encoded(count)
     _require_finite(features, prepared, encoder)
