@@ -14,7 +14,7 @@ from histodistill.tiling.settings import TissueSettings
 from histodistill.tiling.tissue import Tissue
 
 # Strokes narrower than this are flecks of ink on tissue, not pen marks.
-PEN_WIDTH_UM = 48.0
+PEN_WIDTH_UM = 32.0
 # How far the pale edge of a stroke reaches.
 PEN_EDGE_UM = 100.0
 
