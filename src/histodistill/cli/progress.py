@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from histodistill.cli.console import console
 from histodistill.training.crossval import Fit
@@ -14,8 +15,8 @@ from histodistill.training.trainer import Epoch, OnEpoch
 
 def _bar() -> Progress:
     return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
+        TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+        BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[state]}"),
@@ -71,10 +72,10 @@ def epoch_bar(title: str, max_epochs: int) -> Iterator[OnEpoch]:
 
 
 def describe(epoch: Epoch) -> str:
-    """Loss and validation AUCs of an epoch, in a few characters."""
+    """Loss, and validation AUC of (S)tudent, (M)ultimodal and (G)enomic, in short."""
     aucs = [
-        f"{name.removesuffix('_auc')} {value:.3f}"
+        f"{name[:1].upper()} {value:.2f}"
         for name, value in epoch.validation.items()
         if name.endswith("_auc")
     ]
-    return f"loss {epoch.losses['total']:.3f}, validation AUC {', '.join(aucs)}"
+    return f"loss {epoch.losses['total']:.2f}, AUC {' '.join(aucs)}"

@@ -354,7 +354,7 @@ def _absolute(experiment: Experiment, folder: Path) -> Experiment:
     """The experiment with every path made absolute."""
 
     def located(path: Path | None) -> Path | None:
-        return None if path is None else folder / path.expanduser()
+        return None if path is None else (folder / path.expanduser()).resolve()
 
     cohort, features, splits = experiment.cohort, experiment.features, experiment.splits
     return experiment.model_copy(

@@ -18,6 +18,7 @@ from histodistill.evaluation import read_predictions, write_predictions
 from histodistill.experiment.data import ExperimentData
 from histodistill.experiment.folds import folds_for
 from histodistill.experiment.settings import Experiment
+from histodistill.files import whole_file
 from histodistill.training.baselines import baseline_rows
 from histodistill.training.describe import bundle_info
 from histodistill.training.fitting import fit_model, readable
@@ -89,7 +90,7 @@ def cross_validate(
             are the same for the same number of jobs.
 
     Returns:
-        The out-of-fold predictions, as ``histodistill.evaluation.predictions`` describes.
+        The out-of-fold predictions, as ``histodistill.evaluation.layout`` describes.
 
     Raises:
         InputError: The folder holds results of another configuration, or the patients
@@ -106,8 +107,13 @@ def cross_validate(
             _run_in_processes(experiment, data, units, watcher, jobs)
         fits = [fit for target, fold in units for fit in _fits(experiment, target, fold)]
         places = [fit.folder(experiment.output) for fit in fits]
-        _gather(experiment.output / VALIDATION, [place / VALIDATION for place in places])
-        return _gather(experiment.output / PREDICTIONS, [place / PREDICTIONS for place in places])
+        chosen_on = _joined([place / VALIDATION for place in places])
+        with whole_file(experiment.output / VALIDATION) as temporary:
+            # A patient validates in several folds, so this is no table to be evaluated.
+            chosen_on.to_csv(temporary, index=False)
+        predictions = _joined([place / PREDICTIONS for place in places])
+        write_predictions(experiment.output / PREDICTIONS, predictions)
+        return predictions
 
 
 def _fits(experiment: Experiment, target: str, fold: Fold) -> Iterator[Fit]:
@@ -187,8 +193,6 @@ def _run_unit(
     return target, fold
 
 
-def _gather(path: Path, parts: list[Path]) -> pd.DataFrame:
-    """Join the tables of all trainings."""
-    table = pd.concat([read_predictions(part) for part in parts], ignore_index=True)
-    write_predictions(path, table)
-    return table
+def _joined(parts: list[Path]) -> pd.DataFrame:
+    """The tables of all trainings, one below the other."""
+    return pd.concat([read_predictions(part) for part in parts], ignore_index=True)

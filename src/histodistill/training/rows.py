@@ -22,7 +22,7 @@ def prediction_rows(
     method: str,
     seed: int,
 ) -> pd.DataFrame:
-    """One row a patient, in the columns of ``histodistill.evaluation.predictions``.
+    """One row a patient, in the columns of ``histodistill.evaluation.layout``.
 
     Args:
         target: Classes.
