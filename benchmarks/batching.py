@@ -32,7 +32,7 @@ def ragged(student: Student, bags: list[Tensor], labels: Tensor) -> None:
     """All bags end to end, as the library trains."""
     sizes = tuple(len(bag) for bag in bags)
     output = student(Bags(torch.cat(bags), sizes, torch.arange(len(bags))))
-    cross_entropy(output.logits, labels).backward()
+    torch.autograd.backward(cross_entropy(output.logits, labels))
 
 
 def padded(student: Student, bags: list[Tensor], labels: Tensor) -> None:
@@ -42,13 +42,13 @@ def padded(student: Student, bags: list[Tensor], labels: Tensor) -> None:
     mask = torch.arange(patches.shape[1]) < sizes[:, None]
     hidden = student.patches(patches)
     features = pool_tokens(student.attention(hidden), hidden, mask)
-    cross_entropy(student.classifier(features), labels).backward()
+    torch.autograd.backward(cross_entropy(student.classifier(features), labels))
 
 
 def one_by_one(student: Student, bags: list[Tensor], labels: Tensor) -> None:
     """A batch of one, sixteen times, all graphs kept until the end."""
     logits = [student(Bags(bag, (len(bag),), torch.zeros(1))).logits for bag in bags]
-    cross_entropy(torch.cat(logits), labels).backward()
+    torch.autograd.backward(cross_entropy(torch.cat(logits), labels))
 
 
 STEPS: dict[str, Step] = {"ragged": ragged, "padded": padded, "one by one": one_by_one}
