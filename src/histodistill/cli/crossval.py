@@ -20,6 +20,9 @@ def command(
     jobs: Annotated[
         int, typer.Option(min=1, help="Folds trained at the same time, sharing the cores.")
     ] = 1,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write TensorBoard events (an extra).")
+    ] = False,
     report: Annotated[bool, typer.Option(help="Write the report when all is trained.")] = True,
 ) -> None:
     """Cross-validate every method of an experiment; resumes where it was interrupted.
@@ -33,7 +36,9 @@ def command(
     say_notes(data.notes)
     longest = max(m.training.max_epochs for m in experiment.methods.values())
     with training_bars(_trainings(experiment, data), longest) as bars:
-        predictions = cross_validate(experiment, data, watcher=bars, jobs=jobs)
+        predictions = cross_validate(
+            experiment, data, watcher=bars, jobs=jobs, tensorboard=tensorboard
+        )
     show_aucs(predictions)
     say(f"Predictions: {located(experiment.output / PREDICTIONS)}")
     if report:

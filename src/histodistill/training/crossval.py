@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -21,6 +22,7 @@ from histodistill.experiment.settings import Experiment
 from histodistill.files import whole_file
 from histodistill.training.baselines import baseline_rows
 from histodistill.training.describe import bundle_info
+from histodistill.training.events import event_writer, require_tensorboard
 from histodistill.training.fitting import fit_model, readable
 from histodistill.training.fold import FoldData, prepare_fold
 from histodistill.training.rows import prediction_rows
@@ -74,6 +76,7 @@ def cross_validate(
     *,
     watcher: Watcher | None = None,
     jobs: int = 1,
+    tensorboard: bool = False,
 ) -> pd.DataFrame:
     """Cross-validate an experiment and write out-of-fold predictions.
 
@@ -88,6 +91,7 @@ def cross_validate(
         watcher: Told of progress; with several jobs only of finished folds.
         jobs: Folds trained at the same time, in processes that share the cores. Results
             are the same for the same number of jobs.
+        tensorboard: Write TensorBoard events beside the training curves (an extra).
 
     Returns:
         The out-of-fold predictions, as ``histodistill.evaluation.layout`` describes.
@@ -96,15 +100,17 @@ def cross_validate(
         InputError: The folder holds results of another configuration, or the patients
             cannot be divided as asked.
     """
+    if tensorboard:
+        require_tensorboard()
     folds = {target: folds_for(experiment, data, target).folds for target in experiment.targets}
     with open_run(experiment, data):
         units = [(target, fold) for target, own in folds.items() for fold in own]
         watcher = watcher or _Silent()
         if jobs == 1:
             for target, fold in units:
-                _run_fold(experiment, data, target, fold, watcher)
+                _run_fold(experiment, data, target, fold, watcher, tensorboard)
         else:
-            _run_in_processes(experiment, data, units, watcher, jobs)
+            _run_in_processes(experiment, data, units, watcher, jobs, tensorboard)
         fits = [fit for target, fold in units for fit in _fits(experiment, target, fold)]
         places = [fit.folder(experiment.output) for fit in fits]
         chosen_on = _joined([place / VALIDATION for place in places])
@@ -126,7 +132,12 @@ def _fits(experiment: Experiment, target: str, fold: Fold) -> Iterator[Fit]:
 
 
 def _run_fold(
-    experiment: Experiment, data: ExperimentData, target: str, fold: Fold, watcher: Watcher
+    experiment: Experiment,
+    data: ExperimentData,
+    target: str,
+    fold: Fold,
+    watcher: Watcher,
+    tensorboard: bool,
 ) -> None:
     """All trainings on one fold; what is fitted before training is fitted once for all."""
     inputs: FoldData | None = None
@@ -134,20 +145,27 @@ def _run_fold(
         # The test predictions are written last: where they are, the training is finished.
         if not (fit.folder(experiment.output) / PREDICTIONS).exists():
             inputs = inputs or prepare_fold(experiment, data, target, fold)
-            _run_fit(experiment, inputs, fit, watcher)
+            _run_fit(experiment, inputs, fit, watcher, tensorboard)
         watcher.on_fit(fit)
 
 
-def _run_fit(experiment: Experiment, inputs: FoldData, fit: Fit, watcher: Watcher) -> None:
+def _run_fit(
+    experiment: Experiment, inputs: FoldData, fit: Fit, watcher: Watcher, tensorboard: bool
+) -> None:
     folder = fit.folder(experiment.output)
     target = experiment.targets[fit.target]
     if fit.method == BASELINES:
         validation, test = baseline_rows(experiment, inputs)
     else:
         method = experiment.methods[fit.method]
-        fitted = fit_model(
-            method, target, inputs, fit.seed, folder, lambda epoch: watcher.on_epoch(fit, epoch)
-        )
+        with event_writer(folder) if tensorboard else nullcontext() as write_events:
+
+            def on_epoch(epoch: Epoch) -> None:
+                watcher.on_epoch(fit, epoch)
+                if write_events is not None:
+                    write_events(epoch)
+
+            fitted = fit_model(method, target, inputs, fit.seed, folder, on_epoch)
         shutil.rmtree(folder / MODEL, ignore_errors=True)
         info = bundle_info(experiment, inputs, fit.method, fit.seed)
         Bundle(info, (fitted.member,)).save(folder / MODEL)
@@ -174,11 +192,13 @@ def _run_in_processes(
     units: list[tuple[str, Fold]],
     watcher: Watcher,
     jobs: int,
+    tensorboard: bool,
 ) -> None:
     """Folds in parallel; each process gets its share of the cores."""
     threads = max(1, torch.get_num_threads() // jobs)
     finished = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(
-        joblib.delayed(_run_unit)(experiment, data, target, fold, threads) for target, fold in units
+        joblib.delayed(_run_unit)(experiment, data, target, fold, tensorboard, threads)
+        for target, fold in units
     )
     for target, fold in finished:
         for fit in _fits(experiment, target, fold):
@@ -186,10 +206,15 @@ def _run_in_processes(
 
 
 def _run_unit(
-    experiment: Experiment, data: ExperimentData, target: str, fold: Fold, threads: int
+    experiment: Experiment,
+    data: ExperimentData,
+    target: str,
+    fold: Fold,
+    tensorboard: bool,
+    threads: int,
 ) -> tuple[str, Fold]:
     torch.set_num_threads(threads)
-    _run_fold(experiment, data, target, fold, _Silent())
+    _run_fold(experiment, data, target, fold, _Silent(), tensorboard)
     return target, fold
 
 

@@ -29,15 +29,15 @@ def event_writer(folder: Path) -> Iterator[OnEpoch]:
     """Write every epoch's losses and validation figures as events into a folder."""
     from torch.utils.tensorboard import SummaryWriter
 
-    writer = SummaryWriter(folder)  # type: ignore[no-untyped-call]
+    writer = SummaryWriter(folder)
 
     def write(epoch: Epoch) -> None:
         figures = {f"loss/{name}": value for name, value in epoch.losses.items()}
         figures |= {f"validation/{name}": value for name, value in epoch.validation.items()}
         for name, value in (figures | {"learning_rate": epoch.learning_rate}).items():
-            writer.add_scalar(name, value, epoch.epoch)  # type: ignore[no-untyped-call]
+            writer.add_scalar(name, value, epoch.epoch)
 
     try:
         yield write
     finally:
-        writer.close()  # type: ignore[no-untyped-call]
+        writer.close()
