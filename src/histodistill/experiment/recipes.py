@@ -25,12 +25,12 @@ RECIPES: dict[str, Recipe] = {
     "genomic": {
         "network": {"networks": ("genomic",)},
         "objective": {"orthogonality": 0, "alignment": 0, "similarity": 0, "collaboration": 0},
-        "training": {},
+        "training": {"monitor": "genomic_loss"},
     },
     "multimodal": {
         "network": {"networks": ("multimodal",)},
         "objective": {"orthogonality": 0, "alignment": 0, "similarity": 0, "collaboration": 0},
-        "training": {},
+        "training": {"monitor": "multimodal_loss"},
     },
     # The ablations of the paper, and its two decomposition terms one by one.
     "mkd-concat": {"network": {"fusion": "concat"}, "objective": {}, "training": {}},

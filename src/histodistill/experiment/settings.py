@@ -184,8 +184,8 @@ class TrainingSettings(Settings):
         batch_size: Patients in a batch.
         patience: Epochs without a better validation figure before stopping.
         monitor: Validation figure that decides the best epoch: ``<network>_auc`` or
-            ``<network>_loss`` (cross-entropy), or ``loss`` (sum of the cross-entropies):
-            the three networks are kept from one epoch, so that all should count.
+            ``<network>_loss`` (cross-entropy), or ``loss`` (sum of the cross-entropies).
+            All networks are kept from the epoch that is best by this one figure.
         balanced: Draw patients so that classes are equally frequent, with replacement.
         unlabelled: Let patients whose label is unknown take part in the terms of the
             loss that need none.
@@ -202,7 +202,7 @@ class TrainingSettings(Settings):
     batch_size: int = Field(default=16, ge=2)
     patience: PositiveInt = 5
     monitor: str = Field(
-        default="loss", pattern=r"^((student|multimodal|genomic)_(auc|loss)|loss)$"
+        default="student_loss", pattern=r"^((student|multimodal|genomic)_(auc|loss)|loss)$"
     )
     balanced: bool = True
     unlabelled: bool = False
