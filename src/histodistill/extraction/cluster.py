@@ -7,7 +7,9 @@ on twice, and what was finished stays.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
@@ -23,6 +25,7 @@ from histodistill.extraction.settings import ExtractionSettings
 from histodistill.extraction.slide_list import SlideEntry
 
 _RETRIES = 3
+_ANSWER_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -67,24 +70,47 @@ def extract_on_cluster(
         InputError: Ray is not installed or the cluster cannot be reached; or as for
             :func:`histodistill.extraction.extract_slides`.
     """
-    ray = _ray()
     OutputFolder(task.out_dir).begin(task.settings)
+    ray = _ray()
+    with _connection(ray, address):
+        extract = ray.remote(
+            num_cpus=task.workers,
+            num_gpus=1 if task.device.startswith("cuda") else 0,
+            max_retries=_RETRIES,
+        )(extract_one)
+        tasks = [extract.remote(slide, task) for slide in slides]
+        return _joined(list(_finished(ray, tasks, progress)))
+
+
+@contextmanager
+def _connection(ray: ModuleType, address: str) -> Iterator[None]:
+    """A connection to the cluster; one that the caller has already is used and left open."""
+    if ray.is_initialized():
+        yield
+        return
+    _require_answer(address)
     try:
-        ray.init(address=address, ignore_reinit_error=True, log_to_driver=False)
+        ray.init(address=address, log_to_driver=False)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise InputError(f"No Ray cluster answers at {address!r} ({error}).") from error
-    extract = ray.remote(
-        num_cpus=task.workers,
-        num_gpus=1 if task.device.startswith("cuda") else 0,
-        max_retries=_RETRIES,
-    )(extract_one)
     try:
-        summaries = list(
-            _finished(ray, [extract.remote(slide, task) for slide in slides], progress)
-        )
+        yield
     finally:
         ray.shutdown()
-    return _joined(summaries)
+
+
+def _require_answer(address: str) -> None:
+    """Ray itself tries a wrong address for minutes, then ends the process."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon:
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=_ANSWER_S).close()
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"No Ray cluster answers at {address!r} ({error}). Give the address that 'ray start' "
+            "told, or 'local'."
+        ) from error
 
 
 def extract_one(slide: SlideEntry, task: ClusterTask) -> ExtractionSummary:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
@@ -31,7 +31,7 @@ def stream_batches(
     batch_size: int,
     *,
     pinned: bool = False,
-) -> Iterator[tuple[Tensor, int]]:
+) -> Generator[tuple[Tensor, int], None, None]:
     """Batches of a slide's patches, in the order of the grid.
 
     Every batch has ``batch_size`` patches: the last is filled up with black ones, because the
