@@ -13,6 +13,7 @@ from histodistill.cli import (
     compare,
     crossval,
     evaluate,
+    extract,
     import_checkpoint,
     predict,
     simulate,
@@ -30,6 +31,7 @@ app = typer.Typer(
     help="Predict breast cancer biomarkers from H&E slides with models distilled from genomics.\n\n"
     "Research use only; not a medical device.",
 )
+app.command("extract")(extract.extract)
 app.command("audit")(audit.command)
 app.command("crossval")(crossval.command)
 app.command("evaluate")(evaluate.command)

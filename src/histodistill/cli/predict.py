@@ -9,6 +9,7 @@ import pandas as pd
 import typer
 
 from histodistill.cli.console import located, say, say_notes
+from histodistill.cli.new_slides import extract_new
 from histodistill.cli.options import Device
 from histodistill.cohort import find_slides
 from histodistill.deploy import Bundle, predict
@@ -22,6 +23,10 @@ from histodistill.files import whole_file
 def command(
     bundle_folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The model bundle.")],
     out: Annotated[Path, typer.Option(help="CSV for the predictions, a row a patient.")],
+    slides: Annotated[
+        Path | None,
+        typer.Option(help="Folder (or CSV) of slides; features are extracted as in training."),
+    ] = None,
     features: Annotated[Path | None, typer.Option(help="Folder of patch features.")] = None,
     slides_table: Annotated[
         Path | None, typer.Option(help="Table PATIENT, FILENAME; else the file names tell.")
@@ -38,6 +43,16 @@ def command(
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Operating threshold, for every network.")
     ] = None,
+    features_out: Annotated[
+        Path | None,
+        typer.Option(help="With --slides: folder for their features; by default beside --out."),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="With --slides: local weights of the encoder.")
+    ] = None,
+    slide_mpp: Annotated[
+        float | None, typer.Option(min=0.01, help="With --slides: µm/px where none is recorded.")
+    ] = None,
     device: Device = "auto",
 ) -> None:
     """Predict patients from slides, from genomics, or from both.
@@ -47,11 +62,24 @@ def command(
     which network answered and why. Research use only; not a medical device.
     """
     bundle = Bundle.load(bundle_folder)
-    if features is None and not genomics:
-        raise InputError("give --features DIR, --genomics NAME=FILE, or both")
+    if slides is None and features is None and not genomics:
+        raise InputError("give --slides DIR or --features DIR, --genomics NAME=FILE, or both")
+    if slides is not None and features is not None:
+        raise InputError("give either --slides or --features")
     blocks = _read_blocks(bundle, genomics or [])
     bags = None
-    if features is not None:
+    if slides is not None:
+        new = extract_new(
+            bundle.info,
+            slides,
+            features_out or out.with_name(f"{out.stem}-features"),
+            weights=weights,
+            slide_mpp=slide_mpp,
+            patient_pattern=patient_pattern,
+            device=device,
+        )
+        bags = open_bags(new)
+    elif features is not None:
         index = find_slides(features, table=slides_table, pattern=patient_pattern)
         say_notes(index.notes)
         bags = open_bags(index.slides)

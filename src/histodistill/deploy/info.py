@@ -20,12 +20,15 @@ class FeatureOrigin(Settings):
         encoder: Patch encoder, where the files record it.
         patch_um: Edge of a patch in µm, where the files record it.
         tiling: Everything that the files record of the tiling.
+        extraction: Complete extraction settings as JSON, where the features were made by
+            `histodistill extract`; `predict --slides` extracts new slides with them.
     """
 
     width: int
     encoder: str | None = None
     patch_um: float | None = None
     tiling: dict[str, str | int | float] = Field(default_factory=dict)
+    extraction: str | None = None
 
 
 class BundleInfo(Settings):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -111,7 +112,8 @@ def require_finite(path: Path, patches: torch.Tensor) -> None:
 def check_slides(slides: Sequence[SlideFeatures]) -> None:
     """Require that the slides were made alike: one width, one encoder, one patch size.
 
-    What a file does not record is not compared.
+    Files that `histodistill extract` wrote record all their settings, and all are compared.
+    What a file does not record is not.
 
     Args:
         slides: The slides that one model shall use.
@@ -125,11 +127,34 @@ def check_slides(slides: Sequence[SlideFeatures]) -> None:
         "patch size in µm": lambda slide: slide.patch_um and round(slide.patch_um, 1),
         "patch size in px": lambda slide: slide.patch_px,
     }
+    recorded = {slide: _extraction_settings(slide) for slide in slides}
+    for key in sorted({key for settings in recorded.values() for key in settings}):
+        properties[f"extraction setting {key}"] = lambda slide, key=key: recorded[slide].get(key)  # type: ignore[misc]
     problems = [
         problem for name, value in properties.items() for problem in _odd(slides, name, value)
     ]
     if problems:
         raise InputError(*problems)
+
+
+def _extraction_settings(slide: SlideFeatures) -> dict[str, str]:
+    """The settings that `histodistill extract` recorded, by dotted name; empty for other tools.
+
+    Those that other properties of a slide tell are left out.
+    """
+    told = {"encoder", "tiling.mpp", "tiling.patch_px"}
+    flat = _flat(json.loads(slide.extraction)) if slide.extraction else {}
+    return {key: value for key, value in flat.items() if key not in told}
+
+
+def _flat(values: Mapping[str, object], prefix: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = str(value)
+    return flat
 
 
 def _odd(

@@ -48,6 +48,8 @@ class SlideFeatures:
         coords_unit: Unit of the coordinates; None where there are none or the unit is unknown.
         coords_path: The file that holds the coordinates; None where there are none.
         tiling: Everything recorded about the tiling, under the tool's own names.
+        extraction: The complete settings, as JSON, of a file that `histodistill extract` wrote;
+            with them new slides can be extracted alike.
     """
 
     path: Path
@@ -61,6 +63,7 @@ class SlideFeatures:
     coords_unit: CoordsUnit | None = None
     coords_path: Path | None = None
     tiling: Mapping[str, str | int | float] = field(default_factory=dict, hash=False)
+    extraction: str | None = None
 
     @property
     def bag_dtype(self) -> torch.dtype:

@@ -49,4 +49,5 @@ def _origin(bags: BagStore | None) -> FeatureOrigin | None:
         encoder=bags.encoder,
         patch_um=example.patch_um,
         tiling=dict(example.tiling),
+        extraction=example.extraction,
     )

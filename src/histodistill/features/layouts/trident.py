@@ -36,4 +36,5 @@ def described(slide: SlideFeatures, h5: h5py.File) -> SlideFeatures:
         patch_px=None if patch_px is None else round(patch_px),
         coords_unit="level-0 px" if slide.coords_path else None,
         tiling=tiling,
+        extraction=text(plain(h5.attrs), "extraction"),
     )
