@@ -113,7 +113,9 @@ def _read_state(path: Path) -> Weights:
             f"{path}: cannot be read as a PyTorch state_dict without running code from it "
             f"({type(error).__name__}); save it with torch.save(model.state_dict(), path)"
         ) from error
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    ):
         raise InputError(f"{path}: holds no state_dict (a dictionary of tensors)")
     # nn.DataParallel prefixes every name.
     return {name.removeprefix("module."): value for name, value in state.items()}

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from histodistill.deploy.card import model_card
@@ -20,6 +18,8 @@ from histodistill.errors import InputError
 from histodistill.files import sha256, write_json, write_text
 from histodistill.model import NetworkName, Networks
 from histodistill.preparation import Transforms
+
+_DESCRIPTION = "bundle.json"
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Bundle:
                 }
             )
         description = {"info": self.info.model_dump(mode="json"), "members": members}
-        write_json(folder / "bundle.json", description)
+        write_json(folder / _DESCRIPTION, description)
         write_text(folder / "MODEL_CARD.md", model_card(self.info, members))
 
     @classmethod
@@ -105,45 +105,45 @@ class Bundle:
         Raises:
             InputError: Not a bundle, written by a newer version, or damaged.
         """
-        description = _read_description(folder)
         try:
+            description = json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))
+            _check_format(folder, description["info"]["format"])
             info = BundleInfo.model_validate(description["info"])
-        except ValidationError as error:
-            raise InputError(f"{folder / 'bundle.json'}: damaged: {error}") from error
-        members = tuple(
-            _read_member(folder / f"member-{index}", member)
-            for index, member in enumerate(description["members"])
-        )
+            described = {
+                folder / f"member-{index}": member
+                for index, member in enumerate(description["members"])
+            }
+            problems = [p for place, member in described.items() for p in _damages(place, member)]
+            if problems:
+                raise InputError(*problems)
+            members = tuple(_read_member(place, member) for place, member in described.items())
+        except (FileNotFoundError, NotADirectoryError):
+            raise InputError(f"{folder}: not a model bundle: it has no {_DESCRIPTION}") from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{folder / _DESCRIPTION}: damaged: {type(error).__name__} {error}; copy it again"
+            ) from error
         return cls(info, members)
 
 
-def _read_description(folder: Path) -> dict[str, Any]:
-    path = folder / "bundle.json"
-    try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-        version = description["info"]["format"]
-    except FileNotFoundError:
-        raise InputError(f"{folder}: not a model bundle: it has no bundle.json") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: damaged: cannot be read ({error})") from error
+def _check_format(folder: Path, version: object) -> None:
     if version != FORMAT:
         raise InputError(
             f"{folder}: bundle format {version}, and this version of histodistill reads "
             f"format {FORMAT}; install the version that wrote it"
         )
-    result: dict[str, Any] = description
-    return result
+
+
+def _damages(place: Path, described: Mapping[str, Any]) -> Iterator[str]:
+    """Files of a member that are missing or not what was written."""
+    for name, digest in described["sha256"].items():
+        if not (place / name).is_file():
+            yield f"{place / name}: missing; the bundle is not whole, copy it again"
+        elif sha256(place / name) != digest:
+            yield f"{place / name}: damaged: its content changed; copy it again"
 
 
 def _read_member(place: Path, described: Mapping[str, Any]) -> Member:
-    for name, digest in described["sha256"].items():
-        if not (place / name).is_file():
-            raise InputError(f"{place / name}: missing; the bundle is not whole, copy it again")
-        if sha256(place / name) != digest:
-            raise InputError(f"{place / name}: damaged: its content changed; copy it again")
     networks = Networks.from_architecture(described["architecture"])
-    try:
-        networks.load_state_dict(load_file(place / "networks.safetensors"))
-    except (SafetensorError, RuntimeError) as error:
-        raise InputError(f"{place / 'networks.safetensors'}: damaged: {error}") from error
+    networks.load_state_dict(load_file(place / "networks.safetensors"))
     return Member(networks.eval(), Transforms.load(place), described["thresholds"])

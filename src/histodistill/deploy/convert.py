@@ -35,8 +35,8 @@ def convert_checkpoints(
         target: What the networks predict.
         classes: Names of their two classes, in the order of their outputs.
         positive: The positive one.
-        genes: Genes in the order of their tokens; without them the bundle predicts from
-            slides alone.
+        genes: Genes in the order of their tokens, a multiple of 512; without them the bundle
+            predicts from slides alone.
 
     Raises:
         InputError: No checkpoint is given, one cannot be read, or two disagree.
@@ -51,6 +51,12 @@ def convert_checkpoints(
     if "student" not in read and not genes:
         raise InputError("a bundle without the student needs the genes: --genes LIST")
     networks = _assemble(read, checkpoints)
+    token_size = networks.settings.token_size
+    if len(genes) % token_size:
+        raise InputError(
+            f"the gene list holds {len(genes)} genes; the networks read them in tokens of "
+            f"{token_size}, so that it must hold a multiple of {token_size}"
+        )
     info = BundleInfo(
         target=target,
         classes=classes,
@@ -58,7 +64,9 @@ def convert_checkpoints(
         features=None
         if networks.feature_width is None
         else FeatureOrigin(width=networks.feature_width),
-        blocks={BLOCK: {"format": "auto", "transform": "none"}} if networks.block_names else {},
+        blocks={BLOCK: {"format": "auto", "transform": "none"}}
+        if networks.block_names and genes
+        else {},
         recipe="imported",
         provenance={
             "imported": {
@@ -97,6 +105,7 @@ def _assemble(
             networks.get_submodule(name).load_state_dict(network.weights)
         except RuntimeError as error:
             raise InputError(
-                f"{paths[name]}: weights of sizes other than the paper's: {error}"
+                f"{paths[name]}: weights of sizes other than the paper's: "
+                f"{' '.join(str(error).split())}"
             ) from error
     return networks.eval()

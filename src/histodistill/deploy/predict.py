@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,8 +34,8 @@ class Predictions:
         table: One row a patient: ``PATIENT``; for each network its probability of the
             positive class (beyond two classes one column a class, ``network:class``),
             empty where it cannot answer; ``probability`` and ``call`` of the network that
-            answers; ``answered_by`` and ``why``; ``positive_class``; and the
-            ``<network>_threshold`` of each network.
+            answers; ``answered_by`` and ``why``; and for two classes ``positive_class`` and
+            the ``<network>_threshold`` of each network.
         notes: Plain sentences: genes imputed, patients without an answer.
     """
 
@@ -59,22 +59,26 @@ def predict(
         bags: Bags of the patients with slides.
         genomics: Blocks by the names that the bundle knows, patients x genes.
         max_missing_genes: Share of a block's genes that may be absent, and are imputed.
-        thresholds: Operating thresholds instead of the bundle's own.
+        thresholds: Operating thresholds instead of the bundle's own, for two classes.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:<n>``.
 
     Raises:
         InputError: Features of another width or encoder, an unknown block, too many
             missing genes, or nobody to predict.
     """
-    genomics = genomics or {}
-    _check_slides(bundle, bags)
-    notes = _check_genes(bundle, genomics, max_missing_genes)
+    given = genomics or {}
+    problems = [*_slide_problems(bundle, bags), *_gene_problems(bundle, given, max_missing_genes)]
+    if thresholds and bundle.info.positive is None:
+        problems.append("a threshold applies to two classes, and this bundle has more")
+    if problems:
+        raise InputError(*problems)
+    tables, notes = _completed(bundle, given)
     patients = sorted(
-        {*(bags.patients if bags else ()), *(p for table in genomics.values() for p in table.index)}
+        {*(bags.patients if bags else ()), *(p for table in tables.values() for p in table.index)}
     )
     if not patients:
         raise InputError("nobody to predict: no patient has slides or genomics")
-    answers = _average(bundle, bags, genomics, patients, device)
+    answers = _average(bundle, bags, tables, patients, device)
     chosen = {name: bundle.threshold(name) for name in bundle.networks} | dict(thresholds or {})
     table = _tabulate(bundle, patients, answers, chosen)
     unanswered = table.loc[table["answered_by"] == "", "PATIENT"].tolist()
@@ -86,12 +90,12 @@ def predict(
     return Predictions(table, tuple(notes))
 
 
-def _check_slides(bundle: Bundle, bags: BagStore | None) -> None:
+def _slide_problems(bundle: Bundle, bags: BagStore | None) -> list[str]:
     if bags is None:
-        return
+        return []
     expected = bundle.info.features
     if expected is None:
-        raise InputError("this bundle reads genomics alone; predict without slides")
+        return ["this bundle reads genomics alone; predict without slides"]
     example = bags.slides(bags.patients[0])[0].path
     again = "extract the slides with the encoder that the bundle was trained on"
     problems = []
@@ -105,35 +109,47 @@ def _check_slides(bundle: Bundle, bags: BagStore | None) -> None:
             f"{example}: features come from the encoder {bags.encoder} and the bundle was "
             f"trained on {expected.encoder}; {again}"
         )
-    if problems:
-        raise InputError(*problems)
+    return problems
 
 
-def _check_genes(
+def _gene_problems(
     bundle: Bundle, genomics: Mapping[str, pd.DataFrame], max_missing: float
-) -> list[str]:
-    blocks = bundle.members[0].transforms.blocks
-    unknown = sorted(set(genomics) - set(blocks))
-    if unknown:
-        known = ", ".join(blocks) or "none"
-        raise InputError(f"the bundle knows no block {', '.join(unknown)}; it knows: {known}")
-    notes, problems = [], []
+) -> Iterator[str]:
     for name, table in genomics.items():
-        wanted = {g for m in bundle.members for g in m.transforms.blocks[name].genes_}
-        missing = sorted(wanted - set(table.columns))
-        if len(missing) > max_missing * len(wanted):
-            problems.append(
-                f"block {name}: {len(missing)} of the bundle's {len(wanted)} genes are absent "
-                f"({listed(missing)}), more than the share {max_missing:g} that may be imputed"
+        if name not in bundle.info.blocks:
+            known = ", ".join(bundle.info.blocks) or "none"
+            yield f"the bundle knows no block {name}; it knows: {known}"
+            continue
+        genes = _genes(bundle, name)
+        missing = genes.difference(table.columns)
+        if len(missing) > max_missing * len(genes):
+            yield (
+                f"block {name}: {len(missing)} of the bundle's {len(genes)} genes are absent "
+                f"({listed(sorted(missing))}), more than the share {max_missing:g} that may be "
+                "imputed; are genes named by the same symbols?"
             )
-        elif missing:
+
+
+def _completed(
+    bundle: Bundle, genomics: Mapping[str, pd.DataFrame]
+) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """The tables with all genes of the bundle, absent ones as missing values; and what lacked."""
+    tables, notes = {}, []
+    for name, table in genomics.items():
+        genes = _genes(bundle, name)
+        tables[name] = table.reindex(columns=sorted(genes))
+        missing = sorted(genes.difference(table.columns))
+        if missing:
             notes.append(
-                f"block {name}: {len(missing)} of {len(wanted)} genes are absent and were "
+                f"block {name}: {len(missing)} of {len(genes)} genes are absent and were "
                 f"imputed: {listed(missing)}"
             )
-    if problems:
-        raise InputError(*problems)
-    return notes
+    return tables, notes
+
+
+def _genes(bundle: Bundle, block: str) -> set[str]:
+    """Genes that any member reads."""
+    return {gene for m in bundle.members for gene in m.transforms.blocks[block].genes_}
 
 
 def _average(
@@ -174,8 +190,9 @@ def _tabulate(
         for row in range(len(patients))
     ]
     columns |= {key: [verdict[key] for verdict in verdicts] for key in verdicts[0]}
-    columns["positive_class"] = bundle.info.positive or ""
-    columns |= {f"{name}_threshold": value for name, value in thresholds.items()}
+    if positive is not None:
+        columns["positive_class"] = bundle.info.positive
+        columns |= {f"{name}_threshold": value for name, value in thresholds.items()}
     return pd.DataFrame(columns)
 
 

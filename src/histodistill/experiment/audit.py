@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from histodistill.experiment.data import ExperimentData, Progress, load
 from histodistill.experiment.folds import folds_for
 from histodistill.experiment.settings import Experiment
 from histodistill.files import whole_file
+from histodistill.genomics import select_genes
 
 MODALITIES = ("slides and genomics", "slides alone", "genomics alone")
 
@@ -51,19 +53,27 @@ def audit(experiment: Experiment, progress: Progress | None = None) -> Audit:
         data = load(experiment, progress)
     except InputError as error:
         return Audit(error.problems)
-    problems: list[str] = []
+    problems = list(_selection_problems(experiment, data))
     notes = list(data.notes)
     tables = []
     for target, settings in experiment.targets.items():
         try:
             made = folds_for(experiment, data, target)
         except InputError as error:
-            problems.extend(f"target {target}: {problem}" for problem in error.problems)
+            problems.extend(error.problems)
             continue
-        notes.extend(f"target {target}: {note}" for note in made.notes)
+        notes.extend(made.notes)
         table = fold_table(made.folds, data.labels(target), settings.classes)
-        problems.extend(_missing_classes(target, table, settings.classes))
-        tables.append(table.assign(target=target))
+        table.insert(0, "target", target)
+        problems.extend(
+            f"{lack}; use fewer folds or another scheme"
+            for lack in _missing_classes(table, settings.classes, ("train", "validation"))
+        )
+        notes.extend(
+            f"{lack}; figures that need it are undefined there"
+            for lack in _missing_classes(table, settings.classes, ("test",))
+        )
+        tables.append(table)
     return Audit(
         tuple(problems),
         tuple(notes),
@@ -108,6 +118,25 @@ def excluded_patients(experiment: Experiment, data: ExperimentData) -> pd.DataFr
     return pd.DataFrame(rows, columns=["PATIENT", "target", "reason"])
 
 
+def _selection_problems(experiment: Experiment, data: ExperimentData) -> Iterator[str]:
+    """Selections of genes that cannot work on this cohort; their outcome is thrown away."""
+    for name, block in experiment.genomics.items():
+        chosen = block.selection
+        if chosen.method == "univariate":  # needs classes, which the folds are checked for
+            continue
+        try:
+            select_genes(
+                data.genomics[name],
+                chosen.method,
+                chosen.n_genes,
+                survival=data.clinical.survival,
+                genes=chosen.genes,
+                exclude=chosen.exclude,
+            )
+        except InputError as error:
+            yield from (f"genomics.{name}: {problem}" for problem in error.problems)
+
+
 def _modality(data: ExperimentData, patient: str) -> str:
     slides, genes = patient in data.with_slides, patient in data.with_genes
     return MODALITIES[0] if slides and genes else MODALITIES[1] if slides else MODALITIES[2]
@@ -117,12 +146,14 @@ def _class_name(classes: tuple[str, ...], label: object) -> str:
     return "unknown" if pd.isna(label) else classes[int(str(label))]  # type: ignore[call-overload]
 
 
-def _missing_classes(target: str, table: pd.DataFrame, classes: tuple[str, ...]) -> list[str]:
-    """A part that trains or chooses needs every class; a test part without one is told too."""
+def _missing_classes(
+    table: pd.DataFrame, classes: tuple[str, ...], parts: tuple[str, ...]
+) -> list[str]:
+    """Where a class is missing from one of the parts."""
     return [
-        f"target {target}: repeat {row['repeat']} fold {row['fold']}: the {row['part']} part "
-        f"has no patient of class {name}; use fewer folds or another scheme"
+        f"target {row['target']}: repeat {row['repeat']} fold {row['fold']}: the {row['part']} "
+        f"part has no patient of class {name}"
         for row in table.to_dict("records")
         for name in classes
-        if row[name] == 0 and row["part"] != "test"
+        if row[name] == 0 and row["part"] in parts
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -107,9 +107,11 @@ def load(experiment: Experiment, progress: Progress | None = None) -> Experiment
     bags = reading.attempt(lambda: _open_bags(experiment, index, known)) if index else None
     if bags is not None:
         reading.problems.extend(_read_all(bags, progress))
+    tables = {name: block for name, block in blocks.items() if block is not None}
+    if known is not None:
+        reading.problems.extend(_strangers(experiment, tables, known))
     if reading.problems or clinical is None:
         raise InputError(*reading.problems)
-    tables = {name: block for name, block in blocks.items() if block is not None}
     return _assembled(clinical, index, bags, tables)
 
 
@@ -178,6 +180,19 @@ def _read_all(bags: BagStore, progress: Progress | None) -> list[str]:
     return problems
 
 
+def _strangers(
+    experiment: Experiment, blocks: dict[str, GenomicTable], known: set[str]
+) -> Iterator[str]:
+    """Genomic blocks that share no patient with the clinical table."""
+    for name, block in blocks.items():
+        if known.isdisjoint(block.values.index):
+            yield (
+                f"{experiment.genomics[name].file} (block {name}): no sample belongs to a patient "
+                f"of {experiment.cohort.clinical}; samples name patients such as "
+                f"{listed([str(patient) for patient in block.values.index], 3)}"
+            )
+
+
 def _assembled(
     clinical: ClinicalTable,
     index: SlideIndex | None,
@@ -196,7 +211,7 @@ def _assembled(
     ]
     notes = [note for block in blocks.values() for note in block.notes]
     if index is not None:
-        notes += [*index.notes, *_slide_notes(index)]
+        notes += slide_notes(index)
     return ExperimentData(
         clinical,
         bags,
@@ -206,10 +221,13 @@ def _assembled(
     )
 
 
-def _slide_notes(index: SlideIndex) -> Iterable[str]:
+def slide_notes(index: SlideIndex) -> list[str]:
+    """What was decided about feature files and which do not fit, in sentences."""
+    notes = list(index.notes)
     if index.missing:
-        names = [str(name) for name in index.missing]
-        yield f"slide table: {len(names)} files are absent from the folder: {listed(names)}"
+        names = [f"{name} ({patient})" for patient, name in index.missing]
+        notes.append(f"slide table: {len(names)} files are absent from the folder: {listed(names)}")
     if index.unmatched:
         names = [path.name for path in index.unmatched]
-        yield f"slides: {len(names)} files belong to no known patient: {listed(names)}"
+        notes.append(f"slides: {len(names)} files belong to no known patient: {listed(names)}")
+    return notes

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from histodistill.cohort import (
     Fold,
     check_folds,
@@ -13,7 +15,7 @@ from histodistill.cohort import (
     site_preserved_folds,
     stratified_folds,
 )
-from histodistill.errors import InputError
+from histodistill.errors import InputError, listed
 from histodistill.experiment.data import ExperimentData
 from histodistill.experiment.settings import Experiment, SplitSettings
 
@@ -38,12 +40,15 @@ def folds_for(experiment: Experiment, data: ExperimentData, target: str) -> Targ
         InputError: The patients cannot be divided so, or somebody crosses.
     """
     splits = experiment.splits
-    if splits.scheme == "files":
-        made = _given(experiment, data, target)
-    else:
-        made = TargetFolds(_divided(splits, data, target))
-    check_folds(made.folds, sites=data.clinical.sites if splits.scheme == "site" else None)
-    return made
+    try:
+        if splits.scheme == "files":
+            made = _given(experiment, data, target)
+        else:
+            made = TargetFolds(_divided(splits, data, target))
+        check_folds(made.folds, sites=data.clinical.sites if splits.scheme == "site" else None)
+    except InputError as error:
+        raise InputError(*(f"target {target}: {problem}" for problem in error.problems)) from error
+    return TargetFolds(made.folds, tuple(f"target {target}: {note}" for note in made.notes))
 
 
 def extra_patients(
@@ -51,15 +56,17 @@ def extra_patients(
 ) -> list[str]:
     """Patients without a label for this target, who may train without leaking.
 
-    With site-preserved or external folds, hospitals of the validation and test parts are
-    left out.
+    Where hospitals are kept apart, those of the parts that are (the test part, and with
+    site-preserved folds the validation part as well) are left out, and so are patients whose
+    hospital is unknown.
     """
     labelled = set(data.labels(target).index)
     extras = [patient for patient in data.patients if patient not in labelled]
-    if experiment.splits.scheme in ("site", "external"):
+    apart = {"site": (*fold.validation, *fold.test), "external": fold.test}
+    if experiment.splits.scheme in apart:
         sites = data.clinical.sites
-        held_out = set(sites.reindex([*fold.validation, *fold.test]))
-        extras = [p for p in extras if sites.get(p) not in held_out]
+        held_out = set(sites.reindex(list(apart[experiment.splits.scheme])))
+        extras = [p for p in extras if pd.notna(sites[p]) and sites[p] not in held_out]
     return extras
 
 
@@ -68,10 +75,11 @@ def _divided(splits: SplitSettings, data: ExperimentData, target: str) -> tuple[
     sites = data.clinical.sites.reindex(labels.index)
     if splits.scheme == "external":
         external = sites.isin(splits.external_sites)
-        if not external.any():
+        absent = [site for site in splits.external_sites if site not in set(sites)]
+        if absent:
             raise InputError(
-                f"splits.external_sites: no patient with a {target} label comes from "
-                f"{', '.join(splits.external_sites)}"
+                f"splits.external_sites: no labelled patient comes from {listed(absent)}; the "
+                f"sites are {listed(sorted(sites.dropna().unique()))}"
             )
         return (
             external_fold(
@@ -90,6 +98,6 @@ def _divided(splits: SplitSettings, data: ExperimentData, target: str) -> tuple[
 
 
 def _given(experiment: Experiment, data: ExperimentData, target: str) -> TargetFolds:
-    directory = Path((experiment.splits.directory or "").format(target=target))
+    directory = Path((experiment.splits.directory or "").replace("{target}", target))
     files = read_folds(directory, data.labels(target), experiment.targets[target].classes)
     return TargetFolds(tuple(files.folds), tuple(files.notes))

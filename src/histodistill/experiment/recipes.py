@@ -8,8 +8,11 @@ from typing import Any
 Recipe = dict[str, dict[str, Any]]
 
 
+EMPTY: Recipe = {"network": {}, "objective": {}, "training": {}}
+
+
 def _ablation(**objective: float) -> Recipe:
-    return {"network": {}, "objective": objective, "training": {}}
+    return EMPTY | {"objective": objective}
 
 
 RECIPES: dict[str, Recipe] = {

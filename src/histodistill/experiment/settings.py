@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,13 +19,17 @@ from pydantic import (
     model_validator,
 )
 
-from histodistill.errors import InputError
-from histodistill.experiment.recipes import RECIPES, merged
+from histodistill.errors import InputError, listed
+from histodistill.experiment.recipes import EMPTY, RECIPES, merged
 from histodistill.model import NetworkSettings, ObjectiveSettings
 from histodistill.settings import Settings
 
-# Names become folders, columns and rows of tables.
-_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
+# Names become folders, columns and rows of tables; those of blocks also parts of the networks,
+# where a point would divide them.
+_NAME = r"[A-Za-z0-9][A-Za-z0-9_.+-]*"
+_BLOCK_NAME = r"[A-Za-z0-9][A-Za-z0-9_+-]*"
+# A folder of a run that is no method's.
+_RESERVED = "baselines"
 
 
 class SurvivalSettings(Settings):
@@ -126,11 +130,13 @@ class TargetSettings(Settings):
     """
 
     column: str | None = None
-    classes: tuple[str, ...] = Field(min_length=2)
+    classes: tuple[str, ...]
     positive: str | None = None
 
     @model_validator(mode="after")
     def _positive_is_a_class(self) -> TargetSettings:
+        if len(self.classes) < 2:
+            raise ValueError("name two classes or more")
         if len(set(self.classes)) != len(self.classes):
             raise ValueError("a class is named twice")
         if len(self.classes) == 2 and self.positive not in self.classes:
@@ -227,6 +233,13 @@ class MethodSettings(Settings):
     objective: ObjectiveSettings
     training: TrainingSettings
 
+    @field_validator("recipe")
+    @classmethod
+    def _recipe_is_known(cls, recipe: str) -> str:
+        if recipe not in RECIPES:
+            raise ValueError(f"unknown recipe {recipe!r}; known are {', '.join(RECIPES)}")
+        return recipe
+
     @model_validator(mode="after")
     def _monitors_a_trained_network(self) -> MethodSettings:
         monitored = self.training.monitor.rpartition("_")[0]
@@ -282,44 +295,64 @@ class Experiment(Settings):
         methods = raw["methods"]
         if isinstance(methods, list):
             methods = {str(name): {} for name in methods}
-        if not isinstance(methods, Mapping):
-            raise TypeError("`methods` must be a list of recipes or a mapping")
-        resolved = {
-            name: _resolve(name, overrides or {}, shared) for name, overrides in methods.items()
-        }
+        if isinstance(methods, Mapping):
+            methods = {name: _resolve(name, changes, shared) for name, changes in methods.items()}
         rest = {key: value for key, value in raw.items() if key != "training"}
-        return rest | {"methods": resolved}
+        return rest | {"methods": methods}
 
-    @field_validator("targets", "methods", "genomics")
+    @field_validator("targets", "methods")
     @classmethod
     def _names_are_plain(cls, named: dict[str, Any]) -> dict[str, Any]:
-        bad = [name for name in named if not re.match(_NAME, name)]
+        bad = [name for name in named if not re.fullmatch(_NAME, name) or name == _RESERVED]
         if bad:
-            raise ValueError(f"use letters, digits and . _ + - in names, not {bad[0]!r}")
+            raise ValueError(
+                f"use letters, digits and . _ + - in names (but not `{_RESERVED}`), "
+                f"instead of {listed(bad)}"
+            )
         return named
+
+    @field_validator("genomics")
+    @classmethod
+    def _block_names_are_plain(cls, named: dict[str, Any]) -> dict[str, Any]:
+        bad = [name for name in named if not re.fullmatch(_BLOCK_NAME, name)]
+        if bad:
+            raise ValueError(f"use letters, digits and _ + - in names, instead of {listed(bad)}")
+        return named
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_differ(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) != len(seeds):
+            raise ValueError("a seed is named twice")
+        return seeds
 
     @model_validator(mode="after")
     def _inputs_suffice(self) -> Experiment:
-        for name, method in self.methods.items():
-            if method.network.reads_slides and self.features is None:
-                raise ValueError(f"method {name} reads slides: give `features`")
-            if method.network.reads_genes and not self.genomics:
-                raise ValueError(f"method {name} reads genes: give `genomics`")
-        for name, block in self.genomics.items():
-            if block.selection.method == "cox" and self.cohort.survival is None:
-                raise ValueError(
-                    f"genomics.{name}: selection by Cox p-value needs `cohort.survival`"
-                )
+        lacking = list(_lacking(self))
+        if lacking:
+            raise ValueError("\n".join(lacking))
         return self
 
 
-def _resolve(name: str, overrides: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
+def _resolve(name: str, changes: Any, shared: Any) -> Any:
     """A method's settings: recipe, then the experiment's training, then its own changes."""
-    recipe = overrides.get("recipe", name)
-    if recipe not in RECIPES:
-        raise ValueError(f"unknown recipe {recipe!r}; known are {', '.join(RECIPES)}")
-    base = merged(RECIPES[recipe], {"training": dict(shared)})
-    return merged(base, {**overrides, "recipe": recipe})
+    if changes is not None and not isinstance(changes, Mapping):
+        return changes  # refused with all the rest that is wrong
+    changes = {"recipe": name} | dict(changes or {})
+    base = RECIPES.get(changes["recipe"], EMPTY)
+    return merged(merged(base, {"training": shared}), changes)
+
+
+def _lacking(experiment: Experiment) -> Iterator[str]:
+    """Inputs that something in the experiment reads and that are not given."""
+    for name, method in experiment.methods.items():
+        if method.network.reads_slides and experiment.features is None:
+            yield f"method {name} reads slides: give `features`"
+        if method.network.reads_genes and not experiment.genomics:
+            yield f"method {name} reads genes: give `genomics`"
+    for name, block in experiment.genomics.items():
+        if block.selection.method == "cox" and experiment.cohort.survival is None:
+            yield f"genomics.{name}: selection by Cox p-value needs `cohort.survival`"
 
 
 def read_experiment(path: Path) -> Experiment:
@@ -333,21 +366,65 @@ def read_experiment(path: Path) -> Experiment:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: cannot be read as YAML: {error}") from error
+        raise InputError(f"{path}: cannot be read as YAML: {_reason(error)}") from error
     if not isinstance(raw, dict):
         raise InputError(f"{path}: must be a mapping of settings")
     try:
         experiment = Experiment.model_validate(raw)
     except ValidationError as error:
-        raise InputError(*(_sentence(path, problem) for problem in error.errors())) from error
+        sentences = [
+            f"{path}: {sentence}"
+            for problem in error.errors()
+            for sentence in _sentences(problem, raw)
+        ]
+        raise InputError(*dict.fromkeys(sentences)) from error
     return _absolute(experiment, path.resolve().parent)
 
 
-def _sentence(path: Path, problem: Any) -> str:
-    where = ".".join(str(part) for part in problem["loc"]) or "the experiment"
+def _reason(error: Exception) -> str:
+    """What stops the reader, in one line."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return str(error)
+    return f"line {mark.line + 1}, column {mark.column + 1}: {getattr(error, 'problem', '')}"
+
+
+_MESSAGES = {
+    "model_type": "must be a mapping of settings",
+    "dict_type": "must be a mapping",
+    "tuple_type": "must be a list",
+    "too_short": "must not be empty",
+}
+
+
+def _sentences(problem: Any, raw: Mapping[str, Any]) -> list[str]:
+    """A problem that pydantic found, in the words of who wrote the file."""
+    where = ".".join(_location(problem["loc"], raw)) or "the experiment"
+    found = problem["input"]
+    if problem["type"] == "value_error":
+        lines = problem["msg"].removeprefix("Value error, ").splitlines()
+        return [f"{where}: {line}" for line in lines]
     if problem["type"] == "extra_forbidden":
-        return f"{path}: {where}: unknown key; check its spelling"
-    return f"{path}: {where}: {problem['msg'].removeprefix('Value error, ')}"
+        return [f"{where}: unknown key; check its spelling"]
+    if problem["type"] == "missing":
+        return [f"{where}: is missing"]
+    if problem["type"] == "string_type" and isinstance(found, bool | int | float):
+        # YAML reads a bare no, off or 0 as a value of its own.
+        return [f"{where}: {found} is not text; write it in quotes"]
+    message = _MESSAGES.get(problem["type"], problem["msg"].replace("Input should", "must"))
+    shown = "" if isinstance(found, Mapping | list | tuple) else f", not {found!r}"
+    return [f"{where}: {message}{shown}"]
+
+
+def _location(keys: Sequence[str | int], raw: Mapping[str, Any]) -> list[str]:
+    """Where a setting stands in the file: what all methods share is told once."""
+    if keys[:1] == ("methods",) and keys[2:3] == ("training",):
+        methods = raw["methods"]
+        changes = methods.get(keys[1]) if isinstance(methods, Mapping) else None
+        own = changes.get("training") if isinstance(changes, Mapping) else None
+        if own is None or (len(keys) > 3 and isinstance(own, Mapping) and keys[3] not in own):
+            keys = keys[2:]
+    return [str(key) for key in keys]
 
 
 def _absolute(experiment: Experiment, folder: Path) -> Experiment:
@@ -369,7 +446,10 @@ def _absolute(experiment: Experiment, folder: Path) -> Experiment:
                 for name, block in experiment.genomics.items()
             },
             "splits": splits.model_copy(
-                update={"directory": splits.directory and str(folder / splits.directory)}
+                update={
+                    "directory": splits.directory
+                    and str(folder / Path(splits.directory).expanduser())
+                }
             ),
             "output": located(experiment.output),
         }
