@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from histodistill.cli.console import located, say, say_notes, say_problems, show
+from histodistill.cli.console import counted, located, say, say_notes, say_problems, show
 from histodistill.cli.options import ExperimentFile
 from histodistill.cli.progress import reading_bags
 from histodistill.experiment import read_experiment
@@ -18,7 +18,9 @@ def command(
     experiment_file: ExperimentFile,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for the tables; by default `audit` in the experiment's output."),
+        typer.Option(
+            metavar="DIR", help="Folder for the tables; by default `audit` in the output folder."
+        ),
     ] = None,
 ) -> None:
     """Read every input of an experiment and say whether training on it can be trusted.
@@ -37,7 +39,7 @@ def command(
     if found.counts is not None:
         say(f"Tables: {located(folder)} (counts, excluded and folds, as CSV)")
     if found.problems:
-        say(f"{len(found.problems)} problems: training could not be trusted.")
+        say(f"{counted(len(found.problems), 'problem')}: training could not be trusted.")
         raise typer.Exit(1)
     say("No problem found.")
 
@@ -50,7 +52,7 @@ def _report(found: Audit) -> None:
         show(sites.rename(columns={"site": "sites"}), "Sites")
     if found.excluded is not None and len(found.excluded):
         reasons = found.excluded.assign(target=found.excluded["target"].replace("", "all"))
-        counted = reasons.groupby(["target", "reason"]).size().reset_index(name="patients")
-        show(counted, "Left out")
+        by_reason = reasons.groupby(["target", "reason"]).size().reset_index(name="patients")
+        show(by_reason, "Left out")
     if found.folds is not None:
         show(found.folds.drop(columns="unlabelled"), "Folds")

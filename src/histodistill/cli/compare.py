@@ -15,14 +15,21 @@ from histodistill.report import plain_table, write_csv, write_table
 
 
 def command(
-    predictions: Annotated[list[Path], typer.Argument(help="One or more predictions.csv.")],
+    predictions: Annotated[
+        list[Path], typer.Argument(metavar="PREDICTIONS...", help="One or more predictions.csv.")
+    ],
     reference: Annotated[
-        str, typer.Option(help='What the others are compared with: "METHOD NETWORK".')
+        str,
+        typer.Option(metavar="NAME", help='What the others are compared with: "METHOD NETWORK".'),
     ],
     out: OutFolder,
     common_patients: Annotated[
-        bool, typer.Option(help="Compare on the patients that both answer.")
-    ] = False,
+        bool,
+        typer.Option(
+            help="Compare two that answer different patients on those that both answer, "
+            "or refuse to."
+        ),
+    ] = True,
 ) -> None:
     """Compare methods on the same patients: DeLong and paired bootstrap, Holm-adjusted.
 

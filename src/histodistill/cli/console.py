@@ -42,6 +42,11 @@ def show(table: pd.DataFrame, title: str) -> None:
     console.print(shown)
 
 
+def counted(number: int, thing: str) -> str:
+    """A number with its noun."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 def located(path: Path) -> str:
     """A path as the user would type it: relative where it lies below the current folder."""
     here = Path.cwd()

@@ -18,7 +18,8 @@ from histodistill.training.crossval import PREDICTIONS
 def command(
     experiment_file: ExperimentFile,
     jobs: Annotated[
-        int, typer.Option(min=1, help="Folds trained at the same time, sharing the cores.")
+        int,
+        typer.Option(min=1, metavar="N", help="Folds trained at the same time, sharing the cores."),
     ] = 1,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write TensorBoard events (an extra).")

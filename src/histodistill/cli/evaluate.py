@@ -11,33 +11,51 @@ import typer
 from histodistill.cli.console import located, say
 from histodistill.cli.options import OutFolder
 from histodistill.cli.results import show_aucs
-from histodistill.cohort import Target, read_clinical
+from histodistill.cohort import Target, read_clinical, read_table
 from histodistill.errors import InputError
-from histodistill.evaluation import attach_labels, read_predictions
+from histodistill.evaluation import attach_labels, check_predictions, read_predictions
 from histodistill.report import Report, write_report
 
 
 def command(
     predictions: Annotated[
-        list[Path], typer.Argument(help="Predictions: of crossval, or of predict with --clinical.")
+        list[Path],
+        typer.Argument(
+            metavar="PREDICTIONS...",
+            help="Predictions: of crossval, or of predict with --clinical.",
+        ),
     ],
     out: OutFolder,
     clinical: Annotated[
-        Path | None, typer.Option(help="Clinical table with the labels, for output of predict.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Clinical table with the labels, for output of predict."),
     ] = None,
-    target: Annotated[str | None, typer.Option(help="With --clinical: name of the target.")] = None,
+    target: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With --clinical: name of the target.")
+    ] = None,
     column: Annotated[
-        str | None, typer.Option(help="Its column; by default the target's name.")
+        str | None,
+        typer.Option(metavar="NAME", help="Its column; by default the target's name."),
     ] = None,
     classes: Annotated[
-        str | None, typer.Option(help="Its classes, separated by commas: negative,positive.")
+        str | None,
+        typer.Option(
+            metavar="A,B,...", help="Its classes, separated by commas: negative,positive."
+        ),
     ] = None,
-    positive: Annotated[str | None, typer.Option(help="The positive one of two classes.")] = None,
-    patient_column: Annotated[str, typer.Option(help="Patient column of the table.")] = "PATIENT",
+    positive: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The positive one of two classes.")
+    ] = None,
+    patient_column: Annotated[
+        str, typer.Option(metavar="NAME", help="Patient column of the table.")
+    ] = "PATIENT",
     reference: Annotated[
-        str | None, typer.Option(help='Compare everything with this: "METHOD NETWORK".')
+        str | None,
+        typer.Option(metavar="NAME", help='Compare everything with this: "METHOD NETWORK".'),
     ] = None,
-    title: Annotated[str, typer.Option(help="Headline of the report.")] = "Evaluation",
+    title: Annotated[
+        str, typer.Option(metavar="TEXT", help="Headline of the report.")
+    ] = "Evaluation",
 ) -> None:
     """Evaluate predictions: metrics with intervals, tables, plots and a report page.
 
@@ -50,7 +68,7 @@ def command(
         labels = _labels(clinical, target, column, classes, positive, patient_column)
         tables = [
             attach_labels(
-                pd.read_csv(path, dtype={"PATIENT": str}),
+                read_table(path),
                 labels,
                 target=str(target),
                 method=path.stem,
@@ -59,7 +77,10 @@ def command(
             )
             for path in predictions
         ]
-    joined = pd.concat(tables, ignore_index=True)
+    # One file's rows must not be averaged with another's that has the same method names.
+    joined = check_predictions(
+        pd.concat(tables, ignore_index=True), ", ".join(str(path) for path in predictions)
+    )
     show_aucs(joined)
     page = write_report(out, Report(title=title, predictions=joined, reference=reference))
     say(f"Report: {located(page)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -9,25 +10,38 @@ import typer
 
 from histodistill.cli.console import located, say
 from histodistill.deploy import convert_checkpoints
-from histodistill.errors import InputError
+from histodistill.errors import InputError, listed
 from histodistill.model import NetworkName
 
 
 def command(
-    out: Annotated[Path, typer.Option(help="Folder of the bundle; must not exist yet.")],
-    student: Annotated[Path | None, typer.Option(help="Student's state_dict.")] = None,
-    genomic: Annotated[Path | None, typer.Option(help="Genomic teacher's state_dict.")] = None,
-    multimodal: Annotated[Path | None, typer.Option(help="Multimodal teacher's.")] = None,
-    genes: Annotated[
-        Path | None, typer.Option(help="Text file: a gene a line, in the order of the tokens.")
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder of the bundle; must not exist yet.")
+    ],
+    student: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The student's state_dict.")
     ] = None,
-    target: Annotated[str, typer.Option(help="What the networks predict.")] = "ER",
-    classes: Annotated[str, typer.Option(help="Class of output 0, then of output 1.")] = (
-        "negative,positive"
-    ),
-    positive: Annotated[str, typer.Option(help="The positive class.")] = "positive",
+    genomic: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The genomic teacher's state_dict.")
+    ] = None,
+    multimodal: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The multimodal teacher's state_dict.")
+    ] = None,
+    genes: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Text: a gene a line, in the order of the tokens."),
+    ] = None,
+    target: Annotated[str, typer.Option(metavar="NAME", help="What the networks predict.")] = "ER",
+    classes: Annotated[
+        str, typer.Option(metavar="A,B", help="Class of output 0, then of output 1.")
+    ] = "negative,positive",
+    positive: Annotated[str, typer.Option(metavar="NAME", help="The positive class.")] = "positive",
 ) -> None:
-    """Convert checkpoints of the authors' released code into a bundle for `predict`."""
+    """Convert checkpoints of the authors' released code into a bundle for `predict`.
+
+    Any of the three may be absent. Without --genes the bundle predicts from slides alone.
+    The checkpoints hold no operating threshold: give `predict` one to have calls.
+    """
     given: dict[NetworkName, Path | None] = {
         "student": student,
         "multimodal": multimodal,
@@ -48,10 +62,12 @@ def command(
 
 
 def _read_genes(path: Path) -> list[str]:
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    lines = path.read_text(encoding="utf-8").splitlines()
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as a text of gene names ({error})") from error
     genes = [line.strip() for line in lines if line.strip()]
-    if len(set(genes)) != len(genes):
-        raise InputError(f"{path}: a gene is listed twice")
+    twice = sorted(gene for gene, times in Counter(genes).items() if times > 1)
+    if twice:
+        raise InputError(f"{path}: genes are listed more than once: {listed(twice)}")
     return genes

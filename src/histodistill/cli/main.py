@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from histodistill.cli import (
     audit,
@@ -22,8 +22,30 @@ from histodistill.cli import (
 from histodistill.cli.console import errors, say, say_problems
 from histodistill.errors import HistodistillError, InputError
 
+
+class _Commands(TyperGroup):
+    """Commands that end with a plain sentence where the user can mend what is wrong."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            say_problems(error.problems)
+        except HistodistillError as error:
+            say_problems([str(error)])
+        except KeyboardInterrupt:
+            errors.print(
+                "\nInterrupted; no half-written file is left. Run the same command again: "
+                "crossval, train and extract go on where they stopped.",
+                soft_wrap=True,
+            )
+            raise typer.Exit(130) from None
+        raise typer.Exit(1)
+
+
 app = typer.Typer(
     name="histodistill",
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
@@ -51,22 +73,13 @@ def _show_version(asked: bool) -> None:
 @app.callback()
 def _options(
     _version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Version.")
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
     pass
 
 
 def main() -> None:
-    """Run the command line; problems of the user's input end it without a traceback."""
-    try:
-        app()
-    except InputError as error:
-        say_problems(error.problems)
-        sys.exit(1)
-    except HistodistillError as error:
-        say_problems([str(error)])
-        sys.exit(1)
-    except KeyboardInterrupt:
-        errors.print("\nInterrupted. Run the same command again to go on from here.")
-        sys.exit(130)
+    """Run the command line."""
+    app()

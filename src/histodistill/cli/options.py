@@ -10,10 +10,12 @@ import typer
 from histodistill.errors import InputError
 
 ExperimentFile = Annotated[
-    Path, typer.Argument(help="The experiment: one YAML file.", show_default=False)
+    Path, typer.Argument(metavar="EXPERIMENT", help="The experiment: one YAML file.")
 ]
-OutFolder = Annotated[Path, typer.Option("--out", help="Folder for the results.")]
-Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1.")]
+OutFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the results.")]
+Device = Annotated[
+    str, typer.Option(metavar="NAME", help="auto (a GPU where there is one), cpu, cuda, cuda:1.")
+]
 
 
 def one_of(kind: str, chosen: str | None, known: list[str]) -> str:

@@ -8,13 +8,13 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from histodistill.cli.console import located, say, say_notes
+from histodistill.cli.console import counted, located, say, say_notes
 from histodistill.cli.new_slides import extract_new
 from histodistill.cli.options import Device
 from histodistill.cohort import find_slides
 from histodistill.deploy import Bundle, predict
 from histodistill.errors import InputError
-from histodistill.experiment.data import read_block
+from histodistill.experiment.data import read_block, slide_notes
 from histodistill.experiment.settings import BlockSettings
 from histodistill.features import open_bags
 from histodistill.files import whole_file
@@ -22,36 +22,56 @@ from histodistill.files import whole_file
 
 def command(
     bundle_folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The model bundle.")],
-    out: Annotated[Path, typer.Option(help="CSV for the predictions, a row a patient.")],
+    out: Annotated[
+        Path, typer.Option(metavar="FILE", help="CSV for the predictions, a row a patient.")
+    ],
     slides: Annotated[
         Path | None,
-        typer.Option(help="Folder (or CSV) of slides; features are extracted as in training."),
+        typer.Option(
+            metavar="DIR", help="Folder (or CSV) of slides; features are extracted as in training."
+        ),
     ] = None,
-    features: Annotated[Path | None, typer.Option(help="Folder of patch features.")] = None,
+    features: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of patch features.")
+    ] = None,
     slides_table: Annotated[
-        Path | None, typer.Option(help="Table PATIENT, FILENAME; else the file names tell.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="With --features: table PATIENT, FILENAME; else the file names tell.",
+        ),
     ] = None,
     patient_pattern: Annotated[
-        str | None, typer.Option(help="Regular expression of the patient in a file name.")
+        str | None,
+        typer.Option(metavar="REGEX", help="Regular expression of the patient in a file name."),
     ] = None,
     genomics: Annotated[
-        list[str] | None, typer.Option(help="Genomic block: NAME=FILE, as often as needed.")
+        list[str] | None,
+        typer.Option(metavar="NAME=FILE", help="A genomic block; as often as there are blocks."),
     ] = None,
     max_missing_genes: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of genes that may be absent.")
+        float,
+        typer.Option(min=0, max=1, metavar="SHARE", help="Share of genes that may be absent."),
     ] = 0.2,
     threshold: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Operating threshold, for every network.")
+        float | None,
+        typer.Option(
+            min=0, max=1, metavar="P", help="Operating threshold of all networks, not the stored."
+        ),
     ] = None,
     features_out: Annotated[
         Path | None,
-        typer.Option(help="With --slides: folder for their features; by default beside --out."),
+        typer.Option(
+            metavar="DIR", help="With --slides: folder for their features; by default beside --out."
+        ),
     ] = None,
     weights: Annotated[
-        Path | None, typer.Option(help="With --slides: local weights of the encoder.")
+        Path | None,
+        typer.Option(metavar="FILE", help="With --slides: local weights of the encoder."),
     ] = None,
     slide_mpp: Annotated[
-        float | None, typer.Option(min=0.01, help="With --slides: µm/px where none is recorded.")
+        float | None,
+        typer.Option(min=0.01, metavar="MPP", help="With --slides: µm/px where none is recorded."),
     ] = None,
     device: Device = "auto",
 ) -> None:
@@ -81,7 +101,7 @@ def command(
         bags = open_bags(new)
     elif features is not None:
         index = find_slides(features, table=slides_table, pattern=patient_pattern)
-        say_notes(index.notes)
+        say_notes(slide_notes(index))
         bags = open_bags(index.slides)
     predicted = predict(
         bundle,
@@ -96,19 +116,29 @@ def command(
     say_notes(predicted.notes)
     by_network = predicted.table["answered_by"].replace("", "nobody").value_counts()
     answered = ", ".join(f"{count} by {name}" for name, count in by_network.items())
-    say(f"{len(predicted.table)} patients ({answered}): {located(out)}")
+    say(f"{counted(len(predicted.table), 'patient')} ({answered}): {located(out)}")
 
 
 def _read_blocks(bundle: Bundle, given: list[str]) -> dict[str, pd.DataFrame]:
     """Read blocks as the bundle's training did."""
-    blocks = {}
+    blocks: dict[str, pd.DataFrame] = {}
+    problems: list[str] = []
     for item in given:
-        name, equals, path = item.partition("=")
-        if not equals or name not in bundle.info.blocks:
+        name, _, path = item.partition("=")
+        if not path or name not in bundle.info.blocks or name in blocks:
             known = ", ".join(bundle.info.blocks) or "none"
-            raise InputError(f"--genomics {item}: write NAME=FILE; the bundle's blocks: {known}")
+            problems.append(
+                f"--genomics {item}: write NAME=FILE, each block once; the bundle's blocks: {known}"
+            )
+            continue
         settings = BlockSettings(file=Path(path), **bundle.info.blocks[name] | {"format": "auto"})
-        table = read_block(name, settings)
+        try:
+            table = read_block(name, settings)
+        except InputError as error:
+            problems.extend(error.problems)
+            continue
         say_notes(table.notes)
         blocks[name] = table.values
+    if problems:
+        raise InputError(*problems)
     return blocks

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
-from histodistill.cli.console import console
+from histodistill.cli.console import console, say
 from histodistill.training.crossval import Fit
 from histodistill.training.trainer import Epoch, OnEpoch
 
@@ -19,8 +19,10 @@ def _bar() -> Progress:
         BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[state]}"),
+        TextColumn("{task.fields[state]}", table_column=Column(no_wrap=True)),
         console=console,
+        # In a log file a bar is noise; finished trainings are told one by one instead.
+        disable=not console.is_terminal,
     )
 
 
@@ -37,15 +39,16 @@ class TrainingBars:
 
     def __init__(self, bar: Progress, trainings: int, max_epochs: int) -> None:
         self._bar = bar
+        self._trainings = trainings
+        self._done = 0
         self._all = bar.add_task("Trainings", total=trainings, state="")
         self._one = bar.add_task("Epochs", total=max_epochs, state="", visible=False)
 
     def on_epoch(self, fit: Fit, epoch: Epoch) -> None:
         """Show the losses and validation figures of an epoch."""
-        title = f"{fit.target} {fit.method} seed {fit.seed} fold {fit.fold.index}"
         self._bar.update(
             self._one,
-            description=title,
+            description=_title(fit),
             completed=epoch.epoch + 1,
             state=describe(epoch),
             visible=True,
@@ -53,7 +56,10 @@ class TrainingBars:
 
     def on_fit(self, fit: Fit) -> None:
         """Count a finished training."""
-        self._bar.update(self._all, advance=1, state=f"{fit.target} {fit.method}")
+        self._done += 1
+        self._bar.update(self._all, completed=self._done, state=f"{fit.target} {fit.method}")
+        if not console.is_terminal:
+            say(f"Trained {self._done} of {self._trainings}: {_title(fit)}")
 
 
 @contextmanager
@@ -69,6 +75,11 @@ def epoch_bar(title: str, max_epochs: int) -> Iterator[OnEpoch]:
     with _bar() as bar:
         task = bar.add_task(title, total=max_epochs, state="")
         yield lambda epoch: bar.update(task, completed=epoch.epoch + 1, state=describe(epoch))
+
+
+def _title(fit: Fit) -> str:
+    repeat = f" repeat {fit.fold.repeat}" if fit.fold.repeat else ""
+    return f"{fit.target} {fit.method} seed {fit.seed}{repeat} fold {fit.fold.index}"
 
 
 def describe(epoch: Epoch) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from histodistill.cli.console import located, say
+from histodistill.cli.console import counted, located, say
 from histodistill.cli.options import ExperimentFile, one_of
 from histodistill.cli.progress import epoch_bar, reading_bags
 from histodistill.errors import InputError
@@ -17,20 +17,38 @@ from histodistill.training import fold_ensemble, forget_final, train_final
 
 def command(
     experiment_file: ExperimentFile,
-    out: Annotated[Path, typer.Option(help="Folder of the bundle; must not exist yet.")],
-    target: Annotated[str | None, typer.Option(help="What to predict; needed if several.")] = None,
-    method: Annotated[str | None, typer.Option(help="Which method; needed if several.")] = None,
-    seed: Annotated[int | None, typer.Option(help="By default the experiment's first.")] = None,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder of the bundle; must not exist yet.")
+    ],
+    target: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What to predict; needed if several.")
+    ] = None,
+    method: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Which method; needed if several.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="By default the experiment's first.")
+    ] = None,
     ensemble: Annotated[
-        bool, typer.Option(help="Average the models of a finished cross-validation instead.")
+        bool,
+        typer.Option(
+            "--ensemble",
+            help="Average all models of a finished cross-validation instead of training.",
+        ),
     ] = False,
 ) -> None:
-    """Fit the model to deploy and write it as a bundle: safetensors and JSON, no pickle."""
+    """Fit the model to deploy and write it as a bundle: safetensors and JSON, no pickle.
+
+    Trains on all labelled patients; a validation part of them stops the training and chooses
+    the operating threshold. Resumes where it was interrupted.
+    """
     experiment = read_experiment(experiment_file)
     target = one_of("target", target, list(experiment.targets))
     method = one_of("method", method, list(experiment.methods))
     if out.exists():
         raise InputError(f"{out}: exists already; remove it or choose another folder")
+    if ensemble and seed is not None:
+        raise InputError("--ensemble averages the models of all seeds: leave out --seed")
     if ensemble:
         bundle = fold_ensemble(experiment, target, method)
         bundle.save(out)
@@ -43,4 +61,4 @@ def command(
             bundle = train_final(experiment, data, target, method, seed=seed, on_epoch=on_epoch)
         bundle.save(out)
         forget_final(experiment, target, method, seed)
-    say(f"Bundle: {located(out)} ({len(bundle.members)} models; see MODEL_CARD.md)")
+    say(f"Bundle: {located(out)} ({counted(len(bundle.members), 'model')}; see MODEL_CARD.md)")
