@@ -12,7 +12,6 @@ import importlib
 import sys
 from importlib.util import find_spec
 
-import pytest
 import torch
 
 _DECLARED: list[torch.library.Library] = []
@@ -31,8 +30,5 @@ def _import_torchvision() -> None:
         importlib.import_module("torchvision")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def timm_imports() -> None:
-    """Timm can be imported from here on, where it is installed."""
-    if find_spec("timm") is not None:
-        _import_torchvision()
+if find_spec("torchvision") is not None:
+    _import_torchvision()
