@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import pandas as pd
 import typer
 
-from histodistill.cli.console import located, say, say_notes, show
+from histodistill.cli.console import located, say, say_notes, show, with_interval
 from histodistill.cli.options import OutFolder
 from histodistill.errors import InputError
 from histodistill.evaluation import compare, contenders_in, read_predictions
@@ -46,9 +47,23 @@ def command(
     if len(contenders) < 2:
         raise InputError("nothing to compare: the predictions hold a single method and network")
     table = compare(contenders, reference, common_patients=common_patients)
-    shown = ["target", "contender", "auc", "difference", "low", "high", "p_delong", "p_holm"]
-    show(table[shown], f"Against {reference}")
+    _show(table, reference)
     say_notes(sorted({note for note in table["notes"] if note}))
     write_csv(table, out / "comparison.csv")
     write_table(plain_table(table), out, "comparison", f"Differences from {reference}.")
     say(f"Tables: {located(out)}")
+
+
+def _show(table: pd.DataFrame, reference: str) -> None:
+    differences = zip(table["difference"], table["low"], table["high"], strict=True)
+    shown = table[["target", "contender", "auc"]].assign(
+        difference=[with_interval(value, low, high) for value, low, high in differences],
+        p=table["p_delong"].fillna(table["p_bootstrap"]).map(_p),
+        holm=table["p_holm"].map(_p),
+    )
+    titles = {"difference": "difference [95 %]", "holm": "Holm"}
+    show(shown.rename(columns=titles), f"Area under the ROC curve, against {reference}")
+
+
+def _p(value: float) -> str:
+    return "<0.001" if value < 0.001 else f"{value:.3f}"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 console = Console(highlight=False)
@@ -33,12 +36,15 @@ def say_notes(notes: Iterable[str]) -> None:
 
 def show(table: pd.DataFrame, title: str) -> None:
     """Print a table."""
-    shown = Table(title=title, title_justify="left", show_edge=False)
+    # Two blanks between columns: the tables of results fit a terminal of 80.
+    shown = Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0)
+    )
     for name in table.columns:
         numeric = pd.api.types.is_numeric_dtype(table[name])
         shown.add_column(str(name), justify="right" if numeric else "left")
     for row in table.itertuples(index=False):
-        shown.add_row(*(_cell(value) for value in row))
+        shown.add_row(*(escape(_cell(value)) for value in row))
     console.print(shown)
 
 
@@ -53,7 +59,12 @@ def located(path: Path) -> str:
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
+def with_interval(value: float, low: float, high: float) -> str:
+    """A figure with its 95 % interval."""
+    return _cell(value) if math.isnan(low) else f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+
 def _cell(value: object) -> str:
     if isinstance(value, float):
-        return "" if value != value else f"{value:.3f}"
+        return "" if math.isnan(value) else f"{value:.3f}"
     return str(value)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from histodistill.cli.console import show
+from histodistill.cli.console import show, with_interval
 from histodistill.evaluation import evaluate
 from histodistill.experiment import Experiment, ExperimentData
 from histodistill.experiment.audit import count_patients, excluded_patients
@@ -23,18 +24,22 @@ def show_aucs(predictions: pd.DataFrame) -> None:
     """Print the AUC of every network of every method."""
     summary = evaluate(predictions).summary
     aucs = summary[summary["metric"] == "auc"]
-    columns = {
-        "target": "target",
-        "method": "method",
-        "network": "network",
-        "mean": "mean of folds",
-        "sd": "sd",
-        "estimate": "pooled",
-        "low": "95% from",
-        "high": "to",
-        "n_patients": "patients",
-    }
-    show(aucs[list(columns)].rename(columns=columns), "Area under the ROC curve")
+    of_folds = zip(aucs["mean"], aucs["sd"], strict=True)
+    of_all = zip(aucs["estimate"], aucs["low"], aucs["high"], strict=True)
+    shown = aucs[["target", "method", "network"]].assign(
+        folds=[_with_spread(mean, sd) for mean, sd in of_folds],
+        pooled=[with_interval(value, low, high) for value, low, high in of_all],
+        n=aucs["n_patients"],
+    )
+    titles = {"folds": "mean of folds", "pooled": "pooled [95 %]"}
+    show(shown.rename(columns=titles), "Area under the ROC curve")
+
+
+def _with_spread(mean: float, sd: float) -> str:
+    """Mean ± sd; no sd of a single fold."""
+    if math.isnan(mean):
+        return "undefined"
+    return f"{mean:.3f}" if math.isnan(sd) else f"{mean:.3f} ± {sd:.3f}"
 
 
 def run_report(experiment: Experiment, data: ExperimentData, predictions: pd.DataFrame) -> Path:
