@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The main job, end to end, on a simulated paired cohort: generate, audit, cross-validate
-# with and without distillation, compare, train a final model, predict from slides alone.
+# The main job, end to end, on a simulated paired cohort: draw slides, extract patch features,
+# audit, cross-validate with and without distillation, compare, train a final model, predict
+# new patients from their slides alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,7 +13,10 @@ fi
 say() { printf '\n== %s\n' "$*"; }
 
 say "A simulated cohort: no real patient is in it"
-histodistill simulate demo/cohort
+histodistill simulate demo/cohort --slides --patients 80 --slide-px 1024
+
+say "Patch features of its slides, with a small ImageNet encoder that needs no download"
+histodistill extract demo/cohort/slides --encoder efficientnet-lite0 --out demo/cohort/features
 
 say "Audit: what is there, who is left out, can it be trusted?"
 histodistill audit examples/simulated.yaml
@@ -26,13 +30,14 @@ histodistill compare demo/results/predictions.csv --reference "abmil student" --
 say "A final model"
 histodistill train examples/simulated.yaml --method mkd --out demo/bundle
 
-say "New simulated patients, from slides alone"
-histodistill simulate demo/new-patients --patients 20 --seed 1
-histodistill predict demo/bundle --features demo/new-patients/features \
-  --slides-table demo/new-patients/slides.csv --out demo/predictions.csv
+say "New simulated patients, from their slides alone"
+histodistill simulate demo/new-patients --slides --patients 20 --seed 1 --slide-px 1024
+histodistill predict demo/bundle --slides demo/new-patients/slides \
+  --patient-pattern '^(SIM-S[0-9]+-[0-9]+)' --out demo/predictions.csv
 head -n 6 demo/predictions.csv
 
 say "Where everything is (simulated data throughout)"
+echo "slides       demo/cohort/slides, outlines of their tissue in demo/cohort/features/previews"
 echo "report       demo/results/report/report.html"
 echo "predictions  demo/results/predictions.csv (out of fold), demo/predictions.csv (new patients)"
 echo "model        demo/bundle (read MODEL_CARD.md)"
