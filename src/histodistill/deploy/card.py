@@ -48,7 +48,7 @@ def model_card(info: BundleInfo, members: Sequence[Mapping[str, Any]]) -> str:
         target=info.target,
         recipe=info.recipe,
         classes=", ".join(info.classes),
-        positive=f" ({info.positive} is positive)" if info.positive else "",
+        positive=f"; the positive class is {info.positive}" if info.positive else "",
         features=f"{features.encoder or 'encoder not recorded'}, {features.width} wide"
         if features
         else "none",

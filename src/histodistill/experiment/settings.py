@@ -282,7 +282,7 @@ class Experiment(Settings):
         "single-gene",
     )
     genes: tuple[str, ...] = ("ESR1", "PGR", "ERBB2")
-    seeds: tuple[NonNegativeInt, ...] = Field(default=(0,), min_length=1)
+    seeds: tuple[NonNegativeInt, ...] = (0,)
     simulated: bool = False
     output: Path
 
@@ -322,6 +322,8 @@ class Experiment(Settings):
     @field_validator("seeds")
     @classmethod
     def _seeds_differ(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if not seeds:
+            raise ValueError("must not be empty")
         if len(set(seeds)) != len(seeds):
             raise ValueError("a seed is named twice")
         return seeds
@@ -393,6 +395,7 @@ _MESSAGES = {
     "model_type": "must be a mapping of settings",
     "dict_type": "must be a mapping",
     "tuple_type": "must be a list",
+    "path_type": "must be a path",
     "too_short": "must not be empty",
 }
 

@@ -1,0 +1,269 @@
+"""An experiment file: what it may say, and what is said of a wrong one."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+import yaml
+
+from histodistill.errors import InputError
+from histodistill.experiment import read_experiment
+from histodistill.experiment.recipes import RECIPES
+from tests.experiment.small import experiment_file
+
+
+def problems_of(path: Path) -> list[str]:
+    """What is wrong with a file, less the file's name."""
+    with pytest.raises(InputError) as refused:
+        read_experiment(path)
+    assert all(problem.startswith(f"{path}: ") for problem in refused.value.problems)
+    return [problem.removeprefix(f"{path}: ") for problem in refused.value.problems]
+
+
+def test_the_defaults_are_the_papers(tmp_path):
+    path = experiment_file(tmp_path, {"training": None, "methods": {"mkd": {"network": None}}})
+    raw = yaml.safe_load(path.read_text())
+    raw["methods"] = ["mkd"]
+    path.write_text(yaml.safe_dump(raw))
+    method = read_experiment(path).methods["mkd"]
+    assert method.network.networks == ("student", "multimodal", "genomic")
+    assert (method.network.width, method.network.token_size) == (256, 512)
+    assert method.network.fusion == "bilinear"
+    training = method.training
+    assert (training.learning_rate, training.weight_decay) == (2e-4, 1e-5)
+    assert (training.max_epochs, training.cosine_epochs, training.patience) == (100, 50, 5)
+    assert (training.batch_size, training.balanced) == (16, True)
+    assert set(method.objective.model_dump().values()) == {1.0, 4.0}
+    assert method.objective.temperature == 4
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_is_a_line(tmp_path, recipe):
+    path = experiment_file(tmp_path)
+    raw = yaml.safe_load(path.read_text()) | {"methods": [recipe]}
+    path.write_text(yaml.safe_dump(raw))
+    assert read_experiment(path).methods[recipe].recipe == recipe
+
+
+def test_the_readmes_and_examples_files_are_valid():
+    root = Path(__file__).parents[2]
+    files = [*root.glob("examples/*.yaml"), *root.glob("experiments/*.yaml")]
+    assert files
+    for path in files:
+        assert read_experiment(path).name
+
+
+def test_a_methods_own_settings_win_over_the_experiments_and_these_over_the_recipes(tmp_path):
+    path = experiment_file(
+        tmp_path,
+        {
+            "training": {"monitor": "student_auc", "patience": 7, "learning_rate": "1e-3"},
+            "methods": {
+                "genomic": {"training": {"monitor": "genomic_auc"}},
+                "mkd-no-similarity": None,
+                "strong": {
+                    "recipe": "mkd",
+                    "training": {"patience": 9},
+                    "objective": {"alignment": 0.5},
+                },
+            },
+        },
+    )
+    methods = read_experiment(path).methods
+    assert methods["genomic"].training.monitor == "genomic_auc"
+    assert methods["genomic"].training.patience == 7
+    assert methods["mkd-no-similarity"].objective.similarity == 0
+    assert methods["mkd-no-similarity"].training.monitor == "student_auc"
+    assert methods["strong"].training.patience == 9
+    assert methods["strong"].training.learning_rate == 1e-3
+    assert methods["strong"].objective.alignment == 0.5
+    assert methods["strong"].objective.similarity == 1
+    # The experiment's own training stands above a recipe's.
+    shared = experiment_file(
+        tmp_path, {"training": {"monitor": "loss"}, "methods": {"genomic": None}}
+    )
+    assert RECIPES["genomic"]["training"] == {"monitor": "genomic_loss"}
+    assert read_experiment(shared).methods["genomic"].training.monitor == "loss"
+
+
+def test_paths_are_relative_to_the_file(tmp_path, monkeypatch):
+    path = experiment_file(tmp_path, {"splits": {"scheme": "files", "directory": "folds/{target}"}})
+    monkeypatch.chdir("/")
+    experiment = read_experiment(path)
+    assert experiment.cohort.clinical == tmp_path / "cohort" / "clinical.csv"
+    assert experiment.cohort.slides == tmp_path / "cohort" / "slides.csv"
+    assert experiment.features is not None
+    assert experiment.features.directory == tmp_path / "cohort" / "features"
+    assert experiment.genomics["mrna"].file == tmp_path / "cohort" / "mrna_zscores.txt"
+    assert experiment.splits.directory == str(tmp_path / "folds" / "{target}")
+    assert experiment.output == tmp_path / "results"
+
+
+def test_a_home_folder_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    path = experiment_file(
+        tmp_path,
+        {"output": "~/run", "splits": {"scheme": "files", "directory": "~/folds"}},
+    )
+    experiment = read_experiment(path)
+    assert experiment.output == tmp_path / "home" / "run"
+    assert experiment.splits.directory == str(tmp_path / "home" / "folds")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"colour": 1}, "colour: unknown key; check its spelling"),
+        ({"cohort": {"sites": "x"}}, "cohort.sites: unknown key; check its spelling"),
+        (
+            {"genomics": {"mrna": {"selection": {"top": 3}}}},
+            "genomics.mrna.selection.top: unknown key; check its spelling",
+        ),
+        ({"training": {"lr": 1}}, "training.lr: unknown key; check its spelling"),
+        (
+            {"methods": {"mkd": {"training": {"lr": 1}}}},
+            "methods.mkd.training.lr: unknown key; check its spelling",
+        ),
+        ({"methods": {"mkd": {"loss": {}}}}, "methods.mkd.loss: unknown key; check its spelling"),
+        ({"output": None}, "output: is missing"),
+        ({"cohort": {"clinical": None}}, "cohort.clinical: must be a path, not None"),
+        ({"cohort": 5}, "cohort: must be a mapping of settings, not 5"),
+        ({"seeds": 3}, "seeds: must be a list, not 3"),
+        ({"seeds": [1, 1]}, "seeds: a seed is named twice"),
+        ({"seeds": []}, "seeds: must not be empty"),
+        ({"methods": 3}, "methods: must be a mapping, not 3"),
+        ({"methods": {"mkd": 3}}, "methods.mkd: must be a mapping of settings, not 3"),
+        (
+            {"methods": {"mkdd": {}}},
+            "methods.mkdd.recipe: unknown recipe 'mkdd'; known are mkd, abmil",
+        ),
+        ({"methods": {"my method": {"recipe": "mkd"}}}, "instead of my method"),
+        (
+            {"methods": {"baselines": {"recipe": "mkd"}}},
+            "but not `baselines`), instead of baselines",
+        ),
+        (
+            {"genomics": {"m.rna": {"file": "x"}}},
+            "genomics: use letters, digits and _ + - in names",
+        ),
+        (
+            {"training": {"batch_size": 1}},
+            "training.batch_size: must be greater than or equal to 2, not 1",
+        ),
+        ({"training": 4}, "training: must be a mapping of settings, not 4"),
+        ({"training": {"monitor": "auc"}}, "training.monitor: String should match pattern"),
+        (
+            {"methods": {"abmil": {"training": {"monitor": "genomic_auc"}}}},
+            "methods.abmil: `monitor: genomic_auc` names a network that is not trained; "
+            "trained are student",
+        ),
+        (
+            {"cohort": {"survival": None}, "genomics": {"mrna": {"selection": {"method": "cox"}}}},
+            "genomics.mrna: selection by Cox p-value needs `cohort.survival`",
+        ),
+        ({"features": None}, "method abmil reads slides: give `features`"),
+        ({"features": None}, "method mkd reads slides: give `features`"),
+        ({"genomics": None}, "method mkd reads genes: give `genomics`"),
+        (
+            {"splits": {"scheme": "sites"}},
+            "splits.scheme: must be 'stratified', 'site', 'files' or",
+        ),
+        (
+            {"splits": {"scheme": "files"}},
+            "`directory` goes with `scheme: files`, and only with it",
+        ),
+        ({"splits": {"directory": "x"}}, "`directory` goes with `scheme: files`, and only with it"),
+        ({"splits": {"scheme": "external"}}, "`external_sites` goes with `scheme: external`"),
+        ({"splits": {"external_sites": ["A"]}}, "`external_sites` goes with `scheme: external`"),
+        ({"splits": {"folds": 1}}, "splits.folds: must be greater than or equal to 2, not 1"),
+        ({"splits": {"validation": 1}}, "splits.validation: must be less than 1, not 1"),
+        ({"targets": {"ER": {"classes": ["a"]}}}, "targets.ER: name two classes or more"),
+        ({"targets": {"ER": {"classes": ["a", "a"]}}}, "targets.ER: a class is named twice"),
+        ({"targets": {"ER": {"positive": "x"}}}, "`positive` must name one of the two classes"),
+        (
+            {"targets": {"ER": {"classes": ["a", "b", "c"]}}},
+            "`positive` applies to two classes only",
+        ),
+        (
+            {"targets": {"ER": {"classes": [0, 1], "positive": 1}}},
+            "targets.ER.classes.0: 0 is not text; write it in quotes",
+        ),
+        (
+            {"targets": {"ER": {"classes": [False, True]}}},
+            "targets.ER.classes.0: False is not text; write it in quotes",
+        ),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_place(tmp_path, changes, expected):
+    found = problems_of(experiment_file(tmp_path, changes))
+    assert any(expected in problem for problem in found), found
+
+
+def test_all_problems_are_told_at_once_and_what_methods_share_only_once(tmp_path):
+    path = experiment_file(
+        tmp_path,
+        {
+            "colour": "red",
+            "training": {"patience": 0},
+            "methods": {"other": {"recipe": "none"}, "mkd": {"training": {"batch_size": 0}}},
+            "splits": {"folds": 0},
+            "seeds": [-1],
+        },
+    )
+    found = problems_of(path)
+    places = [problem.partition(":")[0] for problem in found]
+    assert sorted(places) == [
+        "colour",
+        "methods.mkd.training.batch_size",
+        "methods.other.recipe",
+        "seeds.0",
+        "splits.folds",
+        "training.patience",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a: [1", "cannot be read as YAML: line 1, column 6: expected ',' or ']'"),
+        ("name: x\nb: c: d", "cannot be read as YAML: line 2, column 5: mapping values"),
+        ("- a\n- b", "must be a mapping of settings"),
+        ("", "must be a mapping of settings"),
+    ],
+)
+def test_text_that_is_no_experiment(tmp_path, text, expected):
+    path = tmp_path / "experiment.yaml"
+    path.write_text(text)
+    (found,) = problems_of(path)
+    assert found.startswith(expected)
+
+
+def test_bytes_that_are_no_text(tmp_path):
+    path = tmp_path / "experiment.yaml"
+    path.write_bytes(b"\xff\xfe\x00")
+    (found,) = problems_of(path)
+    assert found.startswith("cannot be read as YAML: 'utf-8' codec can't decode")
+
+
+def test_files_that_are_not_there(tmp_path):
+    assert problems_of(tmp_path / "absent.yaml") == ["no such file"]
+    assert "cannot be read as YAML" in problems_of(tmp_path)[0]
+
+
+def test_yaml_runs_no_code(tmp_path):
+    path = tmp_path / "experiment.yaml"
+    path.write_text("name: !!python/object/apply:os.mkdir [ran]")
+    (found,) = problems_of(path)
+    assert "could not determine a constructor" in found
+
+
+def test_recipes_differ_from_each_other(tmp_path):
+    path = experiment_file(tmp_path, {"training": None})
+    raw = yaml.safe_load(path.read_text()) | {"methods": list(RECIPES)}
+    path.write_text(yaml.safe_dump(raw))
+    methods = read_experiment(path).methods
+    for one, other in itertools.combinations(RECIPES, 2):
+        ours = methods[one].model_dump(exclude={"recipe"})
+        assert ours != methods[other].model_dump(exclude={"recipe"}), (one, other)
