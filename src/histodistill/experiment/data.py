@@ -226,8 +226,8 @@ def slide_notes(index: SlideIndex) -> list[str]:
     notes = list(index.notes)
     if index.missing:
         names = [f"{name} ({patient})" for patient, name in index.missing]
-        notes.append(f"slide table: {len(names)} files are absent from the folder: {listed(names)}")
+        notes.append(f"slides of the table absent from the folder ({len(names)}): {listed(names)}")
     if index.unmatched:
         names = [path.name for path in index.unmatched]
-        notes.append(f"slides: {len(names)} files belong to no known patient: {listed(names)}")
+        notes.append(f"slides that belong to no known patient ({len(names)}): {listed(names)}")
     return notes
