@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TypeVar
 
 import pandas as pd
@@ -44,24 +44,25 @@ class ExperimentData:
     excluded: pd.DataFrame
     notes: tuple[str, ...]
 
-    @property
+    @cached_property
     def with_slides(self) -> frozenset[str]:
         """Patients with at least one slide."""
         return frozenset(self.bags.patients if self.bags else ())
 
-    @property
+    @cached_property
     def with_genes(self) -> frozenset[str]:
         """Patients with at least one genomic block."""
         return frozenset(p for table in self.genomics.values() for p in table.index)
 
-    @property
-    def patients(self) -> list[str]:
+    @cached_property
+    def patients(self) -> tuple[str, ...]:
         """Patients of the clinical table with slides, genomics or both, in order."""
-        return [p for p in self.clinical.patients if p in self.with_slides | self.with_genes]
+        present = self.with_slides | self.with_genes
+        return tuple(patient for patient in self.clinical.patients if patient in present)
 
     def labels(self, target: str) -> pd.Series[int]:
         """Known class indices of the patients who have slides or genomics."""
-        return self.clinical.labels[target].loc[self.patients].dropna().astype(int)
+        return self.clinical.labels[target].loc[list(self.patients)].dropna().astype(int)
 
 
 class _Reading:
