@@ -85,13 +85,21 @@ class Claims:
         for number in range(int(path.suffix[1:]), 0, -1):
             path.with_suffix(f".{number}").unlink(missing_ok=True)
 
+    def forget(self, slide_id: str) -> None:
+        """Remove what dead holders left of a slide that is finished."""
+        for path in self._of(slide_id):
+            path.unlink(missing_ok=True)
+
     def _latest(self, slide_id: str) -> tuple[int, Path | None]:
-        numbers = {
-            int(path.suffix[1:]): path
+        numbers = {int(path.suffix[1:]): path for path in self._of(slide_id)}
+        return max(numbers.items(), default=(0, None))
+
+    def _of(self, slide_id: str) -> list[Path]:
+        return [
+            path
             for path in self._folder.iterdir()
             if path.stem == slide_id and path.suffix[1:].isdigit()
-        }
-        return max(numbers.items(), default=(0, None))
+        ]
 
     def _dead(self, claim: Path) -> bool:
         """Whether a claim's holder is gone.

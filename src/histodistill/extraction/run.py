@@ -214,6 +214,8 @@ class _Run:
                 self.claims.release(slide_id)
             self.folder.sweep(slide_id)
         begun.earlier = begun.record is not None
+        if begun.earlier:
+            self.claims.forget(slide_id)
         return begun.earlier
 
     def _finish(self, begun: _Begun) -> SlideRecord:
