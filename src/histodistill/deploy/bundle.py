@@ -113,6 +113,8 @@ class Bundle:
                 folder / f"member-{index}": member
                 for index, member in enumerate(description["members"])
             }
+            if not described:
+                raise ValueError("it has no member")
             problems = [p for place, member in described.items() for p in _damages(place, member)]
             if problems:
                 raise InputError(*problems)

@@ -1,5 +1,0 @@
-"""Fixtures of the bundle tests."""
-
-from tests.experiment.small import cohort, template
-
-__all__ = ["cohort", "template"]

@@ -1,0 +1,233 @@
+"""The bundle on disk: whole or not at all, checked when read, and free of code."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import pickle
+import signal
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from histodistill.deploy import Bundle, predict
+from histodistill.deploy import bundle as bundle_module
+from histodistill.errors import InputError
+from tests.deploy.bundles import bags_of, bundle, expression, member
+
+PATIENTS = ["A", "B", "C", "D"]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {},
+        {"fusion": "concat"},
+        {"scaled": True},
+        {"blocks": ("mrna", "cna")},
+        {"networks": ("student",)},
+        {"networks": ("genomic",)},
+    ],
+    ids=str,
+)
+def test_a_saved_bundle_predicts_the_same(tmp_path, kind):
+    made = bundle(member(1, **kind), member(2, **kind))
+    made.save(tmp_path / "models" / "bundle")
+    read = Bundle.load(tmp_path / "models" / "bundle")
+    bags = bags_of(tmp_path / "features", PATIENTS) if made.info.features else None
+    genomics = {name: expression(PATIENTS[1:], seed=i) for i, name in enumerate(made.info.blocks)}
+    before = predict(made, bags=bags, genomics=genomics).table
+    pd.testing.assert_frame_equal(
+        predict(read, bags=bags, genomics=genomics).table, before, check_exact=True
+    )
+    assert before["probability"].notna().all()
+    assert read.info == made.info
+    assert [dict(m.thresholds) for m in read.members] == [dict(m.thresholds) for m in made.members]
+
+
+def test_a_bundle_is_safetensors_json_and_a_card_and_reading_it_unpickles_nothing(
+    tmp_path, monkeypatch
+):
+    folder = tmp_path / "bundle"
+    bundle(member(scaled=True)).save(folder)
+    files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.*"))
+    assert files == [
+        "MODEL_CARD.md",
+        "bundle.json",
+        "member-0/networks.safetensors",
+        "member-0/transforms.json",
+        "member-0/transforms.safetensors",
+    ]
+    for path in folder.rglob("*.safetensors"):
+        content = path.read_bytes()
+        size = int.from_bytes(content[:8], "little")
+        assert json.loads(content[8 : 8 + size])
+
+    def forbidden(*args, **kwargs):
+        raise AssertionError("something was unpickled")
+
+    monkeypatch.setattr(pickle, "load", forbidden)
+    monkeypatch.setattr(pickle, "loads", forbidden)
+    monkeypatch.setattr(pickle, "Unpickler", forbidden)
+    monkeypatch.setattr(torch, "load", forbidden)
+    Bundle.load(folder)
+
+
+def test_others_may_read_a_bundle(tmp_path):
+    bundle().save(tmp_path / "bundle")
+    assert (tmp_path / "bundle").stat().st_mode & 0o777 == 0o755
+
+
+def test_an_existing_folder_is_left_alone(tmp_path):
+    folder = tmp_path / "bundle"
+    folder.mkdir()
+    with pytest.raises(InputError, match="exists already; remove it or choose another folder"):
+        bundle().save(folder)
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("step", ["save_file", "write_json", "write_text"])
+@pytest.mark.parametrize("fault", [OSError(errno.ENOSPC, "no space left"), KeyboardInterrupt()])
+def test_a_fault_while_saving_leaves_nothing(tmp_path, monkeypatch, step, fault):
+    def failing(*args, **kwargs):
+        raise fault
+
+    monkeypatch.setattr(bundle_module, step, failing)
+    with pytest.raises(type(fault)):
+        bundle().save(tmp_path / "bundle")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_kill_while_saving_leaves_no_bundle(tmp_path, monkeypatch):
+    made = bundle()
+    child = os.fork()
+    if child == 0:
+        monkeypatch.setattr(
+            bundle_module, "write_text", lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+        )
+        made.save(tmp_path / "bundle")
+        os._exit(0)  # never reached: the kill comes first
+    _, status = os.waitpid(child, 0)
+    assert os.WTERMSIG(status) == signal.SIGKILL
+    assert not (tmp_path / "bundle").exists()
+    made.save(tmp_path / "bundle")
+    Bundle.load(tmp_path / "bundle")
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    bundle(member(1), member(2)).save(tmp_path / "bundle")
+    return tmp_path / "bundle"
+
+
+def refusal(folder: Path) -> tuple[str, ...]:
+    with pytest.raises(InputError) as refused:
+        Bundle.load(folder)
+    return refused.value.problems
+
+
+def test_missing_and_damaged_files_are_all_named(saved):
+    (saved / "member-0" / "transforms.json").unlink()
+    for name in ("networks.safetensors", "transforms.safetensors"):
+        path = saved / "member-1" / name
+        content = bytearray(path.read_bytes())
+        content[-1] ^= 1
+        path.write_bytes(content)
+    assert refusal(saved) == (
+        f"{saved}/member-0/transforms.json: missing; the bundle is not whole, copy it again",
+        f"{saved}/member-1/networks.safetensors: damaged: its content changed; copy it again",
+        f"{saved}/member-1/transforms.safetensors: damaged: its content changed; copy it again",
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        '{"info": 3}',
+        '{"info": {"format": 1}, "members": []}',
+        "\0",
+    ],
+)
+def test_a_damaged_description_is_named(saved, text):
+    (saved / "bundle.json").write_text(text)
+    (problem,) = refusal(saved)
+    assert problem.startswith(f"{saved}/bundle.json: damaged: ")
+
+
+@pytest.mark.parametrize("lost", ["sha256", "architecture", "thresholds"])
+def test_a_description_that_lost_a_part_is_damaged(saved, lost):
+    path = saved / "bundle.json"
+    description = json.loads(path.read_text())
+    del description["members"][1][lost]
+    path.write_text(json.dumps(description))
+    (problem,) = refusal(saved)
+    assert problem == f"{path}: damaged: KeyError '{lost}'; copy it again"
+
+
+def test_a_description_without_members_is_damaged(saved):
+    path = saved / "bundle.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"members": []}))
+    assert refusal(saved) == (f"{path}: damaged: ValueError it has no member; copy it again",)
+
+
+def test_a_newer_format_asks_for_a_newer_version(saved):
+    path = saved / "bundle.json"
+    description = json.loads(path.read_text())
+    description["info"] |= {"format": 2, "new": "something"}
+    path.write_text(json.dumps(description))
+    assert refusal(saved) == (
+        f"{saved}: bundle format 2, and this version of histodistill reads format 1; install the "
+        "version that wrote it",
+    )
+
+
+def test_what_is_no_bundle_is_told(tmp_path, saved):
+    expected = "not a model bundle: it has no bundle.json"
+    assert refusal(tmp_path / "absent") == (f"{tmp_path}/absent: {expected}",)
+    assert refusal(tmp_path) == (f"{tmp_path}: {expected}",)
+    file = saved / "bundle.json"
+    assert refusal(file) == (f"{file}: {expected}",)
+
+
+def test_the_card_tells_what_a_user_must_know(tmp_path):
+    bundle(member(1), member(2), encoder="uni_v1").save(tmp_path / "bundle")
+    card = (tmp_path / "bundle" / "MODEL_CARD.md").read_text()
+    for expected in (
+        "# ER: mkd",
+        "Research use only. Not a medical device",
+        "classes negative, positive; the positive class is positive",
+        "uni_v1, 6 wide",
+        "Genomic blocks: mrna",
+        "Networks: student, multimodal, genomic",
+        "Members averaged: 2",
+        "student 0.400, multimodal 0.400, genomic 0.400",
+        '"experiment": "a test"',
+        '"seed": 7',
+    ):
+        assert expected in card
+
+
+def test_the_card_of_a_bundle_without_slides_and_thresholds(tmp_path):
+    made = member(networks=("genomic",), thresholds={}, classes=3)
+    bundle(made, classes=("a", "b", "c")).save(tmp_path / "bundle")
+    card = (tmp_path / "bundle" / "MODEL_CARD.md").read_text()
+    assert "classes a, b, c\n" in card
+    assert "Patch features: none" in card
+    assert "validation patients: none" in card
+
+
+def test_the_threshold_of_members_is_their_mean_where_all_have_one():
+    made = bundle(
+        member(1, thresholds={"student": 0.25, "genomic": 0.5}),
+        member(2, thresholds={"student": 0.75}),
+    )
+    assert made.threshold("student") == 0.5
+    assert made.threshold("genomic") is None
+    assert made.threshold("multimodal") is None
