@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from histodistill.cli.console import located, say
+from histodistill.cli.console import located, say, say_notes
 from histodistill.deploy import convert_checkpoints
 from histodistill.errors import InputError, listed
 from histodistill.model import NetworkName
@@ -48,7 +48,7 @@ def command(
         "genomic": genomic,
     }
     names = tuple(name.strip() for name in classes.split(","))
-    if len(names) != 2 or positive not in names:
+    if len(set(names)) != 2 or len(names) != 2 or "" in names or positive not in names:
         raise InputError("--classes names two classes, and --positive is one of them")
     bundle = convert_checkpoints(
         {name: path for name, path in given.items() if path is not None},
@@ -58,6 +58,8 @@ def command(
         genes=_read_genes(genes) if genes else (),
     )
     bundle.save(out)
+    if genes is None and bundle.networks != ("student",):
+        say_notes(["without --genes the bundle predicts from slides alone"])
     say(f"Bundle: {located(out)} ({', '.join(bundle.networks)})")
 
 
@@ -70,4 +72,6 @@ def _read_genes(path: Path) -> list[str]:
     twice = sorted(gene for gene, times in Counter(genes).items() if times > 1)
     if twice:
         raise InputError(f"{path}: genes are listed more than once: {listed(twice)}")
+    if not genes:
+        raise InputError(f"{path}: holds no gene; give a gene a line")
     return genes

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
@@ -32,7 +31,8 @@ class Transforms:
     def save(self, folder: Path) -> None:
         """Write ``transforms.json`` and ``transforms.safetensors`` into a folder."""
         arrays = {
-            f"blocks.{name}.{key}": torch.from_numpy(np.ascontiguousarray(value))
+            # Copied: arrays that share memory would be refused.
+            f"blocks.{name}.{key}": torch.tensor(value)
             for name, block in self.blocks.items()
             for key, value in block.to_arrays().items()
         }
