@@ -33,8 +33,8 @@ def slide_entries(folder):
 def test_every_file_becomes_features_the_same_on_one_and_four_workers(
     shared_data, offline_encoder, tmp_path
 ):
-    # At 8 µm/px the patches are few, and the reduced picture is fine enough.
-    settings = ExtractionSettings.of(offline_encoder, TilingSettings(mpp=8.0, patch_px=128))
+    # Coarse patches are few, and even the reduced picture is fine enough for them.
+    settings = ExtractionSettings.of(offline_encoder, TilingSettings(mpp=8.0, patch_px=64))
     slides = slide_entries(shared_data / "slides")
     for out, workers in (("one", 1), ("four", 4)):
         summary = extract_slides(slides, offline_encoder, tmp_path / out, settings, workers=workers)
