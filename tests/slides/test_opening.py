@@ -97,7 +97,7 @@ def test_microns_that_make_the_slide_too_large(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a.tif", "a.png"])
 def test_no_microns(tmp_path: Path, picture: RGB, name: str) -> None:
     Image.fromarray(picture).save(tmp_path / name)
-    message = f"{name}: no µm/px recorded; give it with --mpp or an mpp column"
+    message = f"{name}: no µm/px recorded; give it with --slide-mpp or an mpp column"
     with pytest.raises(InputError, match=says(message)):
         open_slide(tmp_path / name)
 

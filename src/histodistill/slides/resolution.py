@@ -65,7 +65,7 @@ def find_resolution(properties: Mapping[str, str]) -> Resolution:
             return Resolution((x + y) / 2, source + _not_square(x, y))
         implausible.append(f"{source} says {x:.6g}")
     found = f" ({'; '.join(implausible)}, which no microscope has)" if implausible else ""
-    raise ValueError(f"no µm/px recorded{found}; give it with --mpp or an mpp column")
+    raise ValueError(f"no µm/px recorded{found}; give it with --slide-mpp or an mpp column")
 
 
 def _recorded(properties: Mapping[str, str]) -> Iterator[tuple[str, float, float]]:
