@@ -84,7 +84,8 @@ def test_resolutions_for_printing_are_no_microns(dpi: int) -> None:
 
 
 def test_resolution_without_a_unit_is_none() -> None:
-    with pytest.raises(ValueError, match="no µm/px recorded; give it with --slide-mpp or an mpp column"):
+    message = "no µm/px recorded; give it with --slide-mpp or an mpp column"
+    with pytest.raises(ValueError, match=message):
         find_resolution(tiff(20_000, unit="none"))
 
 
