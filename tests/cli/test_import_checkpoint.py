@@ -263,7 +263,6 @@ def test_a_wrong_gene_list_is_told(tmp_path):
         ("bilinear", ("student",)),
         ("bilinear", ("genomic",)),
         ("concat", ("multimodal",)),
-        ("bilinear", ("student", "multimodal")),
         ("bilinear", ("multimodal", "genomic")),
     ],
 )
@@ -282,12 +281,12 @@ def test_the_authors_numbers_come_out_of_the_command_line(tmp_path, shared_data,
     bags, values, _ = reference_batch()
     write_slides(tmp_path / "features", bags)
     table = pd.DataFrame(values, columns=genes, index=pd.Index(PATIENTS, name="PATIENT"))
-    table.to_parquet(tmp_path / "mrna.parquet")
+    table.to_csv(tmp_path / "mrna.csv", float_format="%.9g")
     given: list[object] = []
     if networks != ("genomic",):
         given += ["--features", tmp_path / "features", *SLIDES]
     if networks != ("student",):
-        given += ["--genomics", f"mrna={tmp_path / 'mrna.parquet'}"]
+        given += ["--genomics", f"mrna={tmp_path / 'mrna.csv'}"]
     found = predicted(tmp_path, *given)
     expected = np.load(reference / "mkd_reference.npz")
     for name in ("student", "multimodal", "genomic"):

@@ -15,7 +15,16 @@ from histodistill.experiment.recipes import merged
 from histodistill.simulation import SimulationSettings, simulate_cohort
 
 SETTINGS = SimulationSettings(
-    n_patients=40, n_sites=4, n_genes=48, width=8, min_patches=3, max_patches=8
+    n_patients=40,
+    n_sites=4,
+    n_genes=48,
+    width=8,
+    min_patches=3,
+    max_patches=8,
+    positive_share=0.6,
+    share_without_genomics=0.1,
+    share_without_label=0.1,
+    share_with_two_slides=0.15,
 )
 NETWORK = {"width": 8, "attention_width": 4, "token_size": 16, "fusion_width": 4}
 
@@ -33,7 +42,10 @@ def cohort(template: Path, tmp_path: Path) -> Path:
 
 
 def experiment_file(folder: Path, changes: Mapping[str, Any] | None = None) -> Path:
-    """An experiment on the cohort in ``folder / "cohort"``; ``changes`` are laid over it."""
+    """An experiment on the cohort in ``folder / "cohort"``, with ``changes`` laid over it.
+
+    A change to None takes the setting out.
+    """
     raw: dict[str, Any] = {
         "name": "Small",
         "simulated": True,
@@ -53,8 +65,14 @@ def experiment_file(folder: Path, changes: Mapping[str, Any] | None = None) -> P
     }
     raw = merged(raw, changes or {})
     path = folder / "experiment.yaml"
-    path.write_text(yaml.safe_dump({k: v for k, v in raw.items() if v is not None}))
+    path.write_text(yaml.safe_dump(_without_none(raw)))
     return path
+
+
+def _without_none(raw: Any) -> Any:
+    if not isinstance(raw, Mapping):
+        return raw
+    return {key: _without_none(value) for key, value in raw.items() if value is not None}
 
 
 def change_table(path: Path, change: Any) -> None:

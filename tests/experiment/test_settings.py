@@ -62,7 +62,7 @@ def test_a_methods_own_settings_win_over_the_experiments_and_these_over_the_reci
             "training": {"monitor": "student_auc", "patience": 7, "learning_rate": "1e-3"},
             "methods": {
                 "genomic": {"training": {"monitor": "genomic_auc"}},
-                "mkd-no-similarity": None,
+                "mkd-no-similarity": {},
                 "strong": {
                     "recipe": "mkd",
                     "training": {"patience": 9},
@@ -82,7 +82,7 @@ def test_a_methods_own_settings_win_over_the_experiments_and_these_over_the_reci
     assert methods["strong"].objective.similarity == 1
     # The experiment's own training stands above a recipe's.
     shared = experiment_file(
-        tmp_path, {"training": {"monitor": "loss"}, "methods": {"genomic": None}}
+        tmp_path, {"training": {"monitor": "loss"}, "methods": {"genomic": {}}}
     )
     assert RECIPES["genomic"]["training"] == {"monitor": "genomic_loss"}
     assert read_experiment(shared).methods["genomic"].training.monitor == "loss"
@@ -128,7 +128,7 @@ def test_a_home_folder_is_found(tmp_path, monkeypatch):
         ),
         ({"methods": {"mkd": {"loss": {}}}}, "methods.mkd.loss: unknown key; check its spelling"),
         ({"output": None}, "output: is missing"),
-        ({"cohort": {"clinical": None}}, "cohort.clinical: must be a path, not None"),
+        ({"cohort": {"clinical": 5}}, "cohort.clinical: must be a path, not 5"),
         ({"cohort": 5}, "cohort: must be a mapping of settings, not 5"),
         ({"seeds": 3}, "seeds: must be a list, not 3"),
         ({"seeds": [1, 1]}, "seeds: a seed is named twice"),
