@@ -263,6 +263,9 @@ def test_evaluate_says_what_is_wrong(job, tmp_path):
     assert problem == "Target 'ER': say which of its classes is positive, negative or positive."
     problems = fail("evaluate", predictions, predictions, *out)
     assert "have more than one row for the same target, method, seed and repeat" in problems[0]
+    (problem,) = fail("evaluate", predictions, *out, "--reference", "abmil")
+    assert problem.startswith("no contender 'abmil': --reference is one of logistic-slides student")
+    assert not (tmp_path / "evaluation").exists()
     missing, networks = fail("evaluate", job / "cohort" / "clinical.csv", *out)
     assert "the column(s) target, method, seed, fold, label, positive_class are missing" in missing
     assert "no network column" in networks

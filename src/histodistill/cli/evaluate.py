@@ -13,7 +13,12 @@ from histodistill.cli.options import OutFolder
 from histodistill.cli.results import show_aucs
 from histodistill.cohort import Target, read_clinical, read_table
 from histodistill.errors import InputError
-from histodistill.evaluation import attach_labels, check_predictions, read_predictions
+from histodistill.evaluation import (
+    attach_labels,
+    check_predictions,
+    contenders_in,
+    read_predictions,
+)
 from histodistill.report import Report, write_report
 
 
@@ -81,6 +86,9 @@ def command(
     joined = check_predictions(
         pd.concat(tables, ignore_index=True), ", ".join(str(path) for path in predictions)
     )
+    known = [contender.name for contender in contenders_in(joined)]
+    if reference is not None and reference not in known:
+        raise InputError(f"no contender {reference!r}: --reference is one of {', '.join(known)}")
     show_aucs(joined)
     page = write_report(out, Report(title=title, predictions=joined, reference=reference))
     say(f"Report: {located(page)}")
