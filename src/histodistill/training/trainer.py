@@ -180,6 +180,10 @@ class Trainer:
             )
             for name, value in self._step(batch).items():
                 sums[name] += value / len(parts)
+        if not all(map(math.isfinite, sums.values())):
+            raise InputError(
+                f"epoch {epoch}: the loss is no longer a number; give a lower `learning_rate`"
+            )
         return dict(sums)
 
     def _step(self, batch: Batch) -> dict[str, float]:
