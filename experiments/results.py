@@ -27,7 +27,7 @@ _INTRODUCTION = """\
 Made by `python experiments/results.py` from the predictions of
 `histodistill crossval experiments/tcga-brca-open.yaml`. Research use only.
 
-The cohort: {patients} TCGA-BRCA patients with open slide features (maps of published CNNs and
+The cohort: {patients} labelled TCGA-BRCA patients with open slide features (maps of published CNNs and
 H&E morphometrics, 640 numbers a patch: not a pathology foundation model) and cBioPortal mRNA
 z-scores of 1,558 genes, ESR1 and PGR not among them. The folds are given with the data,
 stratified by label; {seeds} seeds. Genes are chosen and scaled on the training patients of
