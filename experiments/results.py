@@ -27,12 +27,12 @@ _INTRODUCTION = """\
 Made by `python experiments/results.py` from the predictions of
 `histodistill crossval experiments/tcga-brca-open.yaml`. Research use only.
 
-The cohort: {patients} labelled TCGA-BRCA patients with open slide features (maps of published CNNs and
-H&E morphometrics, 640 numbers a patch: not a pathology foundation model) and cBioPortal mRNA
-z-scores of 1,558 genes, ESR1 and PGR not among them. The folds are given with the data,
-stratified by label; {seeds} seeds. Genes are chosen and scaled on the training patients of
-each fold, the epoch and the threshold on its validation patients, and nothing on its test
-patients.
+The cohort: {patients} labelled TCGA-BRCA patients with open slide features (maps of published
+CNNs and H&E morphometrics, 640 numbers a patch: not a pathology foundation model) and
+cBioPortal mRNA z-scores of 1,558 genes, ESR1 and PGR not among them. The folds are given with
+the data, stratified by label; {seeds} seeds. Genes are chosen and scaled on the training
+patients of each fold, the epoch and the threshold on its validation patients, and nothing on
+its test patients.
 
 - *Mean of folds*: AUC of each fold and seed, mean ± standard deviation, as papers print it.
 - *Pooled*: every patient once, with the probability averaged over the seeds, and DeLong's

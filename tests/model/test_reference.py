@@ -13,6 +13,7 @@ from histodistill.model import (
     NETWORKS,
     Bags,
     Batch,
+    Fusion,
     Genes,
     Networks,
     NetworkSettings,
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.shared
 TERMS = ("orthogonality", "alignment", "similarity", "collaboration")
 
 
-def reference_networks(folder: Path, tmp_path: Path, fusion: str) -> Networks:
+def reference_networks(folder: Path, tmp_path: Path, fusion: Fusion) -> Networks:
     networks = Networks(1024, ["mrna"], 2, NetworkSettings(fusion=fusion))
     for name in NETWORKS:
         key = f"multimodal_{fusion}" if name == "multimodal" else name
@@ -48,11 +49,12 @@ def as_batch() -> Batch:
 
 
 @pytest.fixture(params=["bilinear", "concat"])
-def fusion(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+def fusion(request: pytest.FixtureRequest) -> Fusion:
+    chosen: Fusion = request.param
+    return chosen
 
 
-def test_features_logits_and_losses(shared_data: Path, tmp_path: Path, fusion: str) -> None:
+def test_features_logits_and_losses(shared_data: Path, tmp_path: Path, fusion: Fusion) -> None:
     expected = np.load(shared_data / "reference/mkd_reference.npz")
     networks = reference_networks(shared_data / "reference", tmp_path, fusion)
     batch = as_batch()
@@ -78,7 +80,7 @@ def test_features_logits_and_losses(shared_data: Path, tmp_path: Path, fusion: s
     assert total == pytest.approx(float(expected[f"{fusion}/loss/total"]), rel=1e-5)
 
 
-def test_gradient_norms(shared_data: Path, tmp_path: Path, fusion: str) -> None:
+def test_gradient_norms(shared_data: Path, tmp_path: Path, fusion: Fusion) -> None:
     expected = np.load(shared_data / "reference/mkd_reference.npz")
     networks = reference_networks(shared_data / "reference", tmp_path, fusion)
     batch = as_batch()
@@ -103,7 +105,7 @@ def test_gradient_norms(shared_data: Path, tmp_path: Path, fusion: str) -> None:
     assert all(value == 0 for value in norms.values())
 
 
-def theirs_of(name: str, fusion: str) -> list[str]:
+def theirs_of(name: str, fusion: Fusion) -> list[str]:
     """Names, in the reference file, of the parameters that make up one of ours."""
     from histodistill.deploy import authors_layout as layout
 
