@@ -77,9 +77,15 @@ def fold_ensemble(experiment: Experiment, target: str, method: str) -> Bundle:
 
 
 def _everybody(experiment: Experiment, data: ExperimentData, target: str) -> Fold:
-    """All labelled patients, divided into training and validation; nobody tests."""
-    share, seed = experiment.splits.validation, experiment.splits.seed
-    folds = stratified_folds(data.labels(target), max(2, round(1 / share)), seed=seed)
-    held_out = folds[0].test
-    train = [p for p in data.labels(target).index if p not in set(held_out)]
-    return Fold(index=0, repeat=0, train=tuple(sorted(train)), validation=held_out, test=())
+    """All labelled patients, divided into training and validation; nobody tests.
+
+    Hospitals that the experiment holds out stay out of the final model as well.
+    """
+    splits = experiment.splits
+    labels = data.labels(target)
+    sites = data.clinical.sites.reindex(labels.index)
+    labels = labels[~sites.isin(splits.external_sites)]
+    parts = max(2, round(1 / splits.validation))
+    held_out = stratified_folds(labels, parts, seed=splits.seed)[0].test
+    train = sorted(set(labels.index) - set(held_out))
+    return Fold(index=0, repeat=0, train=tuple(train), validation=held_out, test=())
