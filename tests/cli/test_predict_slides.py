@@ -1,0 +1,133 @@
+"""From slides to predictions: new slides are extracted as the bundle's training slides were."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import h5py
+import pandas as pd
+import pytest
+import torch
+
+from tests.cli.command_line import fail, succeed
+
+pytest.importorskip("openslide")
+pytest.importorskip("tifffile")
+
+EXPERIMENT = """\
+name: slides
+cohort: {clinical: cohort/clinical.csv, slides: cohort/slides.csv}
+features: {directory: features}
+targets: {ER: {classes: [negative, positive], positive: positive}}
+splits: {validation: 0.34}
+methods:
+  abmil:
+    network: {width: 8, attention_width: 4}
+    training: {max_epochs: 2}
+output: results
+"""
+PATTERN = ("--patient-pattern", "^(SIM-S[0-9]+-[0-9]+)")
+
+
+class MeanColours(torch.nn.Module):
+    """A patch encoder of three features, quick and easy to check."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.mean(dim=(2, 3))
+
+
+@pytest.fixture(scope="module")
+def hospital(tmp_path_factory) -> Path:
+    """Simulated slides, their features, and a bundle that was trained on them."""
+    folder: Path = tmp_path_factory.mktemp("hospital")
+    torch.jit.script(MeanColours()).save(folder / "encoder.pt")
+    succeed("simulate", folder / "cohort", "--slides", "--patients", "30", "--slide-px", "512")
+    extract(folder, folder / "cohort" / "slides", folder / "features")
+    (folder / "experiment.yaml").write_text(EXPERIMENT)
+    succeed("train", folder / "experiment.yaml", "--out", folder / "bundle")
+    return folder
+
+
+def extract(folder: Path, slides: Path, out: Path, *options: str) -> None:
+    encoder = ("--encoder", "torchscript", "--weights", folder / "encoder.pt", "--input-px", "64")
+    plain = ("--mean", "0,0,0", "--std", "1,1,1", "--mpp", "1", "--patch-px", "64")
+    succeed("extract", slides, *encoder, *plain, "--out", out, *options)
+
+
+def test_slides_predict_as_their_features_do(hospital, tmp_path):
+    from_slides = tmp_path / "from-slides.csv"
+    succeed(
+        *("predict", hospital / "bundle", "--slides", hospital / "cohort" / "slides"),
+        *("--weights", hospital / "encoder.pt", "--out", from_slides, *PATTERN),
+    )
+    from_features = tmp_path / "from-features.csv"
+    succeed(
+        *("predict", hospital / "bundle", "--features", hospital / "features"),
+        *("--slides-table", hospital / "cohort" / "slides.csv", "--out", from_features),
+    )
+    assert from_slides.read_text() == from_features.read_text()
+    table = pd.read_csv(from_slides)
+    assert len(table) == 30
+    assert (table["answered_by"] == "student").all()
+    assert table["probability"].std() > 0
+
+
+def test_a_slide_that_cannot_be_read_is_told_and_left_out(hospital, tmp_path):
+    slides = tmp_path / "slides"
+    slides.mkdir()
+    good, *_ = sorted((hospital / "cohort" / "slides").glob("*.tif"))
+    shutil.copy(good, slides)
+    (slides / "SIM-S09-0001-broken.svs").write_bytes(b"not a slide")
+    out = tmp_path / "predictions.csv"
+    told = succeed(
+        *("predict", hospital / "bundle", "--slides", slides, "--out", out),
+        *("--weights", hospital / "encoder.pt", *PATTERN),
+    ).stdout
+    assert "SIM-S09-0001-broken: failed" in told
+    assert len(pd.read_csv(out)) == 1
+
+
+def test_other_weights_are_refused(hospital, tmp_path):
+    class Other(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images.amax(dim=(2, 3))
+
+    torch.jit.script(Other()).save(tmp_path / "other.pt")
+    told, *_ = fail(
+        *("predict", hospital / "bundle", "--slides", hospital / "cohort" / "slides"),
+        *("--weights", tmp_path / "other.pt", "--out", tmp_path / "p.csv"),
+    )
+    assert "are not those that the features were made with" in told
+
+
+def test_a_bundle_of_another_tools_features_says_what_to_do(hospital, tmp_path):
+    folder = tmp_path / "elsewhere"
+    shutil.copytree(hospital / "features", folder / "features")
+    for file in (folder / "features").glob("*.h5"):
+        with h5py.File(file, "a") as h5:
+            del h5.attrs["extraction"]
+    (folder / "cohort").symlink_to(hospital / "cohort")
+    (folder / "experiment.yaml").write_text(EXPERIMENT)
+    succeed("train", folder / "experiment.yaml", "--out", folder / "bundle")
+    told, *_ = fail(
+        *("predict", folder / "bundle", "--slides", hospital / "cohort" / "slides"),
+        *("--out", tmp_path / "p.csv"),
+    )
+    assert "extract these slides with the tool that made them" in told
+
+
+def test_features_of_two_extractions_are_not_mixed(hospital, tmp_path):
+    folder = tmp_path / "mixed"
+    shutil.copytree(hospital / "features", folder / "features")
+    (folder / "cohort").symlink_to(hospital / "cohort")
+    (folder / "experiment.yaml").write_text(EXPERIMENT)
+    one = tmp_path / "one"
+    one.mkdir()
+    slide = sorted((hospital / "cohort" / "slides").glob("*.tif"))[0]
+    shutil.copy(slide, one)
+    extract(hospital, one, tmp_path / "other", "--min-tissue", "0.5")
+    shutil.copy(tmp_path / "other" / f"{slide.stem}.h5", folder / "features")
+    told = " ".join(fail("audit", folder / "experiment.yaml"))
+    assert "extraction setting tiling.min_tissue 0.5 while" in told
+    assert slide.stem in told
