@@ -55,19 +55,19 @@ class SimulationSettings:
     min_patches: int = 60
     max_patches: int = 200
     shared_signal: float = 1.0
-    genomic_signal: float = 0.6
-    label_noise: float = 0.7
+    genomic_signal: float = 0.7
+    label_noise: float = 0.3
     positive_share: float = 0.6
     tumour_share: float = 0.2
-    tumour_shift: float = 4.0
+    tumour_shift: float = 2.5
     distractor_shift: float = 1.5
     patch_noise: float = 1.0
-    slide_noise: float = 0.15
+    slide_noise: float = 0.3
     gene_noise: float = 0.7
     site_shift: float = 0.3
     morphology_noise: float = 0.5
     share_without_genomics: float = 0.1
-    share_without_label: float = 0.1
+    share_without_label: float = 0.4
     share_with_two_slides: float = 0.15
     share_with_pen: float = 0.1
 
