@@ -10,6 +10,10 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from sklearn.linear_model import RidgeCV
+from sklearn.model_selection import cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from histodistill.simulation.histology import draw_field, lay_out
 from histodistill.simulation.morphology import Morphology, morphology_of
@@ -17,7 +21,7 @@ from histodistill.simulation.nuclei import NucleusKind, place, stamp
 from histodistill.simulation.settings import SimulationSettings
 from histodistill.simulation.stain import EOSIN, HAEMATOXYLIN, Stain, develop, draw_stain
 from histodistill.simulation.texture import fibres, smooth_noise
-from histodistill.simulation.truth import SimulatedSlide
+from histodistill.simulation.truth import SimulatedSlide, draw_truth, slides_of
 
 SHAPE = (300, 400)
 MPP = 0.5
@@ -213,3 +217,18 @@ def test_morphology_of_the_distractor_leaves_the_grade_alone() -> None:
     assert high.eosin > low.eosin
     assert high.nuclear_radius_um == low.nuclear_radius_um
     assert high.lymphocyte_share == low.lymphocyte_share
+
+
+def test_plain_colour_statistics_read_the_shared_latent() -> None:
+    """The signal is there for an encoder to find: even percentiles of the colours show it."""
+    settings = SimulationSettings(n_patients=80, share_with_two_slides=0.0)
+    slides = slides_of(draw_truth(settings))
+    statistics = []
+    for number, slide in enumerate(slides):
+        image = drawn(morphology_of(slide, settings), seed=number).reshape(-1, 3)
+        percentiles = np.percentile(image[::7], [2, 10, 25, 50, 75], axis=0)
+        statistics.append([*percentiles.ravel(), *image.std(axis=0)])
+    latent = np.array([slide.shared for slide in slides])
+    read_out = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-1, 3, 5)))
+    found = cross_val_predict(read_out, np.array(statistics), latent, cv=5)
+    assert np.corrcoef(found, latent)[0, 1] > 0.4

@@ -10,6 +10,8 @@ What is written, all of it simulated and said to be so::
     truth_genes.csv                        the programme of each gene
     README.txt
 
+`histodistill.simulation.slides` writes the same tables beside slide images, ``slides/*.tif``.
+
 The label's signal has three known parts: one that slides and genes both show, one that only
 genes show, and noise. See `histodistill.simulation.truth`, `.genes` and `.patches` for the
 equations. Every file is written whole, and the same settings give the same bytes.
