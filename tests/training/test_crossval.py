@@ -131,22 +131,3 @@ def test_patients_without_a_label_train_where_they_may(
         took_part |= extras
     assert len(_Roll.calls) == 3
     assert bool(took_part) == unlabelled
-
-
-@pytest.mark.slow
-def test_folds_in_parallel_are_the_folds_in_turn(world: World, tmp_path: Path) -> None:
-    results = []
-    for jobs in (1, 2):
-        setup = experiment(
-            world.files, tmp_path / str(jobs), baselines=["logistic-slides"], seeds=[0, 1]
-        )
-        cross_validate(setup, world.data, jobs=jobs)
-        results.append(
-            {
-                path.relative_to(setup.output): path.read_bytes()
-                for path in setup.output.rglob("*")
-                if path.suffix in (".csv", ".jsonl", ".safetensors")
-            }
-        )
-    assert results[0] == results[1]
-    assert len(results[0]) > 12

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -125,38 +125,55 @@ def test_a_model_without_its_predictions_is_made_again(
     assert_same(tmp_path, uninterrupted)
 
 
+def living() -> dict[int, int]:
+    """The parent of every process that runs."""
+    listing = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True
+    ).stdout
+    rows = [line.split() for line in listing.splitlines()]
+    return {int(pid): int(parent) for pid, parent, state in rows if not state.startswith("Z")}
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 300) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 @pytest.mark.slow
 def test_a_killed_process_changes_nothing(world: World, tmp_path: Path) -> None:
-    """kill -9 while the second method trains, then the same command."""
+    """kill -9 of a run in two processes, then the same command: as one run in one process."""
     changes = {**CHANGES, "training": {"max_epochs": 40, "patience": 40}}
     output = tmp_path / "killed"
     file = tmp_path / "experiment.yaml"
     file.write_text(yaml.safe_dump(described(world.files, output, **changes)))
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     program = Path(sys.executable).with_name("histodistill")
-    command = [str(program), "crossval", str(file), "--no-report"]
+    command = [str(program), "crossval", str(file), "--no-report", "--jobs", "2"]
 
-    place = output / "fits/ER/mkd/seed-0/repeat-0-fold-0"
+    def unfinished() -> list[Path]:
+        return [path.parent for path in output.glob(f"fits/ER/mkd/seed-0/*/{CHECKPOINT}")]
+
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 300
-        while not (place / CHECKPOINT).exists() and time.monotonic() < deadline:
-            assert process.poll() is None
-            time.sleep(0.005)
+        wait_until(lambda: bool(unfinished()) or process.poll() is not None)
+        workers = {pid for pid, parent in living().items() if parent == process.pid}
     finally:
         process.kill()
     assert process.wait() == -signal.SIGKILL
-    assert (place / CHECKPOINT).exists()
-    epochs = len((place / CURVES).read_text().splitlines())
-    assert epochs < 40
-    finished = output / "fits/ER/abmil/seed-0/repeat-0-fold-0/predictions.csv"
+    assert len(workers) >= 2
+    # The workers do not go on behind the back of the next run.
+    wait_until(lambda: not workers & living().keys(), 30)
+    (place, *_) = unfinished()
+    assert len((place / CURVES).read_text().splitlines()) < 40
+    finished = Path(str(place).replace("mkd", "abmil")) / "predictions.csv"
     before = finished.stat().st_mtime_ns
 
     subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
     assert finished.stat().st_mtime_ns == before
     whole = tmp_path / "whole"
     cross_validate(experiment(world.files, whole, **changes), world.data)
-    expected = results(whole)
     # A file that was being written keeps its temporary name; nobody reads it.
-    litter = [name for name in results(output) if Path(name).name.startswith(".")]
-    assert_same(output, expected, ignore=litter)
+    litter = [name for name in results(output) if "/." in name]
+    assert_same(output, results(whole), ignore=litter)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -28,6 +29,7 @@ from histodistill.training.fold import FoldData, prepare_fold
 from histodistill.training.rows import prediction_rows
 from histodistill.training.run import open_run
 from histodistill.training.trainer import CHECKPOINT, Epoch
+from histodistill.training.workers import end_with_parent
 
 PREDICTIONS = "predictions.csv"
 VALIDATION = "validation.csv"
@@ -197,7 +199,9 @@ def _run_in_processes(
     """Folds in parallel; each process gets its share of the cores."""
     threads = max(1, torch.get_num_threads() // jobs)
     finished = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(
-        joblib.delayed(_run_unit)(experiment, data, target, fold, tensorboard, threads)
+        joblib.delayed(_run_unit)(
+            experiment, data, target, fold, tensorboard, threads=threads, parent=os.getpid()
+        )
         for target, fold in units
     )
     for target, fold in finished:
@@ -211,8 +215,11 @@ def _run_unit(
     target: str,
     fold: Fold,
     tensorboard: bool,
+    *,
     threads: int,
+    parent: int,
 ) -> tuple[str, Fold]:
+    end_with_parent(parent)
     torch.set_num_threads(threads)
     _run_fold(experiment, data, target, fold, _Silent(), tensorboard)
     return target, fold
