@@ -10,6 +10,11 @@ from histodistill.errors import InputError
 CSV = "PATIENT,ER,AGE\n007,positive,62\n012,,\n"
 
 
+def zipped(text: str) -> bytes:
+    """Without the time, so that every test process names its tests alike."""
+    return gzip.compress(text.encode(), mtime=0)
+
+
 def rows(table: pd.DataFrame) -> list[list[str | None]]:
     return [
         [None if pd.isna(cell) else cell for cell in row]
@@ -37,9 +42,9 @@ def write(path: Path, content: str | bytes) -> Path:
         ("tabs.txt", CSV.replace(",", "\t").encode()),
         ("tabs_called.csv", CSV.replace(",", "\t").encode()),
         ("excel_unicode.txt", CSV.replace(",", "\t").encode("utf-16")),
-        ("small.tsv.gz", gzip.compress(CSV.replace(",", "\t").encode())),
-        ("small.csv.gz", gzip.compress(CSV.encode(), mtime=0)),
-        ("gzip_in_spite.csv", gzip.compress(CSV.encode(), mtime=0)),
+        ("small.tsv.gz", zipped(CSV.replace(",", "\t"))),
+        ("small.csv.gz", zipped(CSV)),
+        ("gzip_in_spite.csv", zipped(CSV)),
         ("cbioportal.txt", b"#Patient\tER status\n#1\t1\n" + CSV.replace(",", "\t").encode()),
         ("blanks.csv", b" PATIENT , ER,AGE\n 007 ,positive , 62\n012,  ,\n,,\n\n"),
         ("trailing.csv", b"PATIENT,ER,AGE,,\n007,positive,62,,\n012,,,,\n"),
@@ -127,7 +132,7 @@ def test_a_workbook_called_csv_is_read_as_what_it_is(tmp_path):
         ("t.csv", b"PATIENT,ER\n1,a\n2,b,c\n", "cannot be read as a table (Error tokenizing data"),
         (
             "t.csv.gz",
-            gzip.compress(CSV.encode(), mtime=0)[:-12],
+            zipped(CSV)[:-12],
             "cannot be read (Compressed file ended",
         ),
         ("t.xlsx", b"PK\x03\x04 broken", "cannot be read as Excel; save it again as .xlsx."),
