@@ -2,8 +2,10 @@
 
 A simulated world with few labelled patients and many unlabelled ones with slides and genes. A
 label is a threshold of three latents: shared by slides and genes, shown by genes alone, noise.
-The slide-only student has to find its part in 30 bags; the distilled one is also told by its
-teachers what they see in the genes of 200 patients without a label.
+The slide-only student has to find its part in 50 bags; the distilled one is also told by its
+teachers what they see in the genes of 400 patients without a label.
+
+The recipe leaves out L_OR. With it, the teachers' features shrink and the gain hangs on the seed.
 """
 
 from __future__ import annotations
@@ -26,12 +28,9 @@ from histodistill.simulation.truth import draw_truth, slides_of
 from histodistill.training.fitting import fit_model
 from histodistill.training.fold import prepare_fold
 
-SEEDS = (0, 1, 2)
-LABELLED, UNLABELLED, VALIDATION, FRESH = 30, 200, 40, 800
-METHODS = {
-    "abmil": {},
-    "mkd": {"training": {"unlabelled": True}},
-}
+SEEDS = (0, 1, 2, 3)
+LABELLED, UNLABELLED, VALIDATION, FRESH = 50, 400, 40, 600
+ALONE, DISTILLED = "abmil", "mkd-no-orthogonality"
 
 
 def settings_of(seed: int, shared_signal: float) -> SimulationSettings:
@@ -46,7 +45,8 @@ def settings_of(seed: int, shared_signal: float) -> SimulationSettings:
         shared_signal=shared_signal,
         genomic_signal=0.3,
         label_noise=0.3,
-        tumour_shift=2.5,
+        tumour_shift=2.0,
+        gene_noise=0.4,
         site_shift=0.0,
         share_without_genomics=0.0,
         share_without_label=0.0,
@@ -87,7 +87,14 @@ def experiment() -> Experiment:
             "features": {"directory": "unused"},
             "genomics": {"mrna": {"file": "unused", "selection": {"method": "all"}}},
             "targets": {"ER": {"classes": ["negative", "positive"], "positive": "positive"}},
-            "methods": {name: {"network": network} | more for name, more in METHODS.items()},
+            "methods": {
+                # Its epochs have fewer steps: it gets more of them, and more patience.
+                ALONE: {
+                    "network": network,
+                    "training": {"max_epochs": 160, "cosine_epochs": 200, "patience": 40},
+                },
+                DISTILLED: {"network": network, "training": {"unlabelled": True}},
+            },
             "training": {
                 "learning_rate": 2e-3,
                 "max_epochs": 40,
@@ -129,9 +136,12 @@ def test_the_student_gains_where_signal_is_shared_and_not_elsewhere(tmp_path: Pa
     shared, separate = (pd.DataFrame(worlds) for worlds in found.values())
     told = f"shared\n{shared}\nseparate\n{separate}"
 
-    assert (shared["mkd"] > shared["abmil"]).all(), told
-    assert (shared["mkd"] - shared["abmil"]).mean() > 0.05, told
+    gains = shared[DISTILLED] - shared[ALONE]
+    assert gains.mean() > 0.04, told
+    assert gains.min() > 0, told
     # The genes still tell the label, but nothing of it is in the slides. An AUC of chance on
-    # 800 patients has standard error 0.02.
-    assert separate["genes"].mean() > 0.55, told
-    assert np.abs(separate[["abmil", "mkd"]].to_numpy() - 0.5).max() < 0.06, told
+    # 600 patients has standard error 0.024.
+    assert separate["genes"].min() > 0.6, told
+    by_chance = separate[[ALONE, DISTILLED]].to_numpy() - 0.5
+    assert np.abs(by_chance).max() < 0.07, told
+    assert abs(by_chance.mean()) < 0.03, told
