@@ -17,6 +17,7 @@ from histodistill.model import NETWORKS, Networks, NetworkSettings
 from histodistill.preparation import Transforms
 
 WIDTH = 6
+TOKENS = 2  # of 16 of the 20 genes
 GENES = tuple(f"GENE{i}" for i in range(20))
 
 
@@ -68,7 +69,7 @@ def member(
         token_size=16,
         fusion_width=4,
     )
-    reads = blocks if settings.reads_genes else ()
+    reads = dict.fromkeys(blocks, TOKENS) if settings.reads_genes else {}
     made = Networks(WIDTH if settings.reads_slides else None, reads, classes, settings)
     with torch.no_grad():
         for weights in made.parameters():
@@ -100,7 +101,7 @@ def bundle(
         features=None
         if networks.feature_width is None
         else FeatureOrigin(width=WIDTH, encoder=encoder),
-        blocks={name: {"transform": "none"} for name in networks.block_names},
+        blocks={name: {"transform": "none"} for name in networks.blocks},
         recipe="mkd",
         provenance={"experiment": "a test", "seed": 7},
     )

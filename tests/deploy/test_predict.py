@@ -9,6 +9,7 @@ import torch
 
 from histodistill.deploy import predict
 from histodistill.errors import InputError
+from histodistill.model import Student
 from tests.deploy.bundles import GENES, bags_of, bundle, expression, member
 
 SLIDES = ["S1", "S2", "B1", "B2"]
@@ -59,7 +60,7 @@ def test_the_student_is_the_softmax_of_its_logits(bags):
     network, scaler = made.members[0].networks, made.members[0].transforms.scaler
     table = predict(made, bags=bags).table.set_index("PATIENT")
     student = network.student
-    assert student is not None
+    assert isinstance(student, Student)
     assert scaler is not None
     for patient in SLIDES:
         patches = student.patches(scaler.transform(bags.bag(patient)))

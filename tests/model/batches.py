@@ -11,6 +11,7 @@ from histodistill.model import Bags, Batch, Genes, Networks, NetworkSettings
 
 WIDTH = 6
 TOKEN_SIZE = 16
+TOKENS = 3
 SMALL = NetworkSettings(
     width=8, attention_width=4, token_size=TOKEN_SIZE, fusion_width=4, dropout=0.0
 )
@@ -24,7 +25,8 @@ def networks(
 ) -> Networks:
     """Small networks in float64, so that two orders of the same sums agree closely."""
     torch.manual_seed(seed)
-    return Networks(WIDTH, blocks, n_classes, settings).double()
+    tokens = dict.fromkeys(blocks, TOKENS)
+    return Networks(WIDTH, tokens, n_classes, settings).double()
 
 
 def bags(sizes: Mapping[int, int], seed: int = 0) -> Bags:

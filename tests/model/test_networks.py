@@ -20,11 +20,12 @@ from histodistill.model import (
     NetworkSettings,
     ObjectiveSettings,
     Output,
+    Student,
     objective,
     to_tokens,
 )
 from histodistill.model.attention import pool_bags, pool_tokens
-from histodistill.model.fusion import BilinearProduct
+from histodistill.model.multimodal_teachers.mkd_fusion import BilinearProduct
 from tests.model.batches import (
     SMALL,
     TOKEN_SIZE,
@@ -136,6 +137,7 @@ def test_the_order_of_patches_means_nothing(batch: Batch) -> None:
 def test_a_bag_of_one_patch_is_its_patch() -> None:
     student = networks().student
     assert student is not None
+    assert isinstance(student, Student)
     single = bags({0: 1})
     hidden, _ = student.attend(single)
     torch.testing.assert_close(student(single).features, hidden)
@@ -168,6 +170,7 @@ def test_attention_scores_are_gated() -> None:
     student = networks().student
     assert student is not None
     hidden = torch.randn(3, SMALL.width, dtype=torch.float64)
+    assert isinstance(student, Student)
     gate, score = student.attention.gate, student.attention.score
     half = SMALL.attention_width
     for row, found in zip(hidden, student.attention(hidden), strict=True):
@@ -279,7 +282,7 @@ def test_both_modalities_reach_the_fused_features(batch: Batch) -> None:
 
 
 def test_default_sizes_are_the_papers() -> None:
-    model = Networks(1024, ["mrna"], 2, NetworkSettings())
+    model = Networks(1024, {"mrna": 16}, 2, NetworkSettings())
     shapes = {name: tuple(value.shape) for name, value in model.named_parameters()}
     assert shapes["student.patches.0.weight"] == (256, 1024)
     assert shapes["student.attention.gate.weight"] == (2 * 128, 256)
@@ -294,7 +297,7 @@ def test_default_sizes_are_the_papers() -> None:
 
 def test_initial_weights_are_self_normalising_but_for_the_multimodal_teacher() -> None:
     torch.manual_seed(0)
-    model = Networks(1024, ["mrna"], 2, NetworkSettings())
+    model = Networks(1024, {"mrna": 16}, 2, NetworkSettings())
     for name in ("student", "genomic"):
         for module in model.get_submodule(name).modules():
             if isinstance(module, nn.Linear):
@@ -325,14 +328,14 @@ def test_networks_are_built_again_from_their_description(batch: Batch) -> None:
 
 def test_slides_need_a_width() -> None:
     with pytest.raises(ValueError, match="reads slides needs the width of the patch features"):
-        Networks(None, ["mrna"], 2, SMALL)
+        Networks(None, {"mrna": 16}, 2, SMALL)
     genomic = SMALL.model_copy(update={"networks": ("genomic",)})
-    assert Networks(None, ["mrna"], 2, genomic).student is None
+    assert Networks(None, {"mrna": 16}, 2, genomic).student is None
 
 
 def test_width_of_the_features_is_free() -> None:
     for width in (1, WIDTH, 17):
-        student = Networks(width, [], 2, SMALL.model_copy(update={"networks": ("student",)}))
+        student = Networks(width, {}, 2, SMALL.model_copy(update={"networks": ("student",)}))
         answer = student(
             Batch(Bags(torch.randn(4, width), (4,), torch.tensor([0])), None, torch.tensor([1]))
         )

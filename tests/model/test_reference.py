@@ -29,7 +29,7 @@ TERMS = ("orthogonality", "alignment", "similarity", "collaboration")
 
 
 def reference_networks(folder: Path, tmp_path: Path, fusion: Fusion) -> Networks:
-    networks = Networks(1024, ["mrna"], 2, NetworkSettings(fusion=fusion))
+    networks = Networks(1024, {"mrna": 16}, 2, NetworkSettings(fusion=fusion))
     for name in NETWORKS:
         key = f"multimodal_{fusion}" if name == "multimodal" else name
         torch.save(reference_state(folder, key), tmp_path / f"{name}.pt")

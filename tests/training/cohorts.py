@@ -121,7 +121,7 @@ def trainer(settings: MethodSettings, inputs: FoldData, seed: int = 0, weights: 
     """A trainer on the fold; ``weights`` is the seed of the initial weights."""
     prepared = prepared_patients(inputs)
     return Trainer(
-        build_networks(settings, prepared.feature_width, ["mrna"], 2, weights),
+        build_networks(settings, prepared.feature_width, {"mrna": 16}, 2, weights),
         settings,
         prepared,
         training=readable(prepared, inputs.fold.train),

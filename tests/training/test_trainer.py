@@ -69,7 +69,7 @@ def test_a_network_starts_alike_whatever_is_trained_with_it(world: World) -> Non
     def initial(*names: str, seed: int = 0) -> dict[str, Tensor]:
         network = settings.network.model_copy(update={"networks": names})
         chosen = settings.model_copy(update={"network": network})
-        return build_networks(chosen, 6, ["mrna"], 2, seed).state_dict()
+        return build_networks(chosen, 6, {"mrna": 16}, 2, seed).state_dict()
 
     everything = initial("student", "multimodal", "genomic")
     for names in [("student",), ("genomic",), ("multimodal",), ("genomic", "student")]:
@@ -260,7 +260,7 @@ def test_patches_are_sampled_in_training_alone(
     recorder = _Recorder(prepared_patients(inputs))
     train = list(inputs.fold.train)
     Trainer(
-        build_networks(settings, 6, ["mrna"], 2, 0),
+        build_networks(settings, 6, {"mrna": 16}, 2, 0),
         settings,
         recorder,
         training=train,
@@ -295,7 +295,7 @@ def test_balanced_sampling_evens_out_the_classes(
         settings = method(world.files, balanced=balanced, max_epochs=20, patience=20)
         recorder = _Recorder(prepared_patients(inputs))
         Trainer(
-            build_networks(settings, 6, ["mrna"], 2, 0),
+            build_networks(settings, 6, {"mrna": 16}, 2, 0),
             settings,
             recorder,
             training=positive + few,
@@ -319,7 +319,7 @@ def test_a_figure_that_cannot_be_had_is_refused(
     for monitor, validation in (("student_auc", alike), ("genomic_loss", slides_alone)):
         settings = method(world.files, monitor=monitor)
         run = Trainer(
-            build_networks(settings, 6, ["mrna"], 2, 0),
+            build_networks(settings, 6, {"mrna": 16}, 2, 0),
             settings,
             prepared,
             training=inputs.fold.train,

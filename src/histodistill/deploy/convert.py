@@ -15,6 +15,8 @@ from histodistill.model import NETWORKS, NetworkName, Networks, NetworkSettings
 from histodistill.preparation import Transforms
 
 BLOCK = "mrna"
+# The authors read 8192 genes in tokens of 512.
+AUTHORS_TOKENS = 16
 
 
 def convert_checkpoints(
@@ -65,7 +67,7 @@ def convert_checkpoints(
         if networks.feature_width is None
         else FeatureOrigin(width=networks.feature_width),
         blocks={BLOCK: {"format": "auto", "transform": "none"}}
-        if networks.block_names and genes
+        if networks.blocks and genes
         else {},
         recipe="imported",
         provenance={
@@ -98,7 +100,7 @@ def _assemble(
         networks=tuple(read),
         fusion=next((n.fusion for n in read.values() if n.fusion is not None), "bilinear"),
     )
-    blocks = [BLOCK] if settings.reads_genes else []
+    blocks = {BLOCK: AUTHORS_TOKENS} if settings.reads_genes else {}
     networks = Networks(width, blocks, 2, settings)
     for name, network in read.items():
         try:

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
+
+from histodistill.model.settings import (
+    DistillationName,
+    GenomicName,
+    MultimodalName,
+    StudentName,
+)
 
 Recipe = dict[str, dict[str, Any]]
 
@@ -15,26 +22,48 @@ def _ablation(**objective: float) -> Recipe:
     return EMPTY | {"objective": objective}
 
 
+NO_DISTILLATION = {"orthogonality": 0, "alignment": 0, "similarity": 0, "collaboration": 0}
+
+
+def _student(architecture: StudentName) -> Recipe:
+    """A slide-only network, alone."""
+    return {
+        "network": {"networks": ("student",), "student": architecture},
+        "objective": dict(NO_DISTILLATION),
+        "training": {},
+    }
+
+
+def _genomic(architecture: GenomicName) -> Recipe:
+    """A network that reads genes alone."""
+    return {
+        "network": {"networks": ("genomic",), "genomic": architecture},
+        "objective": dict(NO_DISTILLATION),
+        "training": {"monitor": "genomic_loss"},
+    }
+
+
+def _multimodal(architecture: MultimodalName, **network: str) -> Recipe:
+    """A network that reads slides and genes, alone."""
+    return {
+        "network": {"networks": ("multimodal",), "multimodal": architecture, **network},
+        "objective": dict(NO_DISTILLATION),
+        "training": {"monitor": "multimodal_loss"},
+    }
+
+
+def _distilled(name: DistillationName, *, offline: bool) -> Recipe:
+    """The paper's three networks, the student taught in another way."""
+    return {
+        "network": {},
+        "objective": {**NO_DISTILLATION, "distillation": {name: 1.0}},
+        "training": {"offline": offline},
+    }
+
+
 RECIPES: dict[str, Recipe] = {
     # The method of the paper: architecture, losses and optimisation.
     "mkd": _ablation(),
-    # The student alone, in the same engine: what distillation has to beat.
-    "abmil": {
-        "network": {"networks": ("student",)},
-        "objective": {"orthogonality": 0, "alignment": 0, "similarity": 0, "collaboration": 0},
-        "training": {},
-    },
-    # The genomic teacher alone, and the multimodal teacher alone.
-    "genomic": {
-        "network": {"networks": ("genomic",)},
-        "objective": {"orthogonality": 0, "alignment": 0, "similarity": 0, "collaboration": 0},
-        "training": {"monitor": "genomic_loss"},
-    },
-    "multimodal": {
-        "network": {"networks": ("multimodal",)},
-        "objective": {"orthogonality": 0, "alignment": 0, "similarity": 0, "collaboration": 0},
-        "training": {"monitor": "multimodal_loss"},
-    },
     # The ablations of the paper, and its two decomposition terms one by one.
     "mkd-concat": {"network": {"fusion": "concat"}, "objective": {}, "training": {}},
     "mkd-no-decomposition": _ablation(orthogonality=0, alignment=0),
@@ -42,7 +71,18 @@ RECIPES: dict[str, Recipe] = {
     "mkd-no-alignment": _ablation(alignment=0),
     "mkd-no-similarity": _ablation(similarity=0),
     "mkd-no-collaboration": _ablation(collaboration=0),
-    "mkd-labels-only": _ablation(orthogonality=0, alignment=0, similarity=0, collaboration=0),
+    "mkd-labels-only": _ablation(**NO_DISTILLATION),
+    "mkd-offline": {"network": {}, "objective": {}, "training": {"offline": True}},
+    # Networks alone, in the same engine: what distillation has to beat.
+    **{name: _student(name) for name in get_args(StudentName) if name != "momkd"},
+    "genomic": _genomic("tokens"),
+    "snn": _genomic("snn"),
+    "multimodal": _multimodal("mkd"),
+    "concat": _multimodal("mkd", fusion="concat"),
+    **{name: _multimodal(name) for name in get_args(MultimodalName) if name != "mkd"},
+    # Other ways to distil: from teachers that train along, and from finished ones.
+    **{name: _distilled(name, offline=False) for name in get_args(DistillationName)},
+    **{f"{name}-offline": _distilled(name, offline=True) for name in get_args(DistillationName)},
 }
 
 

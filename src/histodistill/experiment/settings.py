@@ -195,6 +195,8 @@ class TrainingSettings(Settings):
         balanced: Draw patients so that classes are equally frequent, with replacement.
         unlabelled: Let patients whose label is unknown take part in the terms of the
             loss that need none.
+        offline: Train the teachers first, each alone and by its own validation loss, and then
+            the student, taught by the frozen teachers. Otherwise all are trained together.
         patches: Patches drawn from each bag in each epoch; None reads whole bags.
         threshold: How the operating threshold is chosen on the validation patients.
         precision: ``float32``, or ``bfloat16`` autocast.
@@ -212,6 +214,7 @@ class TrainingSettings(Settings):
     )
     balanced: bool = True
     unlabelled: bool = False
+    offline: bool = False
     patches: PositiveInt | None = None
     threshold: Literal["youden", "balanced_accuracy", "f1"] = "youden"
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -352,6 +355,10 @@ def _lacking(experiment: Experiment) -> Iterator[str]:
             yield f"method {name} reads slides: give `features`"
         if method.network.reads_genes and not experiment.genomics:
             yield f"method {name} reads genes: give `genomics`"
+        unknown = set(method.network.blocks or ()) - set(experiment.genomics)
+        if unknown and experiment.genomics:
+            listing = listed(sorted(unknown))
+            yield f"method {name}: `network.blocks` names {listing}, not in `genomics`"
     for name, block in experiment.genomics.items():
         if block.selection.method == "cox" and experiment.cohort.survival is None:
             yield f"genomics.{name}: selection by Cox p-value needs `cohort.survival`"

@@ -1,8 +1,9 @@
 """The three networks of MKD and the objective that trains them together."""
 
 from histodistill.model.batch import Bags, Batch, Genes, Output
-from histodistill.model.genomic_teacher import GenomicTeacher
-from histodistill.model.multimodal_teacher import MultimodalTeacher
+from histodistill.model.gene_tokens import to_tokens
+from histodistill.model.genomic_teachers import GenomicTeacher
+from histodistill.model.multimodal_teachers import MultimodalTeacher
 from histodistill.model.networks import Networks
 from histodistill.model.objectives import objective
 from histodistill.model.settings import (
@@ -12,8 +13,7 @@ from histodistill.model.settings import (
     NetworkSettings,
     ObjectiveSettings,
 )
-from histodistill.model.student import Student
-from histodistill.model.tokens import to_tokens
+from histodistill.model.students import Student
 
 __all__ = [
     "NETWORKS",

@@ -23,6 +23,10 @@ class Bags:
     sizes: tuple[int, ...]
     rows: Tensor
 
+    def split(self) -> tuple[Tensor, ...]:
+        """The bags one by one, [size, F] each; views of ``patches``."""
+        return torch.split(self.patches, list(self.sizes))
+
 
 @dataclass(frozen=True)
 class Genes:
@@ -80,21 +84,47 @@ class Output:
         features: Patient features before the classifier, [n, d].
         logits: Class scores, [n, C].
         rows: Position in the batch of each patient, [n] int64, increasing.
+        auxiliary: A loss of the network's own (scalar), in training only; None where it has
+            none.
     """
 
     features: Tensor
     logits: Tensor
     rows: Tensor
+    auxiliary: Tensor | None = None
 
     def float(self) -> Output:
         """The same in float32."""
-        return Output(self.features.float(), self.logits.float(), self.rows)
+        auxiliary = None if self.auxiliary is None else self.auxiliary.float()
+        return Output(self.features.float(), self.logits.float(), self.rows, auxiliary)
+
+    def detached(self) -> Output:
+        """The same, out of reach of gradients."""
+        return Output(self.features.detach(), self.logits.detach(), self.rows)
 
     def labelled(self, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and labels of the patients whose label is known."""
         mine = labels[self.rows]
         known = mine >= 0
         return self.logits[known], mine[known]
+
+
+def paired(bags: Bags, genes: Genes) -> tuple[Bags, Genes]:
+    """The bags and the genes of the patients who have both, in the same order."""
+    if torch.equal(bags.rows, genes.rows):
+        return bags, genes
+    with_genes = torch.isin(bags.rows, genes.rows)
+    with_bag = torch.isin(genes.rows, bags.rows)
+    keep = with_genes.tolist()
+    kept = [bag for bag, wanted in zip(bags.split(), keep, strict=True) if wanted]
+    return (
+        Bags(torch.cat(kept), tuple(len(bag) for bag in kept), bags.rows[with_genes]),
+        Genes(
+            {name: block[with_bag] for name, block in genes.tokens.items()},
+            {name: block[with_bag] for name, block in genes.present.items()},
+            genes.rows[with_bag],
+        ),
+    )
 
 
 def common(first: Output, second: Output) -> tuple[Output, Output]:
@@ -106,4 +136,4 @@ def common(first: Output, second: Output) -> tuple[Output, Output]:
 
 def _only(output: Output, rows: Tensor) -> Output:
     keep = torch.isin(output.rows, rows)
-    return Output(output.features[keep], output.logits[keep], output.rows[keep])
+    return Output(output.features[keep], output.logits[keep], output.rows[keep], output.auxiliary)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 
 from histodistill.model.batch import Batch, Output
-from histodistill.model.genomic_teacher import GenomicTeacher
-from histodistill.model.multimodal_teacher import MultimodalTeacher
+from histodistill.model.genomic_teachers import build_genomic_teacher
+from histodistill.model.multimodal_teachers import build_multimodal_teacher
 from histodistill.model.settings import NetworkName, NetworkSettings
-from histodistill.model.student import Student
+from histodistill.model.students import build_student
 
 
 class Networks(nn.Module):
@@ -19,7 +19,7 @@ class Networks(nn.Module):
 
     Args:
         feature_width: Size F of a patch feature; None where no network reads slides.
-        blocks: Names of the blocks of genes; empty where no network reads genes.
+        blocks: Tokens of each block of genes; empty where no network reads genes.
         n_classes: Number C of classes, at least 2.
         settings: Which networks, and their sizes.
     """
@@ -27,24 +27,26 @@ class Networks(nn.Module):
     def __init__(
         self,
         feature_width: int | None,
-        blocks: Sequence[str],
+        blocks: Mapping[str, int],
         n_classes: int,
         settings: NetworkSettings,
     ) -> None:
         super().__init__()
         self.feature_width = feature_width
-        self.block_names = tuple(blocks)
+        self.blocks = dict(blocks)
         self.n_classes = n_classes
         self.settings = settings
-        self.student: Student | None = None
-        self.multimodal: MultimodalTeacher | None = None
-        self.genomic: GenomicTeacher | None = None
+        self.student: nn.Module | None = None
+        self.multimodal: nn.Module | None = None
+        self.genomic: nn.Module | None = None
         if "student" in settings.networks:
-            self.student = Student(_width(feature_width), n_classes, settings)
+            self.student = build_student(_width(feature_width), n_classes, settings)
         if "multimodal" in settings.networks:
-            self.multimodal = MultimodalTeacher(_width(feature_width), blocks, n_classes, settings)
+            self.multimodal = build_multimodal_teacher(
+                _width(feature_width), blocks, n_classes, settings
+            )
         if "genomic" in settings.networks:
-            self.genomic = GenomicTeacher(blocks, n_classes, settings)
+            self.genomic = build_genomic_teacher(blocks, n_classes, settings)
 
     def forward(self, batch: Batch) -> dict[NetworkName, Output]:
         """What each network makes of the patients that it can answer.
@@ -53,7 +55,8 @@ class Networks(nn.Module):
         """
         outputs: dict[NetworkName, Output] = {}
         if self.student is not None and batch.bags is not None:
-            outputs["student"] = self.student(batch.bags)
+            labels = batch.labels[batch.bags.rows] if self.training else None
+            outputs["student"] = self.student(batch.bags, labels)
         if self.multimodal is not None and len(batch.paired_rows):
             outputs["multimodal"] = self.multimodal(batch.bags, batch.genes)
         if self.genomic is not None and batch.genes is not None:
@@ -64,7 +67,7 @@ class Networks(nn.Module):
         """What is needed to build the same networks again, as plain JSON values."""
         return {
             "feature_width": self.feature_width,
-            "blocks": list(self.block_names),
+            "blocks": self.blocks,
             "n_classes": self.n_classes,
             "settings": self.settings.model_dump(mode="json"),
         }

@@ -10,6 +10,43 @@ from histodistill.settings import Settings
 
 NetworkName = Literal["student", "multimodal", "genomic"]
 Fusion = Literal["bilinear", "concat"]
+StudentName = Literal[
+    "abmil",
+    "abmil-plain",
+    "mean",
+    "max",
+    "clam-sb",
+    "clam-mb",
+    "dsmil",
+    "transmil",
+    "dtfd-maxs",
+    "dtfd-maxmins",
+    "dtfd-mas",
+    "dtfd-afs",
+    "wikg",
+    "rrt",
+    "momkd",
+]
+GenomicName = Literal["tokens", "snn", "branches"]
+MultimodalName = Literal["mkd", "mcat", "cmta", "porpoise", "pathomic", "late"]
+DistillationName = Literal[
+    "kd",
+    "fitnet",
+    "at",
+    "sp",
+    "rkd",
+    "pkt",
+    "crd",
+    "vid",
+    "cc",
+    "dkd",
+    "dist",
+    "nkd",
+    "mlkd",
+    "tdc",
+]
+
+TeacherName = Literal["multimodal", "genomic"]
 
 NETWORKS: tuple[NetworkName, ...] = ("student", "multimodal", "genomic")
 
@@ -23,7 +60,11 @@ class NetworkSettings(Settings):
         attention_width: Size of the gated attention.
         token_size: Genes in one token.
         dropout: Dropout (and alpha dropout) probability.
-        fusion: How the multimodal teacher joins slide and genes.
+        student: Architecture of the student.
+        multimodal: Architecture of the multimodal teacher.
+        genomic: Architecture of the genomic teacher.
+        blocks: Blocks of genes that are read; None reads all that the experiment has.
+        fusion: How the paper's multimodal teacher joins slide and genes.
         fusion_width: Size of the gated features in the bilinear fusion.
     """
 
@@ -32,6 +73,10 @@ class NetworkSettings(Settings):
     attention_width: PositiveInt = 128
     token_size: PositiveInt = 512
     dropout: float = Field(default=0.25, ge=0, lt=1)
+    student: StudentName = "abmil"
+    multimodal: MultimodalName = "mkd"
+    genomic: GenomicName = "tokens"
+    blocks: tuple[str, ...] | None = None
     fusion: Fusion = "bilinear"
     fusion_width: PositiveInt = 32
 
@@ -56,6 +101,8 @@ class ObjectiveSettings(Settings):
         similarity: Similarity-preserving distillation (SKD).
         collaboration: Collaborative learning (CLOD).
         temperature: Temperature T of the collaborative softmax.
+        teachers: Who teaches the student, in every term between student and teacher.
+        distillation: Weights of further ways to teach the student, by name.
     """
 
     cross_entropy: NonNegativeFloat = 1.0
@@ -64,3 +111,5 @@ class ObjectiveSettings(Settings):
     similarity: NonNegativeFloat = 1.0
     collaboration: NonNegativeFloat = 1.0
     temperature: PositiveFloat = 4.0
+    teachers: tuple[TeacherName, ...] = ("multimodal", "genomic")
+    distillation: dict[DistillationName, NonNegativeFloat] = Field(default_factory=dict)

@@ -50,6 +50,11 @@ class PreparedPatients:
         """Size F of a patch feature; None where no slides are read."""
         return None if self._bags is None else self._bags.width
 
+    @property
+    def blocks(self) -> dict[str, int]:
+        """Tokens of each block of genes."""
+        return {name: block.shape[1] for name, block in self._tokens.items()}
+
     def has_slides(self, patient: str) -> bool:
         """Whether the patient has a bag."""
         return patient in self._with_slides

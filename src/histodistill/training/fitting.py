@@ -63,7 +63,7 @@ def fit_model(
     prepared, transforms = _prepare(method, inputs)
     own_seed = derived_seed(seed, inputs.target, inputs.fold.repeat, inputs.fold.index)
     networks = build_networks(
-        method, prepared.feature_width, list(transforms.blocks), len(target.classes), own_seed
+        method, prepared.feature_width, prepared.blocks, len(target.classes), own_seed
     )
     extras = inputs.extras if method.training.unlabelled else ()
     validation = readable(prepared, inputs.fold.validation)
@@ -104,10 +104,16 @@ def thresholds_for(
     return thresholds
 
 
+def _blocks_read(method: MethodSettings, inputs: FoldData) -> Sequence[str]:
+    if not method.network.reads_genes:
+        return ()
+    return method.network.blocks or tuple(inputs.data.genomics)
+
+
 def _prepare(method: MethodSettings, inputs: FoldData) -> tuple[PreparedPatients, Transforms]:
     """The patients with the modalities that the method reads, and the transforms of those."""
     bags = inputs.data.bags if method.network.reads_slides else None
-    genomics = inputs.data.genomics if method.network.reads_genes else {}
+    genomics = {n: inputs.data.genomics[n] for n in _blocks_read(method, inputs)}
     transforms = Transforms(
         inputs.transforms.scaler if bags else None,
         {name: inputs.transforms.blocks[name] for name in genomics},

@@ -6,7 +6,7 @@ import copy
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from histodistill.deploy.inference import probabilities
 from histodistill.errors import InputError
 from histodistill.experiment.settings import MethodSettings
 from histodistill.files import write_text
-from histodistill.model import Batch, Networks, objective
+from histodistill.model import Batch, Networks
+from histodistill.model.training_terms import TrainingTerms, total
 from histodistill.preparation import PreparedPatients
 from histodistill.training.checkpoint import load_state, save_state
 from histodistill.training.sampling import batches, epoch_order
@@ -65,7 +66,7 @@ OnEpoch = Callable[[Epoch], None]
 def build_networks(
     method: MethodSettings,
     feature_width: int | None,
-    blocks: Sequence[str],
+    blocks: Mapping[str, int],
     n_classes: int,
     seed: int,
 ) -> Networks:
@@ -119,8 +120,10 @@ class Trainer:
         self._seed = seed
         self._device = device
         self._dtype = torch.bfloat16 if self._settings.precision == "bfloat16" else torch.float32
+        torch.manual_seed(derived_seed(seed, "weights", "terms"))
+        self._terms = TrainingTerms(method.objective, networks).to(device)
         self._optimizer = torch.optim.AdamW(
-            self.networks.parameters(),
+            [*self.networks.parameters(), *self._terms.parameters()],
             lr=self._settings.learning_rate,
             weight_decay=self._settings.weight_decay,
             fused=True,
@@ -193,14 +196,14 @@ class Trainer:
             outputs = self.networks(batch)
         # Covariances and inner products lose too much in bfloat16.
         precise = {name: output.float() for name, output in outputs.items()}
-        terms = objective(precise, batch.labels, self._method.objective)
+        terms: dict[str, Tensor] = self._terms(precise, batch)
         if not terms:  # nobody of this batch has a label, and no other term applies
             return {}
-        total = torch.stack(list(terms.values())).sum()
+        loss = total(terms)
         self._optimizer.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
-        return _as_floats(terms | {"total": total})
+        return _as_floats(terms | {"total": loss})
 
     def _validate(self) -> Figures:
         answers = probabilities(self.networks, self._prepared, self._validation, self._device)
@@ -220,6 +223,7 @@ class Trainer:
             {
                 "epoch": epoch,
                 "networks": self.networks.state_dict(),
+                "terms": self._terms.state_dict(),
                 "best": self._best,
                 "optimizer": self._optimizer.state_dict(),
                 "stopping": self._stopping.state(),
@@ -233,6 +237,7 @@ class Trainer:
         if state is None:
             return 0
         self.networks.load_state_dict(state["networks"])
+        self._terms.load_state_dict(state["terms"])
         self._best = state["best"]
         self._optimizer.load_state_dict(state["optimizer"])
         self._stopping = EarlyStopping(**state["stopping"])

@@ -23,7 +23,6 @@ DECOMPOSED_PAIRS: tuple[Pair, ...] = (
     ("genomic", "student"),
     ("genomic", "multimodal"),
 )
-DISTILLED_PAIRS: tuple[Pair, ...] = (("student", "multimodal"), ("student", "genomic"))
 
 # A covariance, or a similarity between patients, needs two patients.
 MIN_PATIENTS = 2
@@ -41,15 +40,20 @@ def objective(outputs: Outputs, labels: Tensor, settings: ObjectiveSettings) -> 
         settings: Weights and temperature.
 
     Returns:
-        Scalars by name: ``ce_<network>``, ``orthogonality``, ``alignment``,
-        ``similarity`` and ``collaboration``. The loss is their sum.
+        Scalars by name: ``ce_<network>``, ``auxiliary_<network>``,
+        ``orthogonality``, ``alignment``, ``similarity`` and ``collaboration``. The loss is
+        their sum.
     """
     terms: dict[str, Tensor] = {}
+    taught: tuple[Pair, ...] = tuple(("student", teacher) for teacher in settings.teachers)
     if settings.cross_entropy:
         for network, output in outputs.items():
             logits, known = output.labelled(labels)
             if len(known):
                 terms[f"ce_{network}"] = settings.cross_entropy * cross_entropy(logits, known)
+    for network, output in outputs.items():
+        if output.auxiliary is not None:
+            terms[f"auxiliary_{network}"] = output.auxiliary
     between: dict[str, tuple[float, tuple[Pair, ...], Callable[[Output, Output], Tensor]]] = {
         "orthogonality": (
             settings.orthogonality / 6,
@@ -63,12 +67,12 @@ def objective(outputs: Outputs, labels: Tensor, settings: ObjectiveSettings) -> 
         ),
         "similarity": (
             settings.similarity,
-            DISTILLED_PAIRS,
+            taught,
             lambda a, b: len(a.rows) * similarity(a.features, b.features),
         ),
         "collaboration": (
             settings.collaboration,
-            DISTILLED_PAIRS,
+            taught,
             lambda a, b: collaboration(a.logits, b.logits, settings.temperature),
         ),
     }

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from torch import nn
 
 from histodistill.model.attention import GatedAttention, pool_tokens
 from histodistill.model.batch import Genes, Output
+from histodistill.model.gene_tokens import TokenNetwork
 from histodistill.model.initialisation import init_self_normalising
 from histodistill.model.settings import NetworkSettings
-from histodistill.model.tokens import TokenNetwork
 
 
 class GenomicTeacher(nn.Module):
     """Gated-attention pooling of gene tokens (T_G in the paper).
 
     Args:
-        blocks: Names of the blocks of genes.
+        blocks: Tokens of each block of genes.
         n_classes: Number C of classes.
         settings: Sizes.
     """
 
-    def __init__(self, blocks: Sequence[str], n_classes: int, settings: NetworkSettings) -> None:
+    def __init__(
+        self, blocks: Mapping[str, int], n_classes: int, settings: NetworkSettings
+    ) -> None:
         super().__init__()
         self.tokens = TokenNetwork(blocks, settings)
         self.attention = GatedAttention(settings.width, settings.attention_width)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 from histodistill.model.attention import GatedAttention, pool_bags, pool_tokens
 from histodistill.model.batch import Bags, Genes, Output
-from histodistill.model.fusion import build_fusion
+from histodistill.model.gene_tokens import TokenNetwork
+from histodistill.model.multimodal_teachers.mkd_fusion import build_fusion
 from histodistill.model.settings import NetworkSettings
-from histodistill.model.tokens import TokenNetwork
 
 
 class MultimodalTeacher(nn.Module):
@@ -21,7 +21,7 @@ class MultimodalTeacher(nn.Module):
 
     Args:
         feature_width: Size F of a patch feature.
-        blocks: Names of the blocks of genes.
+        blocks: Tokens of each block of genes.
         n_classes: Number C of classes.
         settings: Sizes and fusion.
     """
@@ -29,7 +29,7 @@ class MultimodalTeacher(nn.Module):
     def __init__(
         self,
         feature_width: int,
-        blocks: Sequence[str],
+        blocks: Mapping[str, int],
         n_classes: int,
         settings: NetworkSettings,
     ) -> None:

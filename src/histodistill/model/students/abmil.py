@@ -33,7 +33,7 @@ class Student(nn.Module):
         hidden: Tensor = self.patches(bags.patches)
         return hidden, self.attention(hidden)
 
-    def forward(self, bags: Bags) -> Output:
+    def forward(self, bags: Bags, labels: Tensor | None = None) -> Output:  # noqa: ARG002
         """Features [n, d] and logits [n, C] of the n bags."""
         hidden, scores = self.attend(bags)
         features = pool_bags(scores, hidden, bags.sizes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -33,7 +33,7 @@ class TokenNetwork(nn.Module):
         settings: Sizes.
     """
 
-    def __init__(self, blocks: Sequence[str], settings: NetworkSettings) -> None:
+    def __init__(self, blocks: Iterable[str], settings: NetworkSettings) -> None:
         super().__init__()
         self.blocks = nn.ModuleDict(
             {name: nn.Linear(settings.token_size, settings.width) for name in blocks}

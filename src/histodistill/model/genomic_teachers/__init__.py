@@ -1,0 +1,28 @@
+"""Genomics-only networks by name: one file each, all built and called alike.
+
+A genomic teacher is built as ``Teacher(blocks, n_classes, settings)``, ``blocks`` giving the
+number of tokens of each block of genes, and called as ``teacher(genes)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import nn
+
+from histodistill.model.genomic_teachers.tokens import GenomicTeacher
+from histodistill.model.settings import GenomicName, NetworkSettings
+
+GENOMIC_TEACHERS: dict[GenomicName, type[nn.Module]] = {
+    "tokens": GenomicTeacher,
+}
+
+
+def build_genomic_teacher(
+    blocks: Mapping[str, int], n_classes: int, settings: NetworkSettings
+) -> nn.Module:
+    """The genomic teacher that the settings name, with fresh weights."""
+    return GENOMIC_TEACHERS[settings.genomic](blocks, n_classes, settings)
+
+
+__all__ = ["GENOMIC_TEACHERS", "GenomicTeacher", "build_genomic_teacher"]

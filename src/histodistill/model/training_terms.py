@@ -1,0 +1,61 @@
+"""The loss of a training: the paper's objective, and terms that have weights of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from histodistill.model.batch import Batch, common
+from histodistill.model.distillation import DISTILLERS
+from histodistill.model.networks import Networks
+from histodistill.model.objectives import objective
+from histodistill.model.objectives.total import MIN_PATIENTS, Outputs
+from histodistill.model.settings import ObjectiveSettings
+
+
+class TrainingTerms(nn.Module):
+    """Every term of the loss.
+
+    Distillers may have weights, which are trained with the networks and then thrown away.
+
+    Args:
+        settings: Weights of the terms.
+        networks: The networks that are trained.
+    """
+
+    def __init__(self, settings: ObjectiveSettings, networks: Networks) -> None:
+        super().__init__()
+        self._settings = settings
+        self.distillers = nn.ModuleDict()
+        for name in settings.distillation:
+            for teacher in settings.teachers:
+                distiller = DISTILLERS[name](networks.settings.width, networks.n_classes)
+                self.distillers[f"{name}_{teacher}"] = distiller
+
+    def forward(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
+        """All terms, weighted, by name; the loss is their sum.
+
+        Args:
+            outputs: Outputs of the networks, and of frozen teachers, for one batch.
+            batch: The batch.
+        """
+        terms = objective(outputs, batch.labels, self._settings)
+        return terms | dict(self._distilled(outputs, batch))
+
+    def _distilled(self, outputs: Outputs, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+        for name, weight in self._settings.distillation.items():
+            for teacher in self._settings.teachers:
+                if "student" in outputs and teacher in outputs:
+                    learner, taught_by = common(outputs["student"], outputs[teacher])
+                    if len(learner.rows) >= MIN_PATIENTS:
+                        distil = self.distillers[f"{name}_{teacher}"]
+                        labels = batch.labels[learner.rows]
+                        loss = distil(learner, taught_by.detached(), labels)
+                        yield f"{name}_{teacher}", weight * loss
+
+
+def total(terms: dict[str, Tensor]) -> Tensor:
+    """The sum of all terms."""
+    return torch.stack(list(terms.values())).sum()
