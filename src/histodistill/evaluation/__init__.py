@@ -22,6 +22,7 @@ from histodistill.evaluation.delong import (
     delong,
     delong_test,
 )
+from histodistill.evaluation.fold_auc import fold_aucs, live_table
 from histodistill.evaluation.intervals import bootstrap_metrics, percentile_interval
 from histodistill.evaluation.layout import NETWORKS, networks_in, target_classes
 from histodistill.evaluation.metrics import METRICS, Scores, roc_auc, score
@@ -57,7 +58,9 @@ __all__ = [
     "delong",
     "delong_test",
     "evaluate",
+    "fold_aucs",
     "holm",
+    "live_table",
     "networks_in",
     "percentile_interval",
     "precision_recall_curve",

@@ -1,5 +1,6 @@
 """Report: tables, figures and one self-contained HTML page from predictions and plain data."""
 
+from histodistill.report.leaderboard_page import write_leaderboard
 from histodistill.report.page import Report, write_report
 from histodistill.report.plots import (
     calibration_figure,
@@ -37,6 +38,7 @@ __all__ = [
     "training_figure",
     "write_csv",
     "write_figure",
+    "write_leaderboard",
     "write_report",
     "write_table",
 ]
