@@ -35,8 +35,12 @@ def test_the_defaults_are_the_papers(tmp_path):
     assert (training.learning_rate, training.weight_decay) == (2e-4, 1e-5)
     assert (training.max_epochs, training.cosine_epochs, training.patience) == (100, 50, 5)
     assert (training.batch_size, training.balanced) == (16, True)
-    assert set(method.objective.model_dump().values()) == {1.0, 4.0}
+    assert not training.offline
     assert method.objective.temperature == 4
+    assert method.objective.distillation == {}
+    assert method.objective.teachers == ("multimodal", "genomic")
+    terms = ("cross_entropy", "orthogonality", "alignment", "similarity", "collaboration")
+    assert [getattr(method.objective, term) for term in terms] == [1.0] * 5
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -137,7 +141,7 @@ def test_a_home_folder_is_found(tmp_path, monkeypatch):
         ({"methods": {"mkd": 3}}, "methods.mkd: must be a mapping of settings, not 3"),
         (
             {"methods": {"mkdd": {}}},
-            "methods.mkdd.recipe: unknown recipe 'mkdd'; known are mkd, abmil",
+            "methods.mkdd.recipe: unknown recipe 'mkdd'; did you mean mkd",
         ),
         ({"methods": {"my method": {"recipe": "mkd"}}}, "instead of my method"),
         (

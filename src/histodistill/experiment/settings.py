@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -197,6 +198,7 @@ class TrainingSettings(Settings):
             loss that need none.
         offline: Train the teachers first, each alone and by its own validation loss, and then
             the student, taught by the frozen teachers. Otherwise all are trained together.
+            Methods without a student, or without a teacher, are trained as ever.
         patches: Patches drawn from each bag in each epoch; None reads whole bags.
         threshold: How the operating threshold is chosen on the validation patients.
         precision: ``float32``, or ``bfloat16`` autocast.
@@ -221,6 +223,28 @@ class TrainingSettings(Settings):
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
 
 
+class TuningSettings(Settings):
+    """The inner search: the same few trials for every method, target and fold.
+
+    Each trial is a training that is judged on the validation patients of its fold alone, by the
+    method's ``monitor`` at the best epoch. Teachers that are trained first are not tuned.
+
+    Attributes:
+        learning_rates: Learning rates to try.
+        weight_decays: Weight decays to try.
+        trials: Trainings at most; fewer than all pairs are drawn as ``sampler`` says.
+        sampler: ``grid`` (pairs without repetition, in random order) or ``tpe`` (later trials
+            near the good ones).
+        seed: Seed of the sampler.
+    """
+
+    learning_rates: tuple[PositiveFloat, ...] = Field(default=(5e-5, 2e-4, 1e-3), min_length=1)
+    weight_decays: tuple[NonNegativeFloat, ...] = Field(default=(1e-5, 1e-2), min_length=1)
+    trials: PositiveInt = 6
+    sampler: Literal["grid", "tpe"] = "grid"
+    seed: NonNegativeInt = 0
+
+
 class MethodSettings(Settings):
     """A method: a recipe and what the experiment changes in it.
 
@@ -229,19 +253,48 @@ class MethodSettings(Settings):
         network: Architecture.
         objective: Weights of the loss.
         training: Optimisation.
+        teacher_training: Optimisation of teachers that are trained first, where it differs from
+            ``training``, on top of which it is read.
+        seeds: Seeds of this method; None for the experiment's.
     """
 
     recipe: str
     network: NetworkSettings
     objective: ObjectiveSettings
     training: TrainingSettings
+    teacher_training: TrainingSettings | None = None
+    seeds: tuple[NonNegativeInt, ...] | None = None
+
+    @property
+    def taught_offline(self) -> bool:
+        """Whether a student is taught by teachers that are finished before."""
+        return self.training.offline and {"student"} < set(self.network.networks)
+
+    def tuned(self, learning_rate: float, weight_decay: float) -> MethodSettings:
+        """The same method with other optimisation; its finished teachers stay as they are."""
+        chosen = {"learning_rate": learning_rate, "weight_decay": weight_decay}
+        return self.model_copy(
+            update={
+                "training": self.training.model_copy(update=chosen),
+                "teacher_training": self.teacher_training or self.training,
+            }
+        )
 
     @field_validator("recipe")
     @classmethod
     def _recipe_is_known(cls, recipe: str) -> str:
         if recipe not in RECIPES:
-            raise ValueError(f"unknown recipe {recipe!r}; known are {', '.join(RECIPES)}")
+            close = get_close_matches(recipe, RECIPES, n=5)
+            meant = f"did you mean {', '.join(close)}? " if close else ""
+            raise ValueError(
+                f"unknown recipe {recipe!r}; {meant}`histodistill suite --list-methods` lists all"
+            )
         return recipe
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_differ(cls, seeds: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        return None if seeds is None else _different(seeds)
 
     @model_validator(mode="after")
     def _monitors_a_trained_network(self) -> MethodSettings:
@@ -250,6 +303,11 @@ class MethodSettings(Settings):
             raise ValueError(
                 f"`monitor: {self.training.monitor}` names a network that is not trained; "
                 f"trained are {', '.join(self.network.networks)}"
+            )
+        if self.taught_offline and monitored not in ("", "student"):
+            raise ValueError(
+                f"`monitor: {self.training.monitor}` with `offline: true`: each teacher is "
+                "stopped by its own loss; monitor student_loss or student_auc"
             )
         return self
 
@@ -268,6 +326,7 @@ class Experiment(Settings):
         baselines: Simple models that are reported beside the networks.
         genes: Genes reported one by one as baselines, where the cohort has them.
         seeds: Each method is trained once for every seed.
+        tuning: Inner search over learning rates and weight decays; None trains as written.
         simulated: The cohort is simulated; the report says so.
         output: Folder of the results.
     """
@@ -286,6 +345,7 @@ class Experiment(Settings):
     )
     genes: tuple[str, ...] = ("ESR1", "PGR", "ERBB2")
     seeds: tuple[NonNegativeInt, ...] = (0,)
+    tuning: TuningSettings | None = None
     simulated: bool = False
     output: Path
 
@@ -325,11 +385,7 @@ class Experiment(Settings):
     @field_validator("seeds")
     @classmethod
     def _seeds_differ(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
-        if not seeds:
-            raise ValueError("must not be empty")
-        if len(set(seeds)) != len(seeds):
-            raise ValueError("a seed is named twice")
-        return seeds
+        return _different(seeds)
 
     @model_validator(mode="after")
     def _inputs_suffice(self) -> Experiment:
@@ -338,6 +394,19 @@ class Experiment(Settings):
             raise ValueError("\n".join(lacking))
         return self
 
+    def seeds_of(self, method: str) -> tuple[int, ...]:
+        """The seeds of a method: its own, or the experiment's."""
+        own = self.methods[method].seeds
+        return self.seeds if own is None else own
+
+
+def _different(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    if not seeds:
+        raise ValueError("must not be empty")
+    if len(set(seeds)) != len(seeds):
+        raise ValueError("a seed is named twice")
+    return seeds
+
 
 def _resolve(name: str, changes: Any, shared: Any) -> Any:
     """A method's settings: recipe, then the experiment's training, then its own changes."""
@@ -345,7 +414,11 @@ def _resolve(name: str, changes: Any, shared: Any) -> Any:
         return changes  # refused with all the rest that is wrong
     changes = {"recipe": name} | dict(changes or {})
     base = RECIPES.get(changes["recipe"], EMPTY)
-    return merged(merged(base, {"training": shared}), changes)
+    method = merged(merged(base, {"training": shared}), changes)
+    own, teachers = method.get("training"), method.get("teacher_training")
+    if isinstance(own, Mapping) and isinstance(teachers, Mapping):
+        method["teacher_training"] = merged(own, teachers)
+    return method
 
 
 def _lacking(experiment: Experiment) -> Iterator[str]:
@@ -364,8 +437,15 @@ def _lacking(experiment: Experiment) -> Iterator[str]:
             yield f"genomics.{name}: selection by Cox p-value needs `cohort.survival`"
 
 
-def read_experiment(path: Path) -> Experiment:
+Raw = dict[str, Any]
+
+
+def read_experiment(path: Path, adapted: Callable[[Raw], Raw] | None = None) -> Experiment:
     """Read and validate an experiment file; its paths are relative to its own folder.
+
+    Args:
+        path: The YAML file.
+        adapted: Makes another experiment of the file's settings, before they are validated.
 
     Raises:
         InputError: Not YAML, or settings that are wrong, all of them at once.
@@ -378,6 +458,8 @@ def read_experiment(path: Path) -> Experiment:
         raise InputError(f"{path}: cannot be read as YAML: {_reason(error)}") from error
     if not isinstance(raw, dict):
         raise InputError(f"{path}: must be a mapping of settings")
+    if adapted is not None:
+        raw = adapted(raw)
     try:
         experiment = Experiment.model_validate(raw)
     except ValidationError as error:
