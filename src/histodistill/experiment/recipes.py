@@ -18,11 +18,24 @@ Recipe = dict[str, dict[str, Any]]
 EMPTY: Recipe = {"network": {}, "objective": {}, "training": {}}
 
 
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with ``changes`` laid over it, mapping by mapping."""
+    result = dict(base)
+    for key, value in changes.items():
+        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = merged(result[key], value) if both else value
+    return result
+
+
 def _ablation(**objective: float) -> Recipe:
     return EMPTY | {"objective": objective}
 
 
 NO_DISTILLATION = {"orthogonality": 0, "alignment": 0, "similarity": 0, "collaboration": 0}
+
+
+# Students with terms of their own that read genes in training.
+_TAUGHT_BY_GENES: tuple[StudentName, ...] = ("momkd", "ghanet")
 
 
 def _student(architecture: StudentName) -> Recipe:
@@ -32,6 +45,11 @@ def _student(architecture: StudentName) -> Recipe:
         "objective": dict(NO_DISTILLATION),
         "training": {},
     }
+
+
+def _student_with_genes(architecture: StudentName, **objective: float) -> Recipe:
+    """A slide-only network, with terms that read genes in training."""
+    return merged(_student(architecture), {"objective": objective})
 
 
 def _genomic(architecture: GenomicName) -> Recipe:
@@ -74,7 +92,7 @@ RECIPES: dict[str, Recipe] = {
     "mkd-labels-only": _ablation(**NO_DISTILLATION),
     "mkd-offline": {"network": {}, "objective": {}, "training": {"offline": True}},
     # Networks alone, in the same engine: what distillation has to beat.
-    **{name: _student(name) for name in get_args(StudentName) if name != "momkd"},
+    **{name: _student(name) for name in get_args(StudentName) if name not in _TAUGHT_BY_GENES},
     "genomic": _genomic("tokens"),
     "snn": _genomic("snn"),
     "multimodal": _multimodal("mkd"),
@@ -83,13 +101,13 @@ RECIPES: dict[str, Recipe] = {
     # Other ways to distil: from teachers that train along, and from finished ones.
     **{name: _distilled(name, offline=False) for name in get_args(DistillationName)},
     **{f"{name}-offline": _distilled(name, offline=True) for name in get_args(DistillationName)},
+    # Later rivals, with the weights of their sources; GMKDN accumulates batches of 32.
+    "momkd": _student_with_genes("momkd", cross_entropy=0.5, memory_alignment=1),
+    "ghanet": _student_with_genes("ghanet", group_reconstruction=0.3),
+    "gmkdn": {
+        "network": {"genomic": "branches", "blocks": ("mrna", "cna")},
+        "objective": {},
+        "training": {"batch_size": 32},
+    },
+    "mkd-reconstruction": _ablation(reconstruction=1),
 }
-
-
-def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """``base`` with ``changes`` laid over it, mapping by mapping."""
-    result = dict(base)
-    for key, value in changes.items():
-        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
-        result[key] = merged(result[key], value) if both else value
-    return result

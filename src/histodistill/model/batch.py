@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -86,17 +87,21 @@ class Output:
         rows: Position in the batch of each patient, [n] int64, increasing.
         auxiliary: A loss of the network's own (scalar), in training only; None where it has
             none.
+        internals: What terms of the loss read of the network's inside, in training only, by
+            names that the network and the term agree on.
     """
 
     features: Tensor
     logits: Tensor
     rows: Tensor
     auxiliary: Tensor | None = None
+    internals: Mapping[str, Tensor] = field(default_factory=dict)
 
     def float(self) -> Output:
         """The same in float32."""
         auxiliary = None if self.auxiliary is None else self.auxiliary.float()
-        return Output(self.features.float(), self.logits.float(), self.rows, auxiliary)
+        internals = {name: value.float() for name, value in self.internals.items()}
+        return Output(self.features.float(), self.logits.float(), self.rows, auxiliary, internals)
 
     def detached(self) -> Output:
         """The same, out of reach of gradients."""

@@ -26,6 +26,7 @@ StudentName = Literal[
     "wikg",
     "rrt",
     "momkd",
+    "ghanet",
 ]
 GenomicName = Literal["tokens", "snn", "branches"]
 MultimodalName = Literal["mkd", "mcat", "cmta", "porpoise", "pathomic", "late"]
@@ -103,6 +104,10 @@ class ObjectiveSettings(Settings):
         temperature: Temperature T of the collaborative softmax.
         teachers: Who teaches the student, in every term between student and teacher.
         distillation: Weights of further ways to teach the student, by name.
+        reconstruction: Expression's principal components from the student's features.
+        reconstruction_components: Components to reconstruct, at most.
+        group_reconstruction: Groups of genes from the tokens of the student ``ghanet``.
+        memory_alignment: Genomics with the class memories of the student ``momkd``.
     """
 
     cross_entropy: NonNegativeFloat = 1.0
@@ -113,3 +118,12 @@ class ObjectiveSettings(Settings):
     temperature: PositiveFloat = 4.0
     teachers: tuple[TeacherName, ...] = ("multimodal", "genomic")
     distillation: dict[DistillationName, NonNegativeFloat] = Field(default_factory=dict)
+    reconstruction: NonNegativeFloat = 0.0
+    reconstruction_components: PositiveInt = 32
+    group_reconstruction: NonNegativeFloat = 0.0
+    memory_alignment: NonNegativeFloat = 0.0
+
+    @property
+    def reads_genes(self) -> bool:
+        """Whether a term reads the genes themselves, beside the networks."""
+        return bool(self.reconstruction or self.group_reconstruction or self.memory_alignment)

@@ -91,7 +91,7 @@ class PreparedPatients:
         """
         return Batch(
             bags=self._batch_bags(patients, device, dtype, patches, generator),
-            genes=self._batch_genes(patients, device),
+            genes=self.genes(patients, device),
             labels=self.labels(patients).to(device),
         )
 
@@ -120,7 +120,8 @@ class PreparedPatients:
         sizes = tuple(len(bag) for bag in bags)
         return Bags(stacked.to(dtype), sizes, torch.tensor(rows, device=device))
 
-    def _batch_genes(self, patients: Sequence[str], device: torch.device) -> Genes | None:
+    def genes(self, patients: Sequence[str], device: torch.device) -> Genes | None:
+        """Tokens of those of the patients who have genomics; None where nobody has."""
         rows = [row for row, patient in enumerate(patients) if self.has_genes(patient)]
         if not rows:
             return None
