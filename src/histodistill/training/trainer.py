@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,9 +20,11 @@ from histodistill.errors import InputError
 from histodistill.experiment.settings import MethodSettings
 from histodistill.files import write_text
 from histodistill.model import Batch, Networks
+from histodistill.model.objectives.total import Outputs
 from histodistill.model.training_terms import TrainingTerms, total
 from histodistill.preparation import PreparedPatients
 from histodistill.training.checkpoint import load_state, save_state
+from histodistill.training.frozen import FrozenTeachers
 from histodistill.training.sampling import batches, epoch_order
 from histodistill.training.seeds import derived_seed
 from histodistill.training.validation import EarlyStopping, Figures, validation_figures
@@ -98,6 +101,11 @@ class Trainer:
         validation: Validation patients, all with a label.
         seed: Seed of sampling and dropout.
         device: Where to compute.
+        teachers: Finished teachers of these networks, which stay as they are.
+
+    Attributes:
+        networks: The networks; after ``fit`` as they were in the best epoch.
+        seconds: Time spent in epochs, over all interruptions.
     """
 
     def __init__(
@@ -110,8 +118,11 @@ class Trainer:
         validation: Sequence[str],
         seed: int,
         device: torch.device,
+        teachers: FrozenTeachers | None = None,
     ) -> None:
         self.networks = networks.to(device)
+        self.seconds = 0.0
+        self._teachers = teachers or FrozenTeachers()
         self._method = method
         self._settings = method.training
         self._prepared = prepared
@@ -145,12 +156,19 @@ class Trainer:
         for epoch in range(first, self._settings.max_epochs):
             if self._stopping.stops:
                 break
+            started = time.perf_counter()
             done = self._run_epoch(epoch)
+            self.seconds += time.perf_counter() - started
             self._curves.append(done.record())
             self._write(folder, epoch)
             if on_epoch is not None:
                 on_epoch(done)
         self.networks.load_state_dict(self._best)
+
+    @property
+    def best_figure(self) -> float:
+        """The monitored figure of the best epoch, a loss with its sign changed: more is better."""
+        return self._stopping.best
 
     def _run_epoch(self, epoch: int) -> Epoch:
         rate = cosine(self._settings.learning_rate, epoch, self._settings.cosine_epochs)
@@ -181,7 +199,8 @@ class Trainer:
                 patches=self._settings.patches,
                 generator=generator,
             )
-            for name, value in self._step(batch).items():
+            taught = self._teachers.outputs(patients)
+            for name, value in self._step(batch, taught).items():
                 sums[name] += value / len(parts)
         if not all(map(math.isfinite, sums.values())):
             raise InputError(
@@ -189,14 +208,16 @@ class Trainer:
             )
         return dict(sums)
 
-    def _step(self, batch: Batch) -> dict[str, float]:
-        """One forward, one backward, one update."""
+    def _step(self, batch: Batch, taught: Outputs) -> dict[str, float]:
+        """One forward, one backward, one update; ``taught`` holds what finished teachers say."""
         reduced = self._dtype is torch.bfloat16
         with torch.autocast(self._device.type, torch.bfloat16, enabled=reduced):
             outputs = self.networks(batch)
         # Covariances and inner products lose too much in bfloat16.
         precise = {name: output.float() for name, output in outputs.items()}
-        terms: dict[str, Tensor] = self._terms(precise, batch)
+        every: dict[str, Tensor] = self._terms({**precise, **taught}, batch)
+        # What finished teachers alone decide, such as their cross-entropy, teaches nothing.
+        terms = {name: term for name, term in every.items() if term.requires_grad}
         if not terms:  # nobody of this batch has a label, and no other term applies
             return {}
         loss = total(terms)
@@ -222,6 +243,7 @@ class Trainer:
             folder / CHECKPOINT,
             {
                 "epoch": epoch,
+                "seconds": self.seconds,
                 "networks": self.networks.state_dict(),
                 "terms": self._terms.state_dict(),
                 "best": self._best,
@@ -242,6 +264,7 @@ class Trainer:
         self._optimizer.load_state_dict(state["optimizer"])
         self._stopping = EarlyStopping(**state["stopping"])
         self._curves = state["curves"]
+        self.seconds = state["seconds"]
         return int(state["epoch"]) + 1
 
 
