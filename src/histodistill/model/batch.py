@@ -3,26 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
 from torch import Tensor
+
+from histodistill.features import FeatureScaler
 
 
 @dataclass(frozen=True)
 class Bags:
     """The patch features of several patients, laid end to end without padding.
 
+    Most networks read ``patches``, which are ready. A network that works through the rows in
+    blocks (:mod:`histodistill.model.patch_pooling`) reads ``stored`` and applies ``scaler``
+    itself, so that the whole batch never lies in memory in the wider type.
+
     Attributes:
-        patches: Patch features, [P, F], all bags one after the other.
+        stored: Patch features in the small type that they are kept in, [P, F], all bags one
+            after the other, not standardised yet.
         sizes: Patches in each bag; they add up to P.
         rows: Position in the batch of each bag's patient, [n] int64, increasing.
+        scaler: Standardisation of the patches; None where they are read as they are.
+        dtype: Type of ``patches``; None for float32, or for a wider type they are kept in.
     """
 
-    patches: Tensor
+    stored: Tensor
     sizes: tuple[int, ...]
     rows: Tensor
+    scaler: FeatureScaler | None = None
+    dtype: torch.dtype | None = None
+
+    @cached_property
+    def patches(self) -> Tensor:
+        """Patch features as networks read them, [P, F]; made at the first use, then kept."""
+        scaled = self.stored if self.scaler is None else self.scaler.transform(self.stored)
+        return scaled.to(self.dtype or torch.promote_types(scaled.dtype, torch.float32))
 
     def split(self) -> tuple[Tensor, ...]:
         """The bags one by one, [size, F] each; views of ``patches``."""
@@ -121,9 +138,15 @@ def paired(bags: Bags, genes: Genes) -> tuple[Bags, Genes]:
     with_genes = torch.isin(bags.rows, genes.rows)
     with_bag = torch.isin(genes.rows, bags.rows)
     keep = with_genes.tolist()
-    kept = [bag for bag, wanted in zip(bags.split(), keep, strict=True) if wanted]
+    stored = torch.split(bags.stored, list(bags.sizes))
+    kept = [bag for bag, wanted in zip(stored, keep, strict=True) if wanted]
     return (
-        Bags(torch.cat(kept), tuple(len(bag) for bag in kept), bags.rows[with_genes]),
+        replace(
+            bags,
+            stored=torch.cat(kept),
+            sizes=tuple(len(bag) for bag in kept),
+            rows=bags.rows[with_genes],
+        ),
         Genes(
             {name: block[with_bag] for name, block in genes.tokens.items()},
             {name: block[with_bag] for name, block in genes.present.items()},

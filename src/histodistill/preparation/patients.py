@@ -114,11 +114,9 @@ class PreparedPatients:
                 bag = self._bags.sample(patients[row], patches, generator)
             bags.append(bag)
         # Features travel to the device in their stored, small type, and widen there.
-        stacked = torch.cat(bags).to(device)
-        if self._scaler is not None:
-            stacked = self._scaler.transform(stacked)
+        stored = torch.cat(bags).to(device)
         sizes = tuple(len(bag) for bag in bags)
-        return Bags(stacked.to(dtype), sizes, torch.tensor(rows, device=device))
+        return Bags(stored, sizes, torch.tensor(rows, device=device), self._scaler, dtype)
 
     def genes(self, patients: Sequence[str], device: torch.device) -> Genes | None:
         """Tokens of those of the patients who have genomics; None where nobody has."""
