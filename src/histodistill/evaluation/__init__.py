@@ -22,15 +22,18 @@ from histodistill.evaluation.delong import (
     delong,
     delong_test,
 )
+from histodistill.evaluation.difference import Difference, auc_difference
 from histodistill.evaluation.fold_auc import fold_aucs, live_table
 from histodistill.evaluation.intervals import bootstrap_metrics, percentile_interval
 from histodistill.evaluation.layout import NETWORKS, networks_in, target_classes
+from histodistill.evaluation.leaderboard import Leaderboard, leaderboard
 from histodistill.evaluation.metrics import METRICS, Scores, roc_auc, score
 from histodistill.evaluation.predictions import (
     attach_labels,
     read_predictions,
     write_predictions,
 )
+from histodistill.evaluation.ranks import Ranking, rank_methods, ranks_table
 from histodistill.evaluation.summary import EvaluationTables, evaluate
 from histodistill.evaluation.thresholds import ThresholdRule, choose_threshold
 
@@ -40,15 +43,19 @@ __all__ = [
     "Answers",
     "AucEstimates",
     "Contender",
+    "Difference",
     "EvaluationTables",
+    "Leaderboard",
     "PairedTest",
     "PrecisionRecallCurve",
+    "Ranking",
     "ReliabilityCurve",
     "RocCurve",
     "Scores",
     "ThresholdRule",
     "answers_of",
     "attach_labels",
+    "auc_difference",
     "auc_interval",
     "bootstrap_metrics",
     "check_predictions",
@@ -60,10 +67,13 @@ __all__ = [
     "evaluate",
     "fold_aucs",
     "holm",
+    "leaderboard",
     "live_table",
     "networks_in",
     "percentile_interval",
     "precision_recall_curve",
+    "rank_methods",
+    "ranks_table",
     "read_predictions",
     "reliability_curve",
     "roc_auc",

@@ -12,7 +12,12 @@ import pandas as pd
 from histodistill.errors import InputError, listed
 from histodistill.evaluation.answers import Answers, FloatArray, answers_of
 from histodistill.evaluation.delong import delong_test
-from histodistill.evaluation.intervals import RESAMPLES, percentile_interval, resamples
+from histodistill.evaluation.intervals import (
+    RESAMPLES,
+    bootstrap_p,
+    percentile_interval,
+    resamples,
+)
 from histodistill.evaluation.layout import networks_in, target_classes
 from histodistill.evaluation.metrics import weighted_auc
 from histodistill.evaluation.summary import fold_mean_auc
@@ -219,7 +224,7 @@ def _row(match: _Match, n_resamples: int, seed: int) -> dict[str, object]:
         "low": low,
         "high": high,
         "p_delong": _delong_p(a, b),
-        "p_bootstrap": _bootstrap_p(drawn),
+        "p_bootstrap": bootstrap_p(drawn),
         "fold_auc": match.contender.fold_auc,
         "fold_auc_reference": match.reference.fold_auc,
         "notes": "; ".join(missing + (left_out if match.n_left_out else [])),
@@ -230,11 +235,3 @@ def _delong_p(a: Answers, b: Answers) -> float:
     if not a.binary or a.missing_classes():
         return float("nan")
     return delong_test(a.y, a.positive, b.positive).p
-
-
-def _bootstrap_p(differences: FloatArray) -> float:
-    """Two-sided; never 0, since the observed data count as one resample."""
-    if np.isnan(differences).any():
-        return float("nan")
-    smaller = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
-    return float(min(1.0, 2 * (smaller + 1) / (len(differences) + 1)))

@@ -51,3 +51,15 @@ def percentile_interval(values: FloatArray, level: float = 0.95) -> tuple[float,
     tail = (1 - level) / 2
     low, high = np.quantile(values, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def bootstrap_p(differences: FloatArray) -> float:
+    """Two-sided p-value of no difference; never 0, since the observed data count as one resample.
+
+    Args:
+        differences: [B] bootstrap values of the difference; NaN where any is undefined.
+    """
+    if np.isnan(differences).any():
+        return float("nan")
+    smaller = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
+    return float(min(1.0, 2 * (smaller + 1) / (len(differences) + 1)))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from histodistill.errors import InputError
 from histodistill.evaluation import (
@@ -22,6 +20,7 @@ from histodistill.evaluation import (
 )
 from histodistill.evaluation.intervals import RESAMPLES
 from histodistill.files import write_text
+from histodistill.report.html import LIMITS, Picture, page_template, picture
 from histodistill.report.plots import (
     calibration_figure,
     precision_recall_figure,
@@ -40,16 +39,6 @@ from histodistill.report.tables import (
 )
 
 PAGE = "report.html"
-
-LIMITS = (
-    "For research use only; not a medical device. No result here may guide the care of a patient.",
-    "Intervals tell the uncertainty of drawing patients from a population like this cohort, not "
-    "that of another hospital, scanner or population, nor that of training again.",
-    "Pooled figures count each patient once, with the probability averaged over seeds and repeats, "
-    "and mix the models of all folds; mean ± sd is over seeds, repeats and folds.",
-    "Genomics may contain the very gene that a marker measures (ESR1, PGR, ERBB2): a high figure "
-    "with genomics can be a read-out of the label.",
-)
 
 
 @dataclass(frozen=True)
@@ -83,15 +72,9 @@ class Report:
 
 
 @dataclass(frozen=True)
-class _Picture:
-    caption: str
-    source: str
-
-
-@dataclass(frozen=True)
 class _Target:
     name: str
-    pictures: list[_Picture]
+    pictures: list[Picture]
     pooled: Table
     folds: Table
 
@@ -116,7 +99,7 @@ def write_report(
     headline = headline_table(evaluation.summary)
     write_table(headline, folder / "tables", "auc", "Area under the ROC curve.")
     comparison, not_compared = _comparison(folder, report, n_resamples, seed)
-    page = _template().render(
+    page = page_template("report.html.jinja").render(
         report=report,
         limits=[*LIMITS, *report.limits],
         cohort=None if report.cohort is None else plain_table(report.cohort),
@@ -130,17 +113,6 @@ def write_report(
     )
     write_text(folder / PAGE, page)
     return folder / PAGE
-
-
-def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("histodistill.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.jinja")
 
 
 def _comparison(
@@ -208,7 +180,7 @@ def _targets(folder: Path, predictions: pd.DataFrame, summary: pd.DataFrame) -> 
     return targets
 
 
-def _pictures(folder: Path, stem: str, rows: pd.DataFrame) -> list[_Picture]:
+def _pictures(folder: Path, stem: str, rows: pd.DataFrame) -> list[Picture]:
     """The curves of a two-class target; none beyond two classes."""
     if rows["positive_class"].isna().all():
         return []
@@ -231,7 +203,7 @@ def _pictures(folder: Path, stem: str, rows: pd.DataFrame) -> list[_Picture]:
         ),
     }
     return [
-        _picture(write_figure(draw(panels), folder / "figures", f"{kind}-{stem}"), caption)
+        picture(write_figure(draw(panels), folder / "figures", f"{kind}-{stem}"), caption)
         for kind, (draw, caption) in drawn.items()
     ]
 
@@ -246,20 +218,15 @@ def _panels(rows: pd.DataFrame) -> dict[str, dict[str, Answers]]:
     return panels
 
 
-def _training(folder: Path, report: Report) -> list[_Picture]:
+def _training(folder: Path, report: Report) -> list[Picture]:
     return [
-        _picture(
+        picture(
             write_figure(training_figure(records), folder / "figures", f"training-{_stem(name)}"),
             f"{name}; dotted, the best epoch.",
         )
         for name, records in report.training.items()
         if records
     ]
-
-
-def _picture(paths: Mapping[str, Path], caption: str) -> _Picture:
-    encoded = base64.b64encode(paths["svg"].read_bytes()).decode()
-    return _Picture(caption, f"data:image/svg+xml;base64,{encoded}")
 
 
 def _notes(summary: pd.DataFrame) -> list[str]:

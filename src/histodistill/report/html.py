@@ -1,0 +1,47 @@
+"""What all pages share: their templates, and pictures that lie inside the page."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+
+LIMITS = (
+    "For research use only; not a medical device. No result here may guide the care of a patient.",
+    "Intervals tell the uncertainty of drawing patients from a population like this cohort, not "
+    "that of another hospital, scanner or population, nor that of training again.",
+    "Pooled figures count each patient once, with the probability averaged over seeds and repeats, "
+    "and mix the models of all folds; mean ± sd is over seeds, repeats and folds.",
+    "Genomics may contain the very gene that a marker measures (ESR1, PGR, ERBB2): a high figure "
+    "with genomics can be a read-out of the label.",
+)
+"""What holds of every page of results."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure inside a page: its caption and its data URI."""
+
+    caption: str
+    source: str
+
+
+def page_template(name: str) -> Template:
+    """A page's template, everything put into it escaped."""
+    environment = Environment(
+        loader=PackageLoader("histodistill.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name)
+
+
+def picture(paths: Mapping[str, Path], caption: str) -> Picture:
+    """The SVG among a figure's files, to lie inside the page."""
+    encoded = base64.b64encode(paths["svg"].read_bytes()).decode()
+    return Picture(caption, f"data:image/svg+xml;base64,{encoded}")
