@@ -19,7 +19,7 @@ class Networks(nn.Module):
 
     Args:
         feature_width: Size F of a patch feature; None where no network reads slides.
-        blocks: Tokens of each block of genes; empty where no network reads genes.
+        blocks: Tokens of each block of genes; left out where no network reads genes.
         n_classes: Number C of classes, at least 2.
         settings: Which networks, and their sizes.
     """
@@ -33,7 +33,7 @@ class Networks(nn.Module):
     ) -> None:
         super().__init__()
         self.feature_width = feature_width
-        self.blocks = dict(blocks)
+        self.blocks = dict(blocks) if settings.reads_genes else {}
         self.n_classes = n_classes
         self.settings = settings
         self.student: nn.Module | None = None

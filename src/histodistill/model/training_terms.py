@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from histodistill.model.batch import Batch, common
+from histodistill.model.batch import Batch, Genes, common
 from histodistill.model.distillation import DISTILLERS
+from histodistill.model.gene_terms import GeneTerms
 from histodistill.model.networks import Networks
 from histodistill.model.objectives import objective
 from histodistill.model.objectives.total import MIN_PATIENTS, Outputs
@@ -18,14 +19,24 @@ from histodistill.model.settings import ObjectiveSettings
 class TrainingTerms(nn.Module):
     """Every term of the loss.
 
-    Distillers may have weights, which are trained with the networks and then thrown away.
+    Distillers and terms that read genes may have weights, which are trained with the networks
+    and then thrown away.
 
     Args:
         settings: Weights of the terms.
         networks: The networks that are trained.
+        training_genes: Genes of the training patients, for terms that read genes.
+
+    Raises:
+        InputError: A term that reads genes has none to be fitted on.
     """
 
-    def __init__(self, settings: ObjectiveSettings, networks: Networks) -> None:
+    def __init__(
+        self,
+        settings: ObjectiveSettings,
+        networks: Networks,
+        training_genes: Genes | None = None,
+    ) -> None:
         super().__init__()
         self._settings = settings
         self.distillers = nn.ModuleDict()
@@ -33,6 +44,9 @@ class TrainingTerms(nn.Module):
             for teacher in settings.teachers:
                 distiller = DISTILLERS[name](networks.settings.width, networks.n_classes)
                 self.distillers[f"{name}_{teacher}"] = distiller
+        self.from_genes: GeneTerms | None = None
+        if settings.reads_genes:
+            self.from_genes = GeneTerms(settings, networks.settings, training_genes)
 
     def forward(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
         """All terms, weighted, by name; the loss is their sum.
@@ -42,7 +56,10 @@ class TrainingTerms(nn.Module):
             batch: The batch.
         """
         terms = objective(outputs, batch.labels, self._settings)
-        return terms | dict(self._distilled(outputs, batch))
+        terms |= dict(self._distilled(outputs, batch))
+        if self.from_genes is not None and "student" in outputs:
+            terms |= self.from_genes(outputs["student"], batch)
+        return terms
 
     def _distilled(self, outputs: Outputs, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         for name, weight in self._settings.distillation.items():

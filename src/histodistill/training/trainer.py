@@ -31,6 +31,7 @@ from histodistill.training.validation import EarlyStopping, Figures, validation_
 
 CHECKPOINT = "checkpoint.pt"
 CURVES = "curves.jsonl"
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,8 @@ class Trainer:
         self._device = device
         self._dtype = torch.bfloat16 if self._settings.precision == "bfloat16" else torch.float32
         torch.manual_seed(derived_seed(seed, "weights", "terms"))
-        self._terms = TrainingTerms(method.objective, networks).to(device)
+        genes = prepared.genes(self._training, CPU) if method.objective.reads_genes else None
+        self._terms = TrainingTerms(method.objective, networks, genes).to(device)
         self._optimizer = torch.optim.AdamW(
             [*self.networks.parameters(), *self._terms.parameters()],
             lr=self._settings.learning_rate,

@@ -1,0 +1,57 @@
+"""Expression reconstructed from the features of the student, in training alone."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import mse_loss
+
+
+class Reconstruction(nn.Module):
+    """Principal components of expression, predicted from features by a linear head.
+
+    The components belong to the training patients, whose scores are standardised by them;
+    nobody else has a part in the target. Predicting the mean costs 1. Our own term: G-HANet
+    (see ``students.ghanet``) reconstructs the genes themselves.
+
+    Args:
+        training: Genes of the training patients, [m, K], m >= 2.
+        n_components: Components, at most; never more than the genes have.
+        width: Size d of the features.
+    """
+
+    mean: Tensor
+    axes: Tensor
+
+    def __init__(self, training: Tensor, n_components: int, width: int) -> None:
+        super().__init__()
+        mean, axes = principal_axes(training, n_components)
+        self.register_buffer("mean", mean)
+        self.register_buffer("axes", axes)
+        self.head = nn.Linear(width, axes.shape[1])
+
+    def scores(self, genes: Tensor) -> Tensor:
+        """Standardised component scores of genes [n, K], [n, k]."""
+        return (genes - self.mean) @ self.axes
+
+    def forward(self, features: Tensor, genes: Tensor) -> Tensor:
+        """Mean squared error of features [n, d] for patients with genes [n, K]."""
+        return mse_loss(self.head(features), self.scores(genes))
+
+
+def principal_axes(values: Tensor, n_components: int) -> tuple[Tensor, Tensor]:
+    """Mean [K] and leading principal axes [K, k] of values [m, K].
+
+    An axis is divided by the deviation of its scores, so that ``(values - mean) @ axes`` has
+    mean 0 and variance 1 (with 1 / (m - 1)) in every column, and the columns are uncorrelated.
+    """
+    exact = values.double()
+    mean = exact.mean(dim=0)
+    _, singular, directions = torch.linalg.svd(exact - mean, full_matrices=False)
+    negligible = singular[0] * max(values.shape) * torch.finfo(torch.float64).eps
+    kept = min(n_components, int((singular > negligible).sum()))
+    deviations = singular[:kept] / math.sqrt(len(values) - 1)
+    axes = (directions[:kept] / deviations[:, None]).T
+    return mean.to(values.dtype), axes.to(values.dtype).contiguous()
