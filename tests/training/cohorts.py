@@ -16,8 +16,8 @@ from histodistill.experiment import Experiment, ExperimentData, MethodSettings, 
 from histodistill.features import open_bags
 from histodistill.preparation import PreparedPatients
 from histodistill.simulation import SimulatedCohort, SimulationSettings, simulate_cohort
-from histodistill.training.fitting import readable
 from histodistill.training.fold import FoldData, prepare_fold
+from histodistill.training.stage import readable
 from histodistill.training.trainer import Trainer, build_networks
 
 CPU = torch.device("cpu")

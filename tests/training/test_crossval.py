@@ -11,7 +11,7 @@ import pytest
 
 from histodistill.deploy import Bundle
 from histodistill.experiment import load
-from histodistill.training import Trainer, cross_validate, fitting, fold_ensemble
+from histodistill.training import Trainer, cross_validate, fold_ensemble, stage
 from tests.training.cohorts import World, experiment
 
 QUICK = {"training": {"max_epochs": 1}}
@@ -104,7 +104,7 @@ def test_patients_without_a_label_train_where_they_may(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str, unlabelled: bool
 ) -> None:
     monkeypatch.setattr(_Roll, "calls", [], raising=False)
-    monkeypatch.setattr(fitting, "Trainer", _Roll)
+    monkeypatch.setattr(stage, "Trainer", _Roll)
     setup = experiment(
         world.files,
         tmp_path,

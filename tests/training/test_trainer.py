@@ -211,8 +211,16 @@ def test_every_recipe_trains_and_validates(
         "collaboration": settings.objective.collaboration,
     }
     names = settings.network.networks
-    expected = {f"ce_{name}" for name in names} | {term for term, weight in terms.items() if weight}
-    assert set(record["losses"]) == expected | {"total"}
+    # Finished teachers learn nothing any more.
+    learning = ("student",) if settings.taught_offline else names
+    expected = {f"ce_{name}" for name in learning} | {t for t, weight in terms.items() if weight}
+    expected |= {
+        f"{name}_{teacher}"
+        for name in settings.objective.distillation
+        for teacher in settings.objective.teachers
+    }
+    own = {name for name in record["losses"] if name.startswith("auxiliary_")}
+    assert set(record["losses"]) - own == expected | {"total"}
     assert math.isfinite(record["losses"]["total"])
     assert set(fitted.member.thresholds) == set(names)
     answers = fitted.answer(inputs.fold.test)

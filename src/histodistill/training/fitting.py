@@ -16,10 +16,11 @@ from histodistill.evaluation import ThresholdRule, choose_threshold
 from histodistill.experiment.settings import MethodSettings, TargetSettings
 from histodistill.model import NetworkName
 from histodistill.model.device import resolve_device
-from histodistill.preparation import PreparedPatients, Transforms
+from histodistill.preparation import PreparedPatients
 from histodistill.training.fold import FoldData
-from histodistill.training.seeds import derived_seed
-from histodistill.training.trainer import OnEpoch, Trainer, build_networks
+from histodistill.training.stage import prepare, readable, train_stage, transforms_of
+from histodistill.training.teachers import train_offline
+from histodistill.training.trainer import OnEpoch
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,16 @@ class FittedModel:
         member: Networks, transforms and thresholds.
         prepared: All patients of the experiment.
         device: Where it computes.
+        seconds: Time that its training took, that of finished teachers included.
+        best_figure: The monitored validation figure, a loss with its sign changed: more is
+            better.
     """
 
     member: Member
     prepared: PreparedPatients
     device: torch.device
+    seconds: float
+    best_figure: float
 
     def answer(self, patients: Sequence[str]) -> Probabilities:
         """Class probabilities [n, C] of each network, NaN where it cannot answer."""
@@ -48,6 +54,8 @@ def fit_model(
     seed: int,
     folder: Path,
     on_epoch: OnEpoch | None = None,
+    *,
+    teachers: Path | None = None,
 ) -> FittedModel:
     """Train on a fold's training patients, or go on where an interrupted training stopped.
 
@@ -57,36 +65,26 @@ def fit_model(
         inputs: The fold's data.
         seed: Seed; with the fold it decides weights, sampling and dropout.
         folder: Gets the training curves and, until training is finished, a checkpoint.
-        on_epoch: Called after every epoch.
+        on_epoch: Called after every epoch, but those of teachers that are trained first.
+        teachers: Folder of teachers that are trained first, which methods of the same
+            experiment share; by default a folder below the model's own.
     """
     device = resolve_device(method.training.device)
-    prepared, transforms = _prepare(method, inputs)
-    own_seed = derived_seed(seed, inputs.target, inputs.fold.repeat, inputs.fold.index)
-    networks = build_networks(
-        method, prepared.feature_width, prepared.blocks, len(target.classes), own_seed
-    )
-    extras = inputs.extras if method.training.unlabelled else ()
+    prepared = prepare(method, inputs)
+    n_classes = len(target.classes)
+    if method.taught_offline:
+        store = teachers or folder / "teachers"
+        trained = train_offline(
+            method, inputs, n_classes, seed, folder, store=store, on_epoch=on_epoch
+        )
+    else:
+        trained = train_stage(method, prepared, inputs, n_classes, seed, folder, on_epoch=on_epoch)
     validation = readable(prepared, inputs.fold.validation)
-    trainer = Trainer(
-        networks,
-        method,
-        prepared,
-        training=readable(prepared, [*inputs.fold.train, *extras]),
-        validation=validation,
-        seed=own_seed,
-        device=device,
-    )
-    trainer.fit(folder, on_epoch)
-    networks = trainer.networks.eval()
-    answers = probabilities(networks, prepared, validation, device)
+    answers = probabilities(trained.networks, prepared, validation, device)
     labels = prepared.labels(validation).numpy()
     thresholds = thresholds_for(target, answers, labels, method.training.threshold)
-    return FittedModel(Member(networks, transforms, thresholds), prepared, device)
-
-
-def readable(prepared: PreparedPatients, patients: Sequence[str]) -> list[str]:
-    """Patients who have something that the networks read."""
-    return [p for p in patients if prepared.has_slides(p) or prepared.has_genes(p)]
+    member = Member(trained.networks, transforms_of(method, inputs), thresholds)
+    return FittedModel(member, prepared, device, trained.seconds, trained.best_figure)
 
 
 def thresholds_for(
@@ -102,24 +100,3 @@ def thresholds_for(
         cases = labels[able] == positive
         thresholds[name] = choose_threshold(cases, answer[able, positive], rule)
     return thresholds
-
-
-def _blocks_read(method: MethodSettings, inputs: FoldData) -> Sequence[str]:
-    if not method.network.reads_genes:
-        return ()
-    return method.network.blocks or tuple(inputs.data.genomics)
-
-
-def _prepare(method: MethodSettings, inputs: FoldData) -> tuple[PreparedPatients, Transforms]:
-    """The patients with the modalities that the method reads, and the transforms of those."""
-    bags = inputs.data.bags if method.network.reads_slides else None
-    genomics = {n: inputs.data.genomics[n] for n in _blocks_read(method, inputs)}
-    transforms = Transforms(
-        inputs.transforms.scaler if bags else None,
-        {name: inputs.transforms.blocks[name] for name in genomics},
-    )
-    labels = {str(patient): int(label) for patient, label in inputs.labels.items()}
-    return (
-        PreparedPatients(bags, genomics, transforms, method.network.token_size, labels),
-        transforms,
-    )

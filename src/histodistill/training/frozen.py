@@ -10,6 +10,9 @@ from torch import Tensor
 from histodistill.model import NetworkName, Networks, Output
 from histodistill.preparation import PreparedPatients
 
+# Features [d] and logits [C] by patient.
+Answers = Mapping[str, tuple[Tensor, Tensor]]
+
 
 class FrozenTeachers:
     """Looks up what finished teachers make of a batch of patients; gradients never reach them.
@@ -18,9 +21,7 @@ class FrozenTeachers:
         answers: For each teacher, features [d] and logits [C] of every patient it can answer.
     """
 
-    def __init__(
-        self, answers: Mapping[NetworkName, Mapping[str, tuple[Tensor, Tensor]]] | None = None
-    ) -> None:
+    def __init__(self, answers: Mapping[NetworkName, Answers] | None = None) -> None:
         self._places: dict[NetworkName, dict[str, int]] = {}
         self._features: dict[NetworkName, Tensor] = {}
         self._logits: dict[NetworkName, Tensor] = {}
@@ -50,7 +51,7 @@ class FrozenTeachers:
 @torch.no_grad()
 def answers_of(
     teacher: Networks, prepared: PreparedPatients, patients: Sequence[str], device: torch.device
-) -> dict[str, tuple[Tensor, Tensor]]:
+) -> Answers:
     """Features [d] and logits [C] of a finished teacher, without dropout and on whole bags.
 
     Args:

@@ -1,0 +1,108 @@
+"""One stage of a training: networks that are trained together on a fold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from histodistill.experiment.settings import MethodSettings
+from histodistill.model import Networks
+from histodistill.model.device import resolve_device
+from histodistill.preparation import PreparedPatients, Transforms
+from histodistill.training.fold import FoldData
+from histodistill.training.frozen import FrozenTeachers
+from histodistill.training.seeds import derived_seed
+from histodistill.training.trainer import OnEpoch, Trainer, build_networks
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Networks as they were in their best epoch.
+
+    Attributes:
+        networks: In eval mode.
+        seconds: Time that their training took, that of their finished teachers included.
+        best_figure: The monitored validation figure, a loss with its sign changed: more is
+            better.
+    """
+
+    networks: Networks
+    seconds: float
+    best_figure: float
+
+
+def train_stage(
+    method: MethodSettings,
+    prepared: PreparedPatients,
+    inputs: FoldData,
+    n_classes: int,
+    seed: int,
+    folder: Path,
+    *,
+    teachers: FrozenTeachers | None = None,
+    on_epoch: OnEpoch | None = None,
+) -> Trained:
+    """Train networks together, or go on where an interrupted training stopped.
+
+    Args:
+        method: Which networks, and how.
+        prepared: The patients as these networks read them.
+        inputs: The fold's data.
+        n_classes: Number of classes.
+        seed: Seed; with the fold it decides weights, sampling and dropout.
+        folder: Gets the training curves, and a checkpoint that is left to the caller.
+        teachers: Finished teachers of these networks.
+        on_epoch: Called after every epoch.
+    """
+    own_seed = derived_seed(seed, inputs.target, inputs.fold.repeat, inputs.fold.index)
+    extras = inputs.extras if method.training.unlabelled else ()
+    trainer = Trainer(
+        build_networks(method, prepared.feature_width, prepared.blocks, n_classes, own_seed),
+        method,
+        prepared,
+        training=readable(prepared, [*inputs.fold.train, *extras]),
+        validation=readable(prepared, inputs.fold.validation),
+        seed=own_seed,
+        device=resolve_device(method.training.device),
+        teachers=teachers,
+    )
+    trainer.fit(folder, on_epoch)
+    return Trained(trainer.networks.eval(), trainer.seconds, trainer.best_figure)
+
+
+def prepare(method: MethodSettings, inputs: FoldData) -> PreparedPatients:
+    """The patients with the modalities that a method's training reads."""
+    bags = inputs.data.bags if method.network.reads_slides else None
+    reads_genes = method.network.reads_genes or method.objective.reads_genes
+    blocks = blocks_read(method, inputs) if reads_genes else ()
+    labels = {str(patient): int(label) for patient, label in inputs.labels.items()}
+    return PreparedPatients(
+        bags,
+        {name: inputs.data.genomics[name] for name in blocks},
+        Transforms(
+            inputs.transforms.scaler if bags else None,
+            {name: inputs.transforms.blocks[name] for name in blocks},
+        ),
+        method.network.token_size,
+        labels,
+    )
+
+
+def transforms_of(method: MethodSettings, inputs: FoldData) -> Transforms:
+    """The transforms that the trained networks need, those of the training's terms left out."""
+    blocks = blocks_read(method, inputs) if method.network.reads_genes else ()
+    return Transforms(
+        inputs.transforms.scaler if method.network.reads_slides else None,
+        {name: inputs.transforms.blocks[name] for name in blocks},
+    )
+
+
+def blocks_read(method: MethodSettings, inputs: FoldData) -> Sequence[str]:
+    """The blocks of genes that the method names, or all."""
+    return method.network.blocks or tuple(inputs.data.genomics)
+
+
+def readable(prepared: PreparedPatients, patients: Sequence[str]) -> list[str]:
+    """Patients who have something that the networks read."""
+    return [p for p in patients if prepared.has_slides(p) or prepared.has_genes(p)]

@@ -1,0 +1,148 @@
+"""Teachers that are trained first, each alone: once for all the methods that they teach."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from histodistill.experiment.settings import MethodSettings
+from histodistill.files import whole_file, write_text
+from histodistill.model import NetworkName, Networks, NetworkSettings, ObjectiveSettings
+from histodistill.model.device import resolve_device
+from histodistill.preparation import PreparedPatients
+from histodistill.training.fold import FoldData
+from histodistill.training.frozen import Answers, FrozenTeachers, answers_of
+from histodistill.training.locks import held
+from histodistill.training.stage import Trained, prepare, readable, train_stage
+from histodistill.training.trainer import CHECKPOINT, OnEpoch
+
+WEIGHTS = "teacher.safetensors"
+SETTINGS = "settings.json"
+
+_LABELS_ONLY = ObjectiveSettings(orthogonality=0, alignment=0, similarity=0, collaboration=0)
+
+
+def train_offline(
+    method: MethodSettings,
+    inputs: FoldData,
+    n_classes: int,
+    seed: int,
+    folder: Path,
+    *,
+    store: Path,
+    on_epoch: OnEpoch | None = None,
+) -> Trained:
+    """Train the teachers, each alone, and then the student, with the teachers frozen.
+
+    Args:
+        method: A method whose student is taught offline.
+        inputs: The fold's data.
+        n_classes: Number of classes.
+        seed: Seed.
+        folder: Gets the student's training curves and checkpoint.
+        store: Folder of finished teachers; those that are there are not trained again.
+        on_epoch: Called after every epoch of the student.
+
+    Returns:
+        All networks, with the student's best figure.
+    """
+    alone = _student_of(method)
+    prepared = prepare(alone, inputs)
+    device = resolve_device(method.training.device)
+    taught = readable(prepared, [*inputs.fold.train, *inputs.extras])
+    stages: list[Trained] = []
+    answers: dict[NetworkName, Answers] = {}
+    for name in method.network.networks:
+        if name != "student":
+            settings = teacher_of(method, name)
+            read = prepare(settings, inputs)
+            stages.append(_finished(settings, read, inputs, n_classes, seed, store))
+            answers[name] = answers_of(stages[-1].networks, read, taught, device)
+    teachers = FrozenTeachers(answers)
+    student = train_stage(
+        alone, prepared, inputs, n_classes, seed, folder, teachers=teachers, on_epoch=on_epoch
+    )
+    stages.append(student)
+    networks = _joined(method.network, [stage.networks for stage in stages]).to(device)
+    return Trained(networks, sum(stage.seconds for stage in stages), student.best_figure)
+
+
+def teacher_of(method: MethodSettings, name: NetworkName) -> MethodSettings:
+    """How one teacher of a method is trained.
+
+    Whatever says nothing of this teacher is at its default, so that methods that differ in
+    their students alone have equal teachers.
+    """
+    others = {"student", "multimodal", "genomic"} - {name}
+    shared = method.network.model_dump(exclude=others | {"networks"})
+    if name != "multimodal":
+        shared = {k: value for k, value in shared.items() if not k.startswith("fusion")}
+    training = (method.teacher_training or method.training).model_dump(
+        exclude={"offline", "unlabelled", "threshold", "monitor"}
+    )
+    return MethodSettings.model_validate(
+        {
+            "recipe": "mkd",
+            "network": shared | {"networks": (name,)},
+            "objective": _LABELS_ONLY,
+            "training": training | {"monitor": f"{name}_loss"},
+        }
+    )
+
+
+def _student_of(method: MethodSettings) -> MethodSettings:
+    """The method with its student alone; the terms between student and teachers stay."""
+    network = method.network.model_copy(update={"networks": ("student",)})
+    return method.model_copy(update={"network": network})
+
+
+def _finished(
+    settings: MethodSettings,
+    prepared: PreparedPatients,
+    inputs: FoldData,
+    n_classes: int,
+    seed: int,
+    store: Path,
+) -> Trained:
+    """The teacher from the store; trained and put there, by one process, where it is lacking."""
+    (name,) = settings.network.networks
+    described = settings.model_dump_json(indent=2, exclude={"training": {"device"}})
+    key = hashlib.sha256(described.encode()).hexdigest()[:12]
+    kind = store / inputs.target / f"{name}-{key}"
+    folder = kind / f"seed-{seed}" / f"repeat-{inputs.fold.repeat}-fold-{inputs.fold.index}"
+    with held(folder):
+        if not (folder / WEIGHTS).exists():
+            write_text(kind / SETTINGS, described + "\n")
+            trained = train_stage(settings, prepared, inputs, n_classes, seed, folder)
+            _save(trained, folder / WEIGHTS)
+            (folder / CHECKPOINT).unlink(missing_ok=True)
+    networks = Networks(prepared.feature_width, prepared.blocks, n_classes, settings.network)
+    return _load(folder / WEIGHTS, networks)
+
+
+def _save(teacher: Trained, path: Path) -> None:
+    weights = {k: v.cpu().contiguous() for k, v in teacher.networks.state_dict().items()}
+    told = {"seconds": repr(teacher.seconds), "best_figure": repr(teacher.best_figure)}
+    with whole_file(path) as temporary:
+        save_file(weights, temporary, metadata=told)
+
+
+def _load(path: Path, networks: Networks) -> Trained:
+    with safe_open(path, framework="pt") as stored:
+        networks.load_state_dict({name: stored.get_tensor(name) for name in stored.keys()})  # noqa: SIM118
+        told = stored.metadata()
+    return Trained(networks.eval(), float(told["seconds"]), float(told["best_figure"]))
+
+
+def _joined(settings: NetworkSettings, parts: list[Networks]) -> Networks:
+    """The networks that were trained alone, as one."""
+    blocks = {name: size for part in parts for name, size in part.blocks.items()}
+    widths = [part.feature_width for part in parts if part.feature_width is not None]
+    together = Networks(widths[0] if widths else None, blocks, parts[0].n_classes, settings)
+    for part in parts:
+        (name,) = part.settings.networks
+        together.get_submodule(name).load_state_dict(part.get_submodule(name).state_dict())
+    return together.eval()
