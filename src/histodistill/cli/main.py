@@ -15,6 +15,7 @@ from histodistill.cli import (
     evaluate,
     extract,
     import_checkpoint,
+    pack,
     predict,
     simulate,
     train,
@@ -54,6 +55,7 @@ app = typer.Typer(
     "Research use only; not a medical device.",
 )
 app.command("extract")(extract.extract)
+app.command("pack")(pack.command)
 app.command("audit")(audit.command)
 app.command("crossval")(crossval.command)
 app.command("evaluate")(evaluate.command)

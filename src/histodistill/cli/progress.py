@@ -34,6 +34,14 @@ def reading_bags() -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
+@contextmanager
+def packing_bags() -> Iterator[Callable[[int, int], None]]:
+    """A bar for packing the slides' features, to be called with (done, total)."""
+    with _bar() as bar:
+        task = bar.add_task("Packing slides", total=None, state="")
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
 class TrainingBars:
     """A bar for all trainings, and one for the epochs of the training at hand."""
 

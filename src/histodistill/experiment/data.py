@@ -8,6 +8,7 @@ from functools import cached_property, partial
 from typing import TypeVar
 
 import pandas as pd
+import torch
 
 from histodistill.cohort import (
     ClinicalTable,
@@ -19,7 +20,7 @@ from histodistill.cohort import (
 )
 from histodistill.errors import InputError, listed
 from histodistill.experiment.settings import BlockSettings, Experiment
-from histodistill.features import BagStore, open_bags
+from histodistill.features import BagStore, open_bags, user_cache
 from histodistill.genomics import GenomicTable, read_genomic_table
 
 T = TypeVar("T")
@@ -105,8 +106,10 @@ def load(experiment: Experiment, progress: Progress | None = None) -> Experiment
         for name, block in experiment.genomics.items()
     }
     known = set(clinical.patients) if clinical else None
-    bags = reading.attempt(lambda: _open_bags(experiment, index, known)) if index else None
-    if bags is not None:
+    bags = (
+        reading.attempt(lambda: _open_bags(experiment, index, known, progress)) if index else None
+    )
+    if bags is not None and bags.packed is None:  # packing has read them all
         reading.problems.extend(_read_all(bags, progress))
     tables = {name: block for name, block in blocks.items() if block is not None}
     if known is not None:
@@ -114,6 +117,29 @@ def load(experiment: Experiment, progress: Progress | None = None) -> Experiment
     if reading.problems or clinical is None:
         raise InputError(*reading.problems)
     return _assembled(clinical, index, bags, tables)
+
+
+def load_bags(
+    experiment: Experiment, progress: Progress | None = None, *, check: bool = False
+) -> BagStore:
+    """Open the bags that the experiment uses, packed as its settings say, and nothing else.
+
+    Args:
+        experiment: The experiment.
+        progress: Called with (slides packed, slides in all) while packing.
+        check: Whether to compare the content hashes of all files, not only sizes and dates.
+
+    Raises:
+        InputError: Everything that is wrong in any of the files, all at once.
+    """
+    reading = _Reading()
+    clinical = reading.attempt(lambda: _read_clinical(experiment))
+    index = reading.attempt(lambda: _find_slides(experiment))
+    if reading.problems or clinical is None:
+        raise InputError(*reading.problems)
+    if index is None:
+        raise InputError(f"{experiment.name}: the experiment has no slides (`features`) to pack")
+    return _open_bags(experiment, index, set(clinical.patients), progress, check=check)
 
 
 def read_block(name: str, block: BlockSettings) -> GenomicTable:
@@ -155,7 +181,14 @@ def _find_slides(experiment: Experiment) -> SlideIndex | None:
     )
 
 
-def _open_bags(experiment: Experiment, index: SlideIndex, known: set[str] | None) -> BagStore:
+def _open_bags(
+    experiment: Experiment,
+    index: SlideIndex,
+    known: set[str] | None,
+    progress: Progress | None,
+    *,
+    check: bool = False,
+) -> BagStore:
     """Open the bags of the clinical table's patients; all bags where that table failed."""
     slides = {p: files for p, files in index.slides.items() if known is None or p in known}
     if not slides or experiment.features is None:
@@ -164,8 +197,18 @@ def _open_bags(experiment: Experiment, index: SlideIndex, known: set[str] | None
             f"patient of {experiment.cohort.clinical}; slides name patients such as "
             f"{listed(sorted(index.slides), 3)}"
         )
-    limit = int(experiment.features.memory_gb * 1e9)
-    return open_bags(slides, memory_limit_bytes=limit)
+    settings = experiment.features
+    cache = user_cache() if settings.cache == "auto" else settings.cache
+    if known is None:  # some of these bags belong to nobody, and shall not be packed
+        cache = None
+    return open_bags(
+        slides,
+        memory_limit_bytes=int(settings.memory_gb * 1e9),
+        dtype=getattr(torch, settings.dtype) if settings.dtype else None,
+        cache=cache,
+        check=check,
+        progress=progress if cache else None,
+    )
 
 
 def _read_all(bags: BagStore, progress: Progress | None) -> list[str]:
@@ -213,6 +256,8 @@ def _assembled(
     notes = [note for block in blocks.values() for note in block.notes]
     if index is not None:
         notes += slide_notes(index)
+    if bags is not None:
+        notes += bags.notes
     return ExperimentData(
         clinical,
         bags,

@@ -69,11 +69,16 @@ class FeatureSettings(Settings):
         directory: Folder of feature files, one a slide.
         standardise: Standardise every feature with the training patients' mean and sd.
         memory_gb: Bags are kept in memory when the cohort needs no more than this.
+        dtype: Type of the patches; None takes the narrowest that holds those of every file.
+        cache: Folder where bags are packed on first use: ``auto`` is the user's cache folder,
+            None reads the feature files each time. No result depends on it.
     """
 
     directory: Path
     standardise: bool = False
     memory_gb: PositiveFloat = 8.0
+    dtype: Literal["float16", "bfloat16", "float32"] | None = None
+    cache: Literal["auto"] | Path | None = Field(default="auto", exclude=True)
 
 
 class SelectionSettings(Settings):
@@ -532,7 +537,12 @@ def _absolute(experiment: Experiment, folder: Path) -> Experiment:
                 update={"clinical": located(cohort.clinical), "slides": located(cohort.slides)}
             ),
             "features": features
-            and features.model_copy(update={"directory": located(features.directory)}),
+            and features.model_copy(
+                update={
+                    "directory": located(features.directory),
+                    "cache": "auto" if features.cache == "auto" else located(features.cache),
+                }
+            ),
             "genomics": {
                 name: block.model_copy(update={"file": located(block.file)})
                 for name, block in experiment.genomics.items()

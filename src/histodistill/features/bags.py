@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import numpy as np
@@ -13,24 +10,30 @@ import torch
 
 from histodistill.errors import InputError, listed
 from histodistill.features import formats
+from histodistill.features.inspection import inspect_slides
+from histodistill.features.packing import PackedBags, cached_pack
+from histodistill.features.packing.writing import narrowest
 from histodistill.features.slide import SlideFeatures
 
 MEMORY_LIMIT_BYTES = 4 * 2**30
-_THREADS = 8
 
 
 class BagStore:
     """The bags of a cohort's patients, read when they are asked for.
 
     A patient's bag is the rows of all their slides, one slide after the other in the given order.
-    When all bags together fit into ``memory_limit_bytes``, each is read once and kept; otherwise
-    each is read from disk at every call. Pickling leaves the kept bags behind, so that a worker
-    process receives paths only and reads what it needs; a forked process shares the kept ones.
+    Packed bags are parts of one mapped file, which the system keeps in memory as far as there is
+    room. Without a pack, each bag is read once and kept when all of them together fit into
+    ``memory_limit_bytes``; otherwise each is read from its files at every call. Pickling leaves
+    the bags behind, so that a worker process receives paths only and reads or maps what it needs;
+    a forked process shares them.
 
     Args:
         slides: The slides of each patient, inspected, in order.
         memory_limit_bytes: Largest total size of all bags that is kept in memory.
         dtype: Dtype of the bags; by default the narrowest one that holds every slide's values.
+        packed: The same bags, packed; their dtype is the store's.
+        notes: What the user should know of how the bags are read, in sentences.
 
     Raises:
         InputError: Patients without slides, or slides that were not made alike
@@ -43,6 +46,8 @@ class BagStore:
         *,
         memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
         dtype: torch.dtype | None = None,
+        packed: PackedBags | None = None,
+        notes: Sequence[str] = (),
     ) -> None:
         self._slides = {patient: tuple(own) for patient, own in slides.items()}
         without = [patient for patient, own in self._slides.items() if not own]
@@ -50,10 +55,10 @@ class BagStore:
             raise InputError(f"No slides for: {listed(without) or 'any patient'}.")
         every = [slide for own in self._slides.values() for slide in own]
         formats.check_slides(every)
+        self.packed = packed
+        self.notes = tuple(notes)
         self.width: int = every[0].width
-        self.dtype: torch.dtype = dtype or functools.reduce(
-            torch.promote_types, (slide.bag_dtype for slide in every)
-        )
+        self.dtype: torch.dtype = packed.dtype if packed else dtype or narrowest(every)
         n_values = sum(slide.n_patches for slide in every) * self.width
         self.n_bytes: int = n_values * self.dtype.itemsize
         self.in_memory: bool = self.n_bytes <= memory_limit_bytes
@@ -78,6 +83,23 @@ class BagStore:
         """Number of rows of a patient's bag."""
         return sum(slide.n_patches for slide in self._slides[patient])
 
+    def to(self, device: torch.device) -> bool:
+        """Keep all bags on a GPU from now on, if they are packed and half its memory holds them.
+
+        Args:
+            device: Where they go; half of its free memory is left to the computation.
+
+        Returns:
+            Whether they are there now.
+        """
+        if self.packed is None or device.type != "cuda":
+            return False
+        free, _ = torch.cuda.mem_get_info(device)
+        if self.n_bytes > free // 2:
+            return False
+        self.packed.to(device)
+        return True
+
     def bag(self, patient: str) -> torch.Tensor:
         """A patient's whole bag.
 
@@ -87,9 +109,12 @@ class BagStore:
         Raises:
             InputError: A file is damaged, changed, or holds NaN or infinite values.
         """
+        if self.packed is not None:
+            return self.packed.bag(patient)
         if patient in self._kept:
             return self._kept[patient]
-        bag = torch.cat([self._read(slide) for slide in self._slides[patient]])
+        slides = self._slides[patient]
+        bag = torch.cat([formats.read_patches(slide, dtype=self.dtype) for slide in slides])
         if self.in_memory:
             self._kept[patient] = bag
         return bag
@@ -112,7 +137,10 @@ class BagStore:
         if n_patches <= size:
             return self.bag(patient)
         rows = torch.randperm(n_patches, generator=generator)[:size].sort().values
-        return self.bag(patient)[rows] if self.in_memory else self._rows(patient, rows.numpy())
+        if self.packed is None and not self.in_memory:
+            return self._rows(patient, rows.numpy())
+        bag = self.bag(patient)
+        return bag.index_select(0, rows.to(bag.device))
 
     def _rows(self, patient: str, rows: np.ndarray) -> torch.Tensor:
         """Read increasing rows of a bag, from the slides that hold them."""
@@ -120,16 +148,9 @@ class BagStore:
         for slide in self._slides[patient]:
             within = rows[(rows >= first) & (rows < first + slide.n_patches)] - first
             if within.size:
-                parts.append(self._read(slide, within))
+                parts.append(formats.read_patches(slide, within, self.dtype))
             first += slide.n_patches
         return torch.cat(parts)
-
-    def _read(self, slide: SlideFeatures, rows: np.ndarray | None = None) -> torch.Tensor:
-        stored = formats.read_patches(slide, rows)
-        patches = stored.to(self.dtype)
-        if patches is not stored:  # a narrower dtype can overflow
-            formats.require_finite(slide.path, patches)
-        return patches
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_kept": {}}
@@ -140,62 +161,45 @@ def open_bags(
     *,
     memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
     dtype: torch.dtype | None = None,
+    cache: Path | None = None,
+    check: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> BagStore:
-    """Inspect the feature files of a cohort and open their bags.
+    """Open the bags of a cohort: from the cache, where they are packed on first use, or as files.
 
     Args:
         slide_paths: Feature files of each patient, in order.
         memory_limit_bytes: Largest total size of all bags that is kept in memory.
         dtype: Dtype of the bags; by default the narrowest one that holds every slide's values.
-        progress: Called with (files inspected, files in all) after each file.
+        cache: Folder of packed bags, such as :func:`histodistill.features.user_cache`. Where it
+            cannot be written, the feature files are read, and the store's notes say so.
+        check: Whether to compare the content hashes of all files with the pack's, not only sizes
+            and dates.
+        progress: Called with (files done, files in all) after each file that is packed, or
+            inspected where there is no cache.
 
     Returns:
         The store of bags.
 
     Raises:
         InputError: All problems of all files at once: unreadable files, files of two patients,
-            slides that were not made alike, patients without slides.
+            slides that were not made alike, patients without slides; NaN and infinite values when
+            the bags are packed.
     """
-    owners = defaultdict(list)
-    for patient, paths in slide_paths.items():
-        for path in paths:
-            owners[Path(path)].append(patient)
-    problems = [
-        f"{path} is listed {len(listing)} times (patients: {listed(listing)}); each slide belongs "
-        "to one patient, once."
-        for path, listing in owners.items()
-        if len(listing) > 1
-    ]
-    inspected, unreadable = _inspect_all(list(owners), progress)
-    problems += unreadable
-    try:
-        formats.check_slides(list(inspected.values()))
-    except InputError as error:
-        problems += error.problems
-    if problems:
-        raise InputError(*problems)
-    slides = {
-        patient: [inspected[Path(path)] for path in paths] for patient, paths in slide_paths.items()
-    }
-    return BagStore(slides, memory_limit_bytes=memory_limit_bytes, dtype=dtype)
-
-
-def _inspect_all(
-    paths: Sequence[Path], progress: Callable[[int, int], None] | None
-) -> tuple[dict[Path, SlideFeatures], list[str]]:
-    """Inspect files in threads; return the readable ones and all problems, in the files' order."""
-    with ThreadPoolExecutor(_THREADS) as pool:
-        waiting = {path: pool.submit(formats.inspect, path) for path in paths}
-        for done, _ in enumerate(as_completed(waiting.values()), start=1):
-            if progress is not None:
-                progress(done, len(paths))
-    inspected: dict[Path, SlideFeatures] = {}
-    problems: list[str] = []
-    for path, result in waiting.items():
-        error = result.exception()
-        if isinstance(error, InputError):
-            problems += error.problems
-        else:
-            inspected[path] = result.result()
-    return inspected, problems
+    notes: list[str] = []
+    if cache is not None:
+        try:
+            packed, manifest, notes = cached_pack(
+                cache, slide_paths, dtype=dtype, check=check, progress=progress
+            )
+            return BagStore(
+                manifest.slides, memory_limit_bytes=memory_limit_bytes, packed=packed, notes=notes
+            )
+        except OSError as error:
+            notes.append(
+                f"{cache}: bags cannot be packed there ({error.strerror or error}), so the feature "
+                "files are read, which is slower; set `features.cache` to a folder with room, or "
+                "to null"
+            )
+    slides = inspect_slides(slide_paths, progress)
+    return BagStore(slides, memory_limit_bytes=memory_limit_bytes, dtype=dtype, notes=notes)

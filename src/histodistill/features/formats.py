@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from histodistill.errors import InputError, listed
-from histodistill.features.layouts import arrays, hdf5, pytorch
+from histodistill.features.layouts import arrays, hdf5, pytorch, slide2vec
 from histodistill.features.slide import KNOWN_LAYOUTS, SlideFeatures, damaged, reading
 
 # How a tensor file of PyTorch before 1.6 starts: the pickle of a magic number.
@@ -51,26 +51,42 @@ def inspect(path: Path) -> SlideFeatures:
     return _container(path).inspect(path)
 
 
-def read_patches(slide: SlideFeatures, rows: NDArray[np.int64] | None = None) -> torch.Tensor:
+def read_patches(
+    slide: SlideFeatures,
+    rows: NDArray[np.int64] | None = None,
+    dtype: torch.dtype | None = None,
+) -> torch.Tensor:
     """Read the patches of a slide.
 
     Args:
         slide: An inspected feature file.
         rows: Increasing row numbers to read; all rows by default.
+        dtype: What the values become; by default the stored dtype (float64 becomes float32).
 
     Returns:
-        Tensor [n, F] in the stored dtype (float64 becomes float32).
+        Tensor [n, F].
 
     Raises:
         InputError: The file is damaged, has changed since it was inspected, or holds NaN or
-            infinite values.
+            infinite values, in itself or in a dtype that is too narrow.
     """
     patches = _container(slide.path).read_patches(slide.path, rows)
     n_expected = slide.n_patches if rows is None else len(rows)
     if patches.shape != (n_expected, slide.width) or patches.dtype != slide.bag_dtype:
         raise InputError(f"{slide.path} has changed since it was inspected; start again.")
     require_finite(slide.path, patches)
-    return patches
+    if dtype is None or dtype == patches.dtype:
+        return patches
+    converted = patches.to(dtype)
+    require_finite(slide.path, converted)
+    return converted
+
+
+def sources(slide: SlideFeatures) -> list[Path]:
+    """The files that describe a slide: the feature file, and what slide2vec wrote beside it."""
+    # HDF5 files tell everything themselves.
+    beside = () if slide.layout.endswith("h5") else slide2vec.companions(slide.path)
+    return [slide.path, *(path for path in beside if path.is_file())]
 
 
 def read_coords(slide: SlideFeatures) -> NDArray[np.float64] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -12,13 +13,15 @@ Attributes = dict[str, str | int | float]
 def plain(stored: Mapping[str, object]) -> Attributes:
     """Keep the single values (text and numbers), as Python types; arrays and blanks are left out.
 
-    TRIDENT writes a missing value as the text ``None``: left out too.
+    TRIDENT writes a missing value as the text ``None``: left out too, as is NaN.
     """
     values: Attributes = {}
     for name, value in stored.items():
         scalar = value.item() if isinstance(value, np.generic) else value
         if isinstance(scalar, bytes):
             scalar = scalar.decode("utf-8", errors="replace")
+        if isinstance(scalar, float) and not math.isfinite(scalar):
+            continue
         if isinstance(scalar, str | int | float) and scalar not in ("", "None"):
             values[name] = scalar
     return values

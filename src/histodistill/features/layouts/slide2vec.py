@@ -63,8 +63,18 @@ def read_coords(coords_path: Path) -> NDArray[np.int64]:
     return coords
 
 
+def companions(path: Path) -> Iterator[Path]:
+    """Where the files that describe a feature file may lie."""
+    yield _sidecar(path)
+    yield from _candidates(path)
+
+
+def _sidecar(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.meta.json")
+
+
 def _metadata(path: Path) -> Attributes | None:
-    sidecar = path.with_name(f"{path.stem}.meta.json")
+    sidecar = _sidecar(path)
     if not sidecar.is_file():
         return None
     with reading(sidecar):

@@ -1,0 +1,87 @@
+"""The `histodistill pack` command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from histodistill.cli.console import counted, located, say, say_notes
+from histodistill.cli.options import ExperimentFile
+from histodistill.cli.progress import packing_bags
+from histodistill.errors import InputError
+from histodistill.experiment import Experiment, load_bags, read_experiment
+from histodistill.features import BagStore
+
+
+def command(
+    experiment_file: ExperimentFile,
+    dtype: Annotated[
+        Literal["float16", "bfloat16", "float32"] | None,
+        typer.Option(
+            metavar="NAME",
+            help="float16, bfloat16 or float32; by default as the experiment says, else the "
+            "narrowest that holds the values of every file.",
+        ),
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Folder for the packed bags; by default as the experiment says."
+        ),
+    ] = None,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Compare the content of all files with the recorded hashes, not only sizes and "
+            "dates.",
+        ),
+    ] = False,
+) -> None:
+    """Pack all bags of an experiment into one file that training maps into memory.
+
+    Every command that reads the experiment does so on first use; this one does it beforehand.
+    Bags are packed again when a feature file, a patient or a slide has changed.
+    """
+    experiment = read_experiment(experiment_file)
+    chosen = {"dtype": dtype, "cache": cache and cache.absolute()}
+    changes = {name: value for name, value in chosen.items() if value is not None}
+    packs = _changed(experiment, changes)
+    with packing_bags() as progress:
+        bags = load_bags(packs, progress, check=check)
+    if bags.packed is None:
+        raise InputError(*bags.notes)
+    say_notes(bags.notes)
+    _report(bags, bags.packed.path)
+    if packs != experiment:
+        lines = ", ".join(f"`{name}: {value}`" for name, value in changes.items())
+        say(f"Note: to train with these bags, write {lines} under `features` in {experiment_file}")
+
+
+def _changed(experiment: Experiment, changes: dict[str, object]) -> Experiment:
+    """The experiment with other settings of its features.
+
+    Raises:
+        InputError: It has no features, or a cache nowhere.
+    """
+    if experiment.features is None:
+        raise InputError(f"{experiment.name}: the experiment has no slides (`features`) to pack")
+    features = experiment.features.model_copy(update=changes)
+    if features.cache is None:
+        raise InputError(
+            f"{experiment.name}: `features.cache` is null, so bags are never packed; take that "
+            "setting out, or give --cache DIR"
+        )
+    return experiment.model_copy(update={"features": features})
+
+
+def _report(bags: BagStore, path: Path) -> None:
+    slides = sum(len(bags.slides(patient)) for patient in bags.patients)
+    patches = sum(map(bags.n_patches, bags.patients))
+    dtype = str(bags.dtype).removeprefix("torch.")
+    say(
+        f"{counted(len(bags.patients), 'patient')}, {counted(slides, 'slide')}, {patches:,} "
+        f"patches of {bags.width} x {dtype}, {bags.n_bytes / 1e6:,.1f} MB: {located(path)}"
+    )

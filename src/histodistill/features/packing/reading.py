@@ -1,0 +1,89 @@
+"""Reading packed bags: the file mapped into memory, each bag a part of one tensor."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+from histodistill.errors import InputError
+from histodistill.features.packing.manifest import Manifest
+
+# Without it Linux refuses private maps larger than the memory. Python does not name it before 3.13.
+_NORESERVE = 0x4000 if sys.platform == "linux" else 0
+
+
+class PackedBags:
+    """The bags in a data file that is mapped into memory.
+
+    Nothing is copied, and nothing stays in memory that the system needs for something else.
+    Changing a bag in place changes neither the file nor what other processes see. Pickling takes
+    the path along and leaves the map behind; a worker process maps the same file.
+
+    Args:
+        path: The data file.
+        manifest: Its manifest.
+
+    Raises:
+        OSError: The file cannot be mapped.
+        InputError: The file is not the one that the manifest describes.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.path = path
+        self.dtype: torch.dtype = manifest.torch_dtype
+        self.width: int = manifest.width
+        self._data = manifest.data
+        self._rows = {p.patient: (p.offset, p.size) for p in manifest.patients}
+        self._patches: torch.Tensor | None = self._mapped()
+
+    @property
+    def patches(self) -> torch.Tensor:
+        """The rows of all bags, tensor [N, F].
+
+        Raises:
+            InputError: The file is not the one that was packed.
+        """
+        if self._patches is None:
+            try:
+                self._patches = self._mapped()
+            except OSError as error:
+                raise InputError(
+                    f"{self.path} cannot be mapped into memory ({error.strerror}); start again, "
+                    "or set `features.cache: null` to read the feature files instead."
+                ) from error
+        return self._patches
+
+    def bag(self, patient: str) -> torch.Tensor:
+        """A patient's bag, tensor [n, F]: a part of :attr:`patches`.
+
+        Raises:
+            InputError: The file is not the one that was packed.
+        """
+        return self.patches.narrow(0, *self._rows[patient])
+
+    def to(self, device: torch.device) -> None:
+        """Copy all bags to a device, where they stay; from now on bags come from there."""
+        self._patches = self.patches.to(device)
+
+    def _mapped(self) -> torch.Tensor:
+        with self.path.open("rb") as stream:
+            found = os.fstat(stream.fileno())
+            if (found.st_size, found.st_mtime_ns) != (self._data.size, self._data.mtime_ns):
+                raise InputError(
+                    f"{self.path} has changed since it was opened: these bags were packed again, "
+                    "or the file is damaged; start again."
+                )
+            content = mmap.mmap(
+                stream.fileno(),
+                found.st_size,
+                flags=mmap.MAP_PRIVATE | _NORESERVE,
+                prot=mmap.PROT_READ | mmap.PROT_WRITE,
+            )
+        return torch.frombuffer(content, dtype=self.dtype).view(-1, self.width)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_patches": None}
