@@ -134,7 +134,8 @@ class PatchAttention(nn.Module):
         asked = self._split(self.query(queries)) / math.sqrt(keys.shape[-1])
         lengths = list(sizes)
         answers, scores = [], []
-        for q, k, v in zip(asked, keys.split(lengths), values.split(lengths), strict=True):
+        bags = torch.split(keys, lengths), torch.split(values, lengths)
+        for q, k, v in zip(asked, *bags, strict=True):
             score = torch.einsum("ghe,phe->hgp", q, k)
             weights = self.dropout(torch.softmax(score.float(), dim=2)).to(v.dtype)
             answers.append(torch.einsum("hgp,phe->ghe", weights, v).flatten(1))
@@ -142,7 +143,7 @@ class PatchAttention(nn.Module):
         return self.out(torch.stack(answers)), torch.cat(scores)
 
     def _split(self, joined: Tensor) -> Tensor:
-        return joined.unflatten(-1, (self._heads, -1))
+        return joined.view(*joined.shape[:-1], self._heads, -1)
 
 
 class FeedForward(nn.Module):
@@ -178,10 +179,9 @@ def pool_groups(
         sizes: Patches in each of the n bags.
     """
     lengths = list(sizes)
+    bags = (torch.split(each, lengths) for each in (morphology, scores, hidden))
     pooled = []
-    for shared, own, bag in zip(
-        morphology.split(lengths), scores.split(lengths), hidden.split(lengths), strict=True
-    ):
+    for shared, own, bag in zip(*bags, strict=True):
         lowest = own.topk(max(1, int(SHARE * len(own))), dim=0).values[-1]
         chosen = own.float().masked_fill(own < lowest, -torch.inf)
         weights = torch.softmax(shared.float(), dim=0)[:, None] + torch.softmax(chosen, dim=0)
