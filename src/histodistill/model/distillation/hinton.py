@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from histodistill.model.batch import Output
+from histodistill.model.distillation.distiller import Distiller
 from histodistill.model.objectives.collaboration import distillation
 
 TEMPERATURE = 4.0
 
 
-class Hinton(nn.Module):
+class Hinton(Distiller):
     """``T^2 KL( softmax(teacher / T) || softmax(student / T) )``, a mean over patients.
 
     Source: Hinton, Vinyals & Dean, "Distilling the knowledge in a neural network", 2015,
     section 2.
-
-    Args:
-        width: Size of the features, which are not read.
-        n_classes: Number of classes, which is not needed.
     """
-
-    def __init__(self, width: int, n_classes: int) -> None:  # noqa: ARG002
-        super().__init__()
 
     def forward(self, student: Output, teacher: Output, labels: Tensor) -> Tensor:  # noqa: ARG002
         """The loss of n patients."""
