@@ -271,6 +271,11 @@ class MethodSettings(Settings):
     seeds: tuple[NonNegativeInt, ...] | None = None
 
     @property
+    def reads_genes(self) -> bool:
+        """Whether the training reads genes, for a network or for a term of the loss."""
+        return self.network.reads_genes or self.objective.reads_genes
+
+    @property
     def taught_offline(self) -> bool:
         """Whether a student is taught by teachers that are finished before."""
         return self.training.offline and {"student"} < set(self.network.networks)
@@ -302,6 +307,13 @@ class MethodSettings(Settings):
         return None if seeds is None else _different(seeds)
 
     @model_validator(mode="after")
+    def _terms_have_their_student(self) -> MethodSettings:
+        misplaced = list(_misplaced_terms(self.network, self.objective))
+        if misplaced:
+            raise ValueError("; ".join(misplaced))
+        return self
+
+    @model_validator(mode="after")
     def _monitors_a_trained_network(self) -> MethodSettings:
         monitored = self.training.monitor.rpartition("_")[0]
         if monitored and monitored not in self.network.networks:
@@ -315,6 +327,17 @@ class MethodSettings(Settings):
                 "stopped by its own loss; monitor student_loss or student_auc"
             )
         return self
+
+
+def _misplaced_terms(network: NetworkSettings, objective: ObjectiveSettings) -> Iterator[str]:
+    """Terms of the loss whose student is not trained."""
+    student = network.student if "student" in network.networks else None
+    if objective.reconstruction and student is None:
+        yield "`objective.reconstruction` needs a student; train one, or set it to 0"
+    if objective.group_reconstruction and student != "ghanet":
+        yield "`objective.group_reconstruction` needs the student `ghanet`; or set it to 0"
+    if objective.memory_alignment and student != "momkd":
+        yield "`objective.memory_alignment` needs the student `momkd`; or set it to 0"
 
 
 class Experiment(Settings):
@@ -431,7 +454,7 @@ def _lacking(experiment: Experiment) -> Iterator[str]:
     for name, method in experiment.methods.items():
         if method.network.reads_slides and experiment.features is None:
             yield f"method {name} reads slides: give `features`"
-        if method.network.reads_genes and not experiment.genomics:
+        if method.reads_genes and not experiment.genomics:
             yield f"method {name} reads genes: give `genomics`"
         unknown = set(method.network.blocks or ()) - set(experiment.genomics)
         if unknown and experiment.genomics:
