@@ -9,9 +9,10 @@ from torch import nn
 
 from histodistill.model.batch import Batch, Output
 from histodistill.model.genomic_teachers import build_genomic_teacher
-from histodistill.model.multimodal_teachers import build_multimodal_teacher
+from histodistill.model.multimodal_teachers import MultimodalTeacher, build_multimodal_teacher
+from histodistill.model.patch_pooling import pool_patches
 from histodistill.model.settings import NetworkName, NetworkSettings
-from histodistill.model.students import build_student
+from histodistill.model.students import Student, build_student
 
 
 class Networks(nn.Module):
@@ -53,15 +54,28 @@ class Networks(nn.Module):
 
         A network that can answer none of the batch is left out.
         """
-        outputs: dict[NetworkName, Output] = {}
-        if self.student is not None and batch.bags is not None:
+        outputs = self._shared_pass(batch)
+        if "student" not in outputs and self.student is not None and batch.bags is not None:
             labels = batch.labels[batch.bags.rows] if self.training else None
             outputs["student"] = self.student(batch.bags, labels)
-        if self.multimodal is not None and len(batch.paired_rows):
+        if "multimodal" not in outputs and self.multimodal is not None and len(batch.paired_rows):
             outputs["multimodal"] = self.multimodal(batch.bags, batch.genes)
         if self.genomic is not None and batch.genes is not None:
             outputs["genomic"] = self.genomic(batch.genes)
         return outputs
+
+    def _shared_pass(self, batch: Batch) -> dict[NetworkName, Output]:
+        """Student and teacher, where both are of the kind that can pool the patches together."""
+        student, teacher, bags, genes = self.student, self.multimodal, batch.bags, batch.genes
+        if not (isinstance(student, Student) and isinstance(teacher, MultimodalTeacher)):
+            return {}
+        if bags is None or genes is None or not len(batch.paired_rows):
+            return {}
+        for_student, for_teacher = pool_patches(bags, [student.tower(), teacher.tower()])
+        return {
+            "student": student.answer(for_student, bags),
+            "multimodal": teacher.answer(for_teacher, bags, genes),
+        }
 
     def architecture(self) -> dict[str, Any]:
         """What is needed to build the same networks again, as plain JSON values."""

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from histodistill.model.attention import GatedAttention, pool_bags, pool_tokens
-from histodistill.model.batch import Bags, Genes, Output
+from histodistill.model.attention import GatedAttention, pool_tokens
+from histodistill.model.batch import Bags, Genes, Output, paired
 from histodistill.model.gene_tokens import TokenNetwork
 from histodistill.model.multimodal_teachers.mkd_fusion import build_fusion
+from histodistill.model.patch_pooling import Tower, pool_patches
 from histodistill.model.settings import NetworkSettings
 
 
@@ -48,13 +49,21 @@ class MultimodalTeacher(nn.Module):
         hidden: Tensor = self.patches(bags.patches)
         return hidden, self.patch_attention(hidden)
 
+    def tower(self) -> Tower:
+        """What happens to a patch before the pooling, for a pass shared with other networks."""
+        layer, _, dropout = self.patches
+        return Tower.of(layer, self.patch_attention, dropout.p if self.training else 0.0)
+
     def forward(self, bags: Bags, genes: Genes) -> Output:
         """Features and logits of the patients of the batch that have bags and genes."""
-        hidden, scores = self.attend(bags)
-        path = pool_bags(scores, hidden, bags.sizes)
+        bags, genes = paired(bags, genes)
+        (path,) = pool_patches(bags, [self.tower()])
+        return self.answer(path, bags, genes)
+
+    def answer(self, path: Tensor, bags: Bags, genes: Genes) -> Output:
+        """The same, where the bags have been pooled already, [n, d]."""
         tokens = self.tokens(genes)
         omic = pool_tokens(self.token_attention(tokens), tokens, genes.mask())
-
         with_genes = torch.isin(bags.rows, genes.rows)
         with_bag = torch.isin(genes.rows, bags.rows)
         features = self.fusion(path[with_genes], omic[with_bag])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from histodistill.model.attention import GatedAttention, pool_bags
+from histodistill.model.attention import GatedAttention
 from histodistill.model.batch import Bags, Output
 from histodistill.model.initialisation import init_self_normalising
+from histodistill.model.patch_pooling import Tower, pool_patches
 from histodistill.model.settings import NetworkSettings
 
 
@@ -33,8 +34,15 @@ class Student(nn.Module):
         hidden: Tensor = self.patches(bags.patches)
         return hidden, self.attention(hidden)
 
+    def tower(self) -> Tower:
+        """What happens to a patch before the pooling, for a pass shared with other networks."""
+        return Tower.of(self.patches[0], self.attention)
+
     def forward(self, bags: Bags, labels: Tensor | None = None) -> Output:  # noqa: ARG002
         """Features [n, d] and logits [n, C] of the n bags."""
-        hidden, scores = self.attend(bags)
-        features = pool_bags(scores, hidden, bags.sizes)
-        return Output(features, self.classifier(features), bags.rows)
+        (pooled,) = pool_patches(bags, [self.tower()])
+        return self.answer(pooled, bags)
+
+    def answer(self, pooled: Tensor, bags: Bags) -> Output:
+        """Features and logits of bags that have been pooled already, [n, d]."""
+        return Output(pooled, self.classifier(pooled), bags.rows)
