@@ -1,0 +1,74 @@
+"""DSMIL, two streams (Li, Li & Eliceiri, CVPR 2021, sections 3.2 and 3.3).
+
+The first stream classifies every patch; for each class, its best patch is critical. The second
+pools the bag once for each class, by the likeness of the patches to the critical one; the inner
+products are scaled by the square root of their width, as in the authors' code. The order of the
+patches does not count.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from histodistill.model.batch import Bags, Output
+from histodistill.model.settings import NetworkSettings
+from histodistill.model.students.layers import patch_embedding
+
+
+class DSMIL(nn.Module):
+    """Two streams, of which the second gives the features (their mean over classes) and logits.
+
+    The paper's loss is half the cross-entropy of each stream. The auxiliary loss is the
+    cross-entropy of the first, so that its sum with that of the logits is twice the paper's.
+
+    Args:
+        feature_width: Size F of a patch feature.
+        n_classes: Number C of classes.
+        settings: Sizes; ``attention_width`` is that of the queries.
+    """
+
+    def __init__(self, feature_width: int, n_classes: int, settings: NetworkSettings) -> None:
+        super().__init__()
+        self.patches = patch_embedding(feature_width, settings)
+        self.instances = nn.Linear(settings.width, n_classes)
+        self.query = nn.Linear(settings.width, settings.attention_width)
+        self.value = nn.Linear(settings.width, settings.width)
+        self.classifier = nn.Sequential(
+            nn.Dropout(settings.dropout), nn.Linear(n_classes * settings.width, n_classes)
+        )
+
+    def forward(self, bags: Bags, labels: Tensor | None = None) -> Output:
+        """Features [n, d] and logits [n, C] of the n bags; the loss of the first stream."""
+        hidden = self.patches(bags.patches)
+        scores = self.instances(hidden)
+        lengths = list(bags.sizes)
+        best = [bag.max(dim=0) for bag in torch.split(scores, lengths)]
+        parts = zip(
+            torch.split(self.query(hidden), lengths),
+            torch.split(hidden, lengths),
+            best,
+            strict=True,
+        )
+        pooled = torch.stack([_pool(q, h, found.indices) for q, h, found in parts])
+        # The values are linear and the weights add up to one: pooling may go first.
+        by_class = self.value(pooled)
+        logits = self.classifier(by_class.flatten(1))
+        auxiliary = _first_stream_loss(torch.stack([found.values for found in best]), labels)
+        return Output(by_class.mean(dim=1), logits, bags.rows, auxiliary)
+
+
+def _pool(queries: Tensor, hidden: Tensor, critical: Tensor) -> Tensor:
+    """The mean of one bag [N, d] by likeness to the critical patch of each class, [C, d]."""
+    likeness = queries @ queries[critical].T / math.sqrt(queries.shape[1])
+    return torch.softmax(likeness, dim=0).T.to(hidden.dtype) @ hidden
+
+
+def _first_stream_loss(logits: Tensor, labels: Tensor | None) -> Tensor | None:
+    if labels is None:
+        return None
+    known = labels >= 0
+    return cross_entropy(logits[known], labels[known]) if known.any() else None

@@ -1,0 +1,58 @@
+"""Mean and max pooling of embedded patches, the baselines of attention (Ilse 2018, section 2.2)."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from histodistill.model.batch import Bags, Output
+from histodistill.model.initialisation import init_self_normalising
+from histodistill.model.settings import NetworkSettings
+from histodistill.model.students.layers import classifier, patch_embedding
+
+
+class _PooledStudent(nn.Module):
+    """Hidden patches, pooled without parameters. The order of the patches does not count.
+
+    Args:
+        feature_width: Size F of a patch feature.
+        n_classes: Number C of classes.
+        settings: Sizes.
+    """
+
+    def __init__(self, feature_width: int, n_classes: int, settings: NetworkSettings) -> None:
+        super().__init__()
+        self.patches = patch_embedding(feature_width, settings)
+        self.classifier = classifier(n_classes, settings)
+        init_self_normalising(self)
+
+    @staticmethod
+    @abstractmethod
+    def pool(bag: Tensor) -> Tensor:
+        """One bag [N, d] as one vector [d]."""
+
+    def forward(self, bags: Bags, labels: Tensor | None = None) -> Output:  # noqa: ARG002
+        """Features [n, d] and logits [n, C] of the n bags."""
+        hidden = torch.split(self.patches(bags.patches), list(bags.sizes))
+        features = torch.stack([self.pool(bag) for bag in hidden])
+        return Output(features, self.classifier(features), bags.rows)
+
+
+class MeanPooling(_PooledStudent):
+    """The mean of the hidden patches."""
+
+    @staticmethod
+    def pool(bag: Tensor) -> Tensor:
+        """The mean over the patches."""
+        return bag.mean(dim=0)
+
+
+class MaxPooling(_PooledStudent):
+    """The largest value of each hidden feature over the patches."""
+
+    @staticmethod
+    def pool(bag: Tensor) -> Tensor:
+        """The maximum over the patches."""
+        return bag.amax(dim=0)

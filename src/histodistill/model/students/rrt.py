@@ -1,0 +1,180 @@
+"""RRT-MIL: patches re-embedded region by region, then ABMIL (Tang et al., CVPR 2024).
+
+The patches are laid row by row on a square that is cut into regions. Patches attend to those of
+their region, with positions from a convolution of the attention (EPEG); then a few
+representatives of each region attend to those of the other regions, and are handed back.
+
+The authors always cut 8 x 8 regions and let patches attend to the zeros that fill the square up.
+Here regions have at least 4 x 4 places, so that small bags have fewer, and the padding is
+masked. The order of the patches counts.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from histodistill.model.attention import pool_bags
+from histodistill.model.batch import Bags, Output
+from histodistill.model.settings import NetworkSettings
+from histodistill.model.students.abmil_plain import Attention
+from histodistill.model.students.layers import classifier, patch_embedding
+
+HEADS = 8
+REGIONS_A_SIDE = 8
+LEAST_SIDE = 4
+POSITION_KERNEL = 15
+REPRESENTATIVES = 3
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Where the N patches of a bag lie in its R regions of S places.
+
+    Attributes:
+        patches: The patch at each place, [R, S] int64; N or more where a place is empty.
+        taken: Whether there is a patch, [R, S] bool; at least one in each region.
+    """
+
+    patches: Tensor
+    taken: Tensor
+
+    @classmethod
+    def of(cls, n_patches: int, device: torch.device) -> Regions:
+        """The regions of a bag of ``n_patches``, those without a patch left out."""
+        side = math.isqrt(n_patches - 1) + 1
+        a_side = min(max(side // LEAST_SIDE, 1), REGIONS_A_SIDE)
+        size = -(-side // a_side)
+        a_side = -(-side // size)
+        places = torch.arange((a_side * size) ** 2, device=device)
+        blocks = places.view(a_side, size, a_side, size).transpose(1, 2).reshape(-1, size * size)
+        blocks = blocks[(blocks < n_patches).any(dim=1)]
+        return cls(blocks, blocks < n_patches)
+
+    def divide(self, bag: Tensor) -> Tensor:
+        """The patches [N, d] by region, [R, S, d], zero at empty places."""
+        places = bag.new_zeros(*self.taken.shape, bag.shape[1])
+        places[self.taken] = bag[self.patches[self.taken]]
+        return places
+
+    def join(self, places: Tensor) -> Tensor:
+        """The patches [N, d] in their order, from the regions [R, S, d]."""
+        return places[self.taken][self.patches[self.taken].argsort()]
+
+
+class RegionAttention(nn.Module):
+    """Multi-head self-attention within regions, with positions (R-MSA and EPEG).
+
+    Args:
+        width: Size d of a hidden patch.
+        dropout: Dropout probability of the output.
+    """
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        inner = HEADS * -(-width // HEADS)
+        self.projections = nn.Linear(width, 3 * inner)
+        # No bias: the softmax would not see it.
+        self.positions = nn.Conv2d(
+            HEADS,
+            HEADS,
+            (POSITION_KERNEL, 1),
+            padding=(POSITION_KERNEL // 2, 0),
+            groups=HEADS,
+            bias=False,
+        )
+        self.output = nn.Sequential(nn.Linear(inner, width), nn.Dropout(dropout))
+
+    def forward(self, places: Tensor, taken: Tensor) -> Tensor:
+        """From regions [R, S, d], with patches at the places ``taken`` [R, S], to the same."""
+        query, key, value = _heads(self.projections(places))
+        query = query * taken[:, None, :, None] / math.sqrt(query.shape[-1])
+        scores = query @ key.transpose(-2, -1)
+        scores = scores + self.positions(scores)
+        weights = torch.softmax(scores.masked_fill(~taken[:, None, None], -torch.inf), dim=-1)
+        attended: Tensor = self.output(_merged(weights.to(value.dtype) @ value))
+        return attended
+
+
+class CrossRegionAttention(nn.Module):
+    """Multi-head self-attention among the representatives of the regions (CR-MSA).
+
+    Args:
+        width: Size d of a hidden patch.
+        dropout: Dropout probability of the output.
+    """
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        inner = HEADS * -(-width // HEADS)
+        self.representatives = nn.Linear(width, REPRESENTATIVES, bias=False)
+        self.projections = nn.Linear(width, 3 * inner)
+        self.output = nn.Sequential(nn.Linear(inner, width), nn.Dropout(dropout))
+
+    def forward(self, places: Tensor, taken: Tensor) -> Tensor:
+        """From regions [R, S, d], with patches at the places ``taken`` [R, S], to the same."""
+        scores = self.representatives(places)
+        empty = ~taken[..., None]
+        highest = scores.masked_fill(empty, -torch.inf)
+        gathered = torch.einsum("rsd,rsk->krd", places, torch.softmax(highest, 1).to(places.dtype))
+        tokens = self.output(
+            _merged(scaled_dot_product_attention(*_heads(self.projections(gathered))))
+        )
+        top = highest.amax(dim=1, keepdim=True)
+        bottom = scores.masked_fill(empty, torch.inf).amin(dim=1, keepdim=True)
+        scaled = (scores - bottom) / (top - bottom + 1e-8)
+        share = scaled * torch.softmax(scores, dim=2)
+        return torch.einsum("krd,rsk->rsd", tokens, share.to(tokens.dtype))
+
+
+class RRT(nn.Module):
+    """Attention within regions, attention across them, and ABMIL without gate.
+
+    Args:
+        feature_width: Size F of a patch feature.
+        n_classes: Number C of classes.
+        settings: Sizes.
+    """
+
+    def __init__(self, feature_width: int, n_classes: int, settings: NetworkSettings) -> None:
+        super().__init__()
+        width, dropout = settings.width, settings.dropout
+        self.patches = nn.Sequential(
+            patch_embedding(feature_width, settings), nn.Dropout(settings.dropout)
+        )
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
+        self.within = RegionAttention(width, dropout)
+        self.across = CrossRegionAttention(width, dropout)
+        self.attention = Attention(width, settings.attention_width)
+        self.classifier = classifier(n_classes, settings)
+
+    def forward(self, bags: Bags, labels: Tensor | None = None) -> Output:  # noqa: ARG002
+        """Features [n, d] and logits [n, C] of the n bags."""
+        hidden = torch.split(self.patches(bags.patches), list(bags.sizes))
+        embedded = torch.cat([self._re_embedded(bag) for bag in hidden])
+        features = pool_bags(self.attention(embedded), embedded, bags.sizes)
+        return Output(features, self.classifier(features), bags.rows)
+
+    def _re_embedded(self, bag: Tensor) -> Tensor:
+        """The patches of one bag [N, d] after both attentions, [N, d]."""
+        regions = Regions.of(len(bag), bag.device)
+        for norm, attention in zip(self.norms, (self.within, self.across), strict=False):
+            places = regions.divide(norm(bag))
+            bag = bag + regions.join(attention(places, regions.taken))
+        embedded: Tensor = self.norms[2](bag)
+        return embedded
+
+
+def _heads(projected: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values by head, [b, heads, S, w] each, from [b, S, 3 * heads * w]."""
+    query, key, value = projected.view(*projected.shape[:2], 3, HEADS, -1).permute(2, 0, 3, 1, 4)
+    return query, key, value
+
+
+def _merged(heads: Tensor) -> Tensor:
+    """Heads [b, heads, S, w] side by side, [b, S, heads * w]."""
+    return heads.transpose(1, 2).flatten(2)

@@ -1,0 +1,88 @@
+"""TransMIL: a transformer over the patches (Shao et al., NeurIPS 2021, algorithms 2 and 3).
+
+The authors pad the sequence with zeros until the landmarks divide it, and let the padding be
+attended; here nothing is padded. Landmarks make attention cheaper in large bags alone: up to eight
+patches for each landmark, all are attended exactly. The order of the patches counts: they are
+laid row by row on a square.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from histodistill.model.batch import Bags, Output
+from histodistill.model.settings import NetworkSettings
+from histodistill.model.students.layers import classifier, patch_embedding
+from histodistill.model.students.nystrom import NystromAttention
+
+
+class PyramidPositions(nn.Module):
+    """PPEG: positions by depthwise convolutions of three sizes over the square of patches.
+
+    Args:
+        width: Size d of a hidden patch.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(width, width, kernel, padding=kernel // 2, groups=width)
+            for kernel in (7, 5, 3)
+        )
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """From the patches of a square [side * side, d], row by row, to the same shape."""
+        side = math.isqrt(len(patches))
+        grid = patches.T.view(-1, side, side)
+        located: Tensor = grid + sum(convolve(grid) for convolve in self.convolutions)
+        return located.flatten(1).T
+
+
+class TransMIL(nn.Module):
+    """Two layers of self-attention with positions between them; a class token is the feature.
+
+    Args:
+        feature_width: Size F of a patch feature.
+        n_classes: Number C of classes.
+        settings: Sizes; there are half as many landmarks as hidden features.
+    """
+
+    def __init__(self, feature_width: int, n_classes: int, settings: NetworkSettings) -> None:
+        super().__init__()
+        width = settings.width
+        self.patches = patch_embedding(feature_width, settings)
+        self.token = nn.Parameter(torch.randn(1, width))
+        self.layers = nn.ModuleList(
+            nn.Sequential(
+                nn.LayerNorm(width),
+                NystromAttention(width, max(1, width // 2), settings.dropout),
+            )
+            for _ in range(2)
+        )
+        self.positions = PyramidPositions(width)
+        self.norm = nn.LayerNorm(width)
+        self.classifier = classifier(n_classes, settings)
+
+    def forward(self, bags: Bags, labels: Tensor | None = None) -> Output:  # noqa: ARG002
+        """Features [n, d] and logits [n, C] of the n bags."""
+        hidden = torch.split(self.patches(bags.patches), list(bags.sizes))
+        features = self.norm(torch.stack([self._attended_token(bag) for bag in hidden]))
+        return Output(features, self.classifier(features), bags.rows)
+
+    def _attended_token(self, bag: Tensor) -> Tensor:
+        """The class token [d] after both layers, for one bag [N, d]."""
+        first, second = self.layers
+        sequence = torch.cat([self.token.to(bag.dtype), squared(bag)])
+        sequence = sequence + first(sequence)
+        sequence = torch.cat([sequence[:1], self.positions(sequence[1:])])
+        token: Tensor = sequence[0] + second(sequence)[0]
+        return token
+
+
+def squared(bag: Tensor) -> Tensor:
+    """The patches [N, d], repeated from the start until their number is a square."""
+    side = math.isqrt(len(bag) - 1) + 1
+    return torch.cat([bag, bag[: side * side - len(bag)]])
