@@ -46,7 +46,10 @@ def command(
     Bags are packed again when a feature file, a patient or a slide has changed.
     """
     experiment = read_experiment(experiment_file)
-    chosen = {"dtype": dtype, "cache": cache and cache.absolute()}
+    chosen: dict[str, str | None] = {
+        "dtype": dtype,
+        "cache": str(cache.absolute()) if cache else None,
+    }
     changes = {name: value for name, value in chosen.items() if value is not None}
     packs = _changed(experiment, changes)
     with packing_bags() as progress:
@@ -57,17 +60,18 @@ def command(
     _report(bags, bags.packed.path)
     if packs != experiment:
         lines = ", ".join(f"`{name}: {value}`" for name, value in changes.items())
-        say(f"Note: to train with these bags, write {lines} under `features` in {experiment_file}")
+        file = located(experiment_file)
+        say(f"Note: to train with these bags, write {lines} under `features` in {file}")
 
 
-def _changed(experiment: Experiment, changes: dict[str, object]) -> Experiment:
+def _changed(experiment: Experiment, changes: dict[str, str]) -> Experiment:
     """The experiment with other settings of its features.
 
     Raises:
-        InputError: It has no features, or a cache nowhere.
+        InputError: It has no features, or they are never packed.
     """
     if experiment.features is None:
-        raise InputError(f"{experiment.name}: the experiment has no slides (`features`) to pack")
+        raise InputError(f"{experiment.name}: the experiment has no `features` to pack")
     features = experiment.features.model_copy(update=changes)
     if features.cache is None:
         raise InputError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
+from pathlib import Path
 from typing import TypeVar
 
 import pandas as pd
@@ -19,7 +20,7 @@ from histodistill.cohort import (
     read_clinical,
 )
 from histodistill.errors import InputError, listed
-from histodistill.experiment.settings import BlockSettings, Experiment
+from histodistill.experiment.settings import BlockSettings, Experiment, FeatureSettings
 from histodistill.features import BagStore, open_bags, user_cache
 from histodistill.genomics import GenomicTable, read_genomic_table
 
@@ -138,7 +139,7 @@ def load_bags(
     if reading.problems or clinical is None:
         raise InputError(*reading.problems)
     if index is None:
-        raise InputError(f"{experiment.name}: the experiment has no slides (`features`) to pack")
+        raise InputError(f"{experiment.name}: the experiment has no `features`")
     return _open_bags(experiment, index, set(clinical.patients), progress, check=check)
 
 
@@ -198,9 +199,8 @@ def _open_bags(
             f"{listed(sorted(index.slides), 3)}"
         )
     settings = experiment.features
-    cache = user_cache() if settings.cache == "auto" else settings.cache
-    if known is None:  # some of these bags belong to nobody, and shall not be packed
-        cache = None
+    # Without the clinical table some bags belong to nobody, and shall not be packed.
+    cache = _cache(settings) if known is not None else None
     return open_bags(
         slides,
         memory_limit_bytes=int(settings.memory_gb * 1e9),
@@ -209,6 +209,12 @@ def _open_bags(
         check=check,
         progress=progress if cache else None,
     )
+
+
+def _cache(settings: FeatureSettings) -> Path | None:
+    if settings.cache is None:
+        return None
+    return user_cache() if settings.cache == "auto" else Path(settings.cache)
 
 
 def _read_all(bags: BagStore, progress: Progress | None) -> list[str]:

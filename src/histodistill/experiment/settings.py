@@ -68,7 +68,8 @@ class FeatureSettings(Settings):
     Attributes:
         directory: Folder of feature files, one a slide.
         standardise: Standardise every feature with the training patients' mean and sd.
-        memory_gb: Bags are kept in memory when the cohort needs no more than this.
+        memory_gb: Bags stay in memory when the cohort needs no more than this; those of larger
+            cohorts are read batch by batch.
         dtype: Type of the patches; None takes the narrowest that holds those of every file.
         cache: Folder where bags are packed on first use: ``auto`` is the user's cache folder,
             None reads the feature files each time. No result depends on it.
@@ -78,7 +79,7 @@ class FeatureSettings(Settings):
     standardise: bool = False
     memory_gb: PositiveFloat = 8.0
     dtype: Literal["float16", "bfloat16", "float32"] | None = None
-    cache: Literal["auto"] | Path | None = Field(default="auto", exclude=True)
+    cache: str | None = Field(default="auto", min_length=1, exclude=True)
 
 
 class SelectionSettings(Settings):
@@ -563,7 +564,9 @@ def _absolute(experiment: Experiment, folder: Path) -> Experiment:
             and features.model_copy(
                 update={
                     "directory": located(features.directory),
-                    "cache": "auto" if features.cache == "auto" else located(features.cache),
+                    "cache": features.cache
+                    if features.cache in ("auto", None)
+                    else str(located(Path(features.cache))),
                 }
             ),
             "genomics": {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from itertools import accumulate
 from pathlib import Path
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, model_validator
@@ -14,7 +14,7 @@ from histodistill.features import formats
 from histodistill.features.slide import SlideFeatures
 from histodistill.files import sha256, write_json
 
-FORMAT = 1
+FORMAT: Final = 1
 
 
 # How a file is compared with its stamp: size and date alone; the content too where the date

@@ -123,7 +123,7 @@ class _Writer:
 
     def _append(self, patches: torch.Tensor) -> None:
         # NumPy knows no bfloat16, so the rows are written as bytes.
-        content = patches.contiguous().view(torch.uint8).numpy()
+        content = patches.contiguous().view(torch.uint8).numpy().data
         self._stream.write(content)
         self.digest.update(content)
 
