@@ -13,6 +13,9 @@ from histodistill.experiment import read_experiment
 from histodistill.experiment.recipes import RECIPES
 from tests.experiment.small import experiment_file
 
+# A second block of genes, which some recipes name.
+COPY_NUMBER = {"genomics": {"cna": {"file": "cohort/cna.txt"}}}
+
 
 def problems_of(path: Path) -> list[str]:
     """What is wrong with a file, less the file's name."""
@@ -45,7 +48,7 @@ def test_the_defaults_are_the_papers(tmp_path):
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_is_a_line(tmp_path, recipe):
-    path = experiment_file(tmp_path)
+    path = experiment_file(tmp_path, COPY_NUMBER)
     raw = yaml.safe_load(path.read_text()) | {"methods": [recipe]}
     path.write_text(yaml.safe_dump(raw))
     assert read_experiment(path).methods[recipe].recipe == recipe
@@ -264,7 +267,7 @@ def test_yaml_runs_no_code(tmp_path):
 
 
 def test_recipes_differ_from_each_other(tmp_path):
-    path = experiment_file(tmp_path, {"training": None})
+    path = experiment_file(tmp_path, {"training": None} | COPY_NUMBER)
     raw = yaml.safe_load(path.read_text()) | {"methods": list(RECIPES)}
     path.write_text(yaml.safe_dump(raw))
     methods = read_experiment(path).methods

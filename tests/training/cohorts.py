@@ -92,8 +92,21 @@ def experiment(files: SimulatedCohort, output: Path, **changes: Any) -> Experime
 
 def method(files: SimulatedCohort, recipe: str = "mkd", **training: Any) -> MethodSettings:
     """A recipe with tiny networks."""
-    changes = {"methods": {recipe: {}}, "training": training}
+    changes = {"methods": {recipe: {}}, "training": training, "genomics": two_blocks(files)}
     return experiment(files, Path("unused"), **changes).methods[recipe]
+
+
+def two_blocks(files: SimulatedCohort) -> dict[str, Any]:
+    """Expression and copy number; ``with_copy_number`` holds the data of the latter."""
+    block = {"file": str(files.expression), "selection": {"method": "univariate", "n_genes": 20}}
+    return {"mrna": block, "cna": block}
+
+
+def with_copy_number(world: World) -> World:
+    """The cohort with a second block of genes, which three of its patients lack."""
+    expression = world.data.genomics["mrna"]
+    copies = expression.iloc[3:].clip(-1, 1).round()
+    return replace(world, data=replace(world.data, genomics={"mrna": expression, "cna": copies}))
 
 
 def first_fold(data: ExperimentData, setup: Experiment) -> Fold:

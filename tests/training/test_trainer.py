@@ -33,12 +33,19 @@ from tests.training.cohorts import (
     method,
     prepared_patients,
     trainer,
+    two_blocks,
+    with_copy_number,
 )
 
 
 @pytest.fixture(scope="module")
 def inputs(world: World) -> FoldData:
     return fold_data(world)
+
+
+@pytest.fixture(scope="module")
+def both_blocks(world: World) -> FoldData:
+    return fold_data(with_copy_number(world), genomics=two_blocks(world.files))
 
 
 def weights(one: Trainer) -> dict[str, Tensor]:
@@ -198,8 +205,9 @@ def test_a_damaged_checkpoint_is_refused(
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_trains_and_validates(
-    world: World, inputs: FoldData, tmp_path: Path, recipe: str
+    world: World, both_blocks: FoldData, tmp_path: Path, recipe: str
 ) -> None:
+    inputs = both_blocks
     settings = method(world.files, recipe, max_epochs=1)
     target = experiment(world.files, tmp_path).targets["ER"]
     fitted = fit_model(settings, target, inputs, 0, tmp_path)
@@ -209,6 +217,9 @@ def test_every_recipe_trains_and_validates(
         "orthogonality": settings.objective.orthogonality,
         "similarity": settings.objective.similarity,
         "collaboration": settings.objective.collaboration,
+        "reconstruction": settings.objective.reconstruction,
+        "group_reconstruction": settings.objective.group_reconstruction,
+        "memory_alignment": settings.objective.memory_alignment,
     }
     names = settings.network.networks
     # Finished teachers learn nothing any more.
