@@ -20,6 +20,7 @@ memory does not grow with the bags.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -32,33 +33,53 @@ from histodistill.model.batch import Bags
 from histodistill.model.patch_blocks import Block, PatchBlocks
 
 
-class Tower(NamedTuple):
+class Weights(NamedTuple):
+    """The weights of a tower.
+
+    Attributes:
+        layer: Of the first layer, [d, F].
+        layer_bias: [d].
+        gate: Of both halves of the gate, [2a, d].
+        gate_bias: [2a].
+        score: [a].
+        score_bias: [1].
+    """
+
+    layer: Tensor
+    layer_bias: Tensor
+    gate: Tensor
+    gate_bias: Tensor
+    score: Tensor
+    score_bias: Tensor
+
+
+@dataclass(frozen=True)
+class Tower:
     """What a network does to every patch before it pools them.
 
     Attributes:
-        weight: Of the first layer, [d, F].
-        bias: Of the first layer, [d].
-        gate_weight: Of both halves of the gate, [2a, d].
-        gate_bias: Of both halves of the gate, [2a].
-        score_weight: [a].
-        score_bias: [1].
+        weights: Its weights.
         dropout: Probability that a hidden value is dropped; 0 outside training.
     """
 
-    weight: Tensor
-    bias: Tensor
-    gate_weight: Tensor
-    gate_bias: Tensor
-    score_weight: Tensor
-    score_bias: Tensor
-    dropout: float = 0.0
+    weights: Weights
+    dropout: float
 
     @classmethod
-    def of(cls, layer: nn.Linear, attention: GatedAttention, dropout: float = 0.0) -> Tower:
-        """The tower of ``hidden = dropout(relu(layer(x)))`` and ``attention(hidden)``."""
-        gate, score = attention.gate, attention.score
-        first = (layer.weight, layer.bias, gate.weight, gate.bias)
-        return cls(*first, score.weight[0], score.bias, dropout)
+    def of(cls, patches: nn.Sequential, attention: GatedAttention) -> Tower:
+        """The tower of a network.
+
+        Args:
+            patches: Linear, ReLU and perhaps Dropout.
+            attention: Scores what comes out of them.
+        """
+        layer, gate, score = patches[0], attention.gate, attention.score
+        assert isinstance(layer, nn.Linear)
+        rates = [module.p for module in patches if isinstance(module, nn.Dropout)]
+        weights = Weights(
+            layer.weight, layer.bias, gate.weight, gate.bias, score.weight[0], score.bias
+        )
+        return cls(weights, rates[0] if rates and patches.training else 0.0)
 
 
 def pool_patches(bags: Bags, towers: Sequence[Tower]) -> tuple[Tensor, ...]:
@@ -80,12 +101,11 @@ def pool_patches(bags: Bags, towers: Sequence[Tower]) -> tuple[Tensor, ...]:
     if bags.stored.requires_grad:
         raise ValueError("pool_patches gives no gradient to the patches; pool_bags does")
     device = bags.stored.device.type
-    dtype = towers[0].weight.dtype
+    dtype = towers[0].weights.layer.dtype
     if torch.is_autocast_enabled(device):
         dtype = torch.get_autocast_dtype(device)
     with torch.autocast(device, enabled=False):
-        folded = [_folded(tower, bags.scaler) for tower in towers]
-        weights = [value for tower in folded for value in tower[:-1]]
+        weights = [value for tower in towers for value in _folded(tower, bags.scaler)]
         trained = torch.is_grad_enabled() and any(value.requires_grad for value in weights)
         dropouts = [tower.dropout for tower in towers]
         pooled: tuple[Tensor, ...] = _PatchPooling.apply(  # type: ignore[no-untyped-call]
@@ -94,25 +114,24 @@ def pool_patches(bags: Bags, towers: Sequence[Tower]) -> tuple[Tensor, ...]:
     return pooled
 
 
-def _folded(tower: Tower, scaler: FeatureScaler | None) -> Tower:
-    """The tower with all constant factors moved into its weights.
+def _folded(tower: Tower, scaler: FeatureScaler | None) -> Weights:
+    """The tower's weights with all constant factors moved into them.
 
     Those are the scale of the features (their mean cannot move: a feature far from 0 would
     lose its digits), dropout's 1 / (1 - p), which commutes with the ReLU, and the halves in
     ``sigmoid(z) = (1 + tanh(z / 2)) / 2``, which lets one tanh serve both halves of the gate.
     """
-    weight = tower.weight if scaler is None else tower.weight / scaler.scale.to(tower.weight)
-    kept = 1 - tower.dropout
-    halves = torch.ones_like(tower.gate_bias)
+    weights, kept = tower.weights, 1 - tower.dropout
+    layer = weights.layer if scaler is None else weights.layer / scaler.scale.to(weights.layer)
+    halves = torch.ones_like(weights.gate_bias)
     halves[len(halves) // 2 :] = 0.5
-    return Tower(
-        weight / kept,
-        tower.bias / kept,
-        tower.gate_weight * halves[:, None],
-        tower.gate_bias * halves,
-        tower.score_weight / 2,
-        tower.score_bias,
-        tower.dropout,
+    return Weights(
+        layer / kept,
+        weights.layer_bias / kept,
+        weights.gate * halves[:, None],
+        weights.gate_bias * halves,
+        weights.score / 2,
+        weights.score_bias,
     )
 
 
@@ -123,7 +142,10 @@ class _PatchPooling(torch.autograd.Function):
     def forward(
         ctx: Any, blocks: PatchBlocks, trained: bool, dropouts: Sequence[float], *weights: Tensor
     ) -> tuple[Tensor, ...]:
-        passes = [_TowerPass(tower, blocks, trained) for tower in _as_towers(weights, dropouts)]
+        passes = [
+            _TowerPass(own, dropout, blocks, trained)
+            for own, dropout in zip(_by_tower(weights), dropouts, strict=True)
+        ]
         for block in blocks:
             for each in passes:
                 each.forward(block)
@@ -137,10 +159,10 @@ class _PatchPooling(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         n_towers = len(gradients)
-        pooled = ctx.saved_tensors[-n_towers:]
+        weights, pooled = ctx.saved_tensors[:-n_towers], ctx.saved_tensors[-n_towers:]
         sums = [
-            _TowerGradients(each, ctx.blocks, own, gradient)
-            for each, own, gradient in zip(ctx.passes, pooled, gradients, strict=True)
+            _TowerGradients(*own, ctx.blocks)
+            for own in zip(_by_tower(weights), ctx.passes, pooled, gradients, strict=True)
         ]
         for block in ctx.blocks:
             for each in sums:
@@ -148,12 +170,9 @@ class _PatchPooling(torch.autograd.Function):
         return (None, None, None, *(value for each in sums for value in each.totals))
 
 
-def _as_towers(weights: Sequence[Tensor], dropouts: Sequence[float]) -> list[Tower]:
-    fields = len(Tower._fields) - 1
-    return [
-        Tower(*weights[fields * number : fields * (number + 1)], dropout)
-        for number, dropout in enumerate(dropouts)
-    ]
+def _by_tower(weights: Sequence[Tensor]) -> list[Weights]:
+    each = len(Weights._fields)
+    return [Weights(*weights[first : first + each]) for first in range(0, len(weights), each)]
 
 
 class _TowerPass:
@@ -163,21 +182,21 @@ class _TowerPass:
     one block at a time.
     """
 
-    def __init__(self, tower: Tower, blocks: PatchBlocks, keeps: bool) -> None:
-        self.tower = tower
+    def __init__(self, weights: Weights, dropout: float, blocks: PatchBlocks, keeps: bool) -> None:
+        #: In the type of the products.
+        self.weights = Weights(*(value.to(blocks.dtype) for value in weights))
+        self._dropout = dropout
         self._keeps = keeps
-        #: Weights in the type of the products.
-        self.cast = Tower(*(value.to(blocks.dtype) for value in tower[:-1]), tower.dropout)
         rows = blocks.n_patches if keeps else blocks.n_rows
-        exact = tower.weight.dtype
-        self._hidden = blocks.empty(rows, len(tower.weight))
-        self._gates = blocks.empty(rows, len(tower.gate_weight))
+        width, exact = len(weights.layer), weights.layer.dtype
+        self._hidden = blocks.empty(rows, width)
+        self._gates = blocks.empty(rows, len(weights.gate))
         self._scores = blocks.empty(rows, dtype=exact)
         # Of each bag so far: its largest score, and the sums of exp(score - largest) and of
         # exp(score - largest) * hidden.
         self._largest = blocks.empty(blocks.n_bags, dtype=exact).fill_(-torch.inf)
         self._sum = torch.zeros_like(self._largest)
-        self._weighted = tower.weight.new_zeros(blocks.n_bags, len(tower.weight))
+        self._weighted = weights.layer.new_zeros(blocks.n_bags, width)
 
     def kept(self, block: Block) -> tuple[Tensor, Tensor, Tensor]:
         """Hidden patches [B, d], gates [B, 2a] and scores [B] of a block."""
@@ -186,12 +205,12 @@ class _TowerPass:
 
     def forward(self, block: Block) -> None:
         """Add a block's patches to their bags."""
-        tower = self.cast
+        weights = self.weights
         hidden, gates, scores = self.kept(block)
-        torch.addmm(tower.bias, block.patches, tower.weight.T, out=hidden).relu_()
-        _drop_(hidden, tower.dropout)
-        torch.addmm(tower.gate_bias, hidden, tower.gate_weight.T, out=gates).tanh_()
-        scores.copy_(torch.addmv(tower.score_bias, _gated(gates), tower.score_weight))
+        torch.addmm(weights.layer_bias, block.patches, weights.layer.T, out=hidden).relu_()
+        _drop_(hidden, self._dropout)
+        torch.addmm(weights.gate_bias, hidden, weights.gate.T, out=gates).tanh_()
+        scores.copy_(torch.addmv(weights.score_bias, _gated(gates), weights.score))
         self._add_to_bags(block, hidden, scores)
 
     def _add_to_bags(self, block: Block, hidden: Tensor, scores: Tensor) -> None:
@@ -220,23 +239,28 @@ class _TowerGradients:
     """The gradients of a tower's weights, summed block by block.
 
     Args:
-        forward: The tower's pass, with all that it kept.
+        weights: The tower's weights.
+        forward: Its pass forward, with all that it kept.
+        pooled: What it made of the bags, [n, d].
+        gradient: Gradient of the loss with respect to that, [n, d].
         blocks: The blocks.
-        pooled: Pooled bags, [n, d].
-        gradient: Gradient of the loss with respect to them, [n, d].
     """
 
     def __init__(
-        self, forward: _TowerPass, blocks: PatchBlocks, pooled: Tensor, gradient: Tensor
+        self,
+        weights: Weights,
+        forward: _TowerPass,
+        pooled: Tensor,
+        gradient: Tensor,
+        blocks: PatchBlocks,
     ) -> None:
         self._forward = forward
         self._gradient = gradient.to(blocks.dtype)
         # What the softmax subtracts: the attention-weighted mean of gradient . hidden.
         self._mean = (pooled * gradient).sum(dim=1)
-        #: In the order of the tower's fields.
-        self.totals = [torch.zeros_like(value) for value in forward.tower[:-1]]
+        self.totals = Weights(*(torch.zeros_like(value) for value in weights))
         self._d_hidden = blocks.empty(blocks.n_rows, pooled.shape[1])
-        self._d_gates = blocks.empty(blocks.n_rows, len(forward.tower.gate_weight))
+        self._d_gates = blocks.empty(blocks.n_rows, len(weights.gate))
 
     def add(self, block: Block) -> None:
         """Walk back through a block, from the pooled bags to the first layer."""
@@ -249,25 +273,25 @@ class _TowerGradients:
 
         d_hidden = self._d_hidden[: len(hidden)]
         torch.mm(attention.T.to(hidden.dtype), towards, out=d_hidden)
-        d_hidden.addmm_(d_gates, self._forward.cast.gate_weight)
+        d_hidden.addmm_(d_gates, self._forward.weights.gate)
         # Through ReLU and dropout: what either of them zeroed has no gradient. One pass in
         # place; a mask and a product would be several.
         torch.ops.aten.threshold_backward.grad_input(d_hidden, hidden, 0, grad_input=d_hidden)
 
-        weight, bias, gate_weight, gate_bias, score_weight, score_bias = self.totals
-        _add_product(weight, d_hidden.T, block.patches)
-        bias.add_(d_hidden.sum(dim=0))
-        _add_product(gate_weight, d_gates.T, hidden)
-        gate_bias.add_(d_gates.sum(dim=0))
-        score_weight.add_(_gated(gates).T @ d_scores)
-        score_bias.add_(d_scores.sum())
+        totals = self.totals
+        _add_product(totals.layer, d_hidden.T, block.patches)
+        totals.layer_bias.add_(d_hidden.sum(dim=0))
+        _add_product(totals.gate, d_gates.T, hidden)
+        totals.gate_bias.add_(d_gates.sum(dim=0))
+        totals.score.add_(_gated(gates).T @ d_scores)
+        totals.score_bias.add_(d_scores.sum())
 
     def _through_gate(self, gates: Tensor, d_scores: Tensor) -> Tensor:
         """Gradient of the gate before its tanh, [B, 2a]."""
         d_gates = self._d_gates[: len(gates)]
         content, gate = gates.chunk(2, dim=1)
         d_content, d_gate = d_gates.chunk(2, dim=1)
-        d_gated = torch.outer(d_scores, self._forward.cast.score_weight)
+        d_gated = torch.outer(d_scores, self._forward.weights.score)
         torch.addcmul(d_gated, d_gated, gate, out=d_content)
         torch.mul(d_gated, content, out=d_gate)
         torch.ops.aten.tanh_backward.grad_input(d_gates, gates, grad_input=d_gates)

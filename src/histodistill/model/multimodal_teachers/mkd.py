@@ -51,8 +51,7 @@ class MultimodalTeacher(nn.Module):
 
     def tower(self) -> Tower:
         """What happens to a patch before the pooling, for a pass shared with other networks."""
-        layer, _, dropout = self.patches
-        return Tower.of(layer, self.patch_attention, dropout.p if self.training else 0.0)
+        return Tower.of(self.patches, self.patch_attention)
 
     def forward(self, bags: Bags, genes: Genes) -> Output:
         """Features and logits of the patients of the batch that have bags and genes."""

@@ -36,7 +36,7 @@ class Student(nn.Module):
 
     def tower(self) -> Tower:
         """What happens to a patch before the pooling, for a pass shared with other networks."""
-        return Tower.of(self.patches[0], self.attention)
+        return Tower.of(self.patches, self.attention)
 
     def forward(self, bags: Bags, labels: Tensor | None = None) -> Output:  # noqa: ARG002
         """Features [n, d] and logits [n, C] of the n bags."""
