@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from histodistill.training import Epoch, Fit, cross_validate
+from histodistill.training import Epoch, Failure, Fit, cross_validate
 from histodistill.training.trainer import CHECKPOINT, CURVES
 from tests.training.cohorts import World, described, experiment
 
@@ -46,10 +46,13 @@ class _Watcher:
     def on_fit(self, fit: Fit) -> None:
         self.fits.append(fit)
 
+    def on_failure(self, failure: Failure) -> None:
+        raise AssertionError(failure)
+
 
 def results(output: Path) -> dict[str, bytes]:
-    """Everything that a run leaves but its configuration, which names its folder."""
-    own = {"experiment.json", "versions.json", ".lock"}
+    """Everything that a run leaves but its configuration, which names its folder, and times."""
+    own = {"experiment.json", "versions.json", ".lock", "cost.json", "costs.csv"}
     return {
         str(path.relative_to(output)): path.read_bytes()
         for path in sorted(output.rglob("*"))

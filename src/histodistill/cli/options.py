@@ -16,6 +16,18 @@ OutFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder fo
 Device = Annotated[
     str, typer.Option(metavar="NAME", help="auto (a GPU where there is one), cpu, cuda, cuda:1.")
 ]
+Jobs = Annotated[
+    int, typer.Option(min=1, metavar="N", help="Trainings at the same time, each in a process.")
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Threads of each training; by default the cores are divided among the jobs. Results "
+        "are the same for any number of jobs as long as this number is.",
+    ),
+]
 
 
 def one_of(kind: str, chosen: str | None, known: list[str]) -> str:

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column
 
 from histodistill.cli.console import console, say
-from histodistill.training.crossval import Fit
+from histodistill.training import Failure, Fit
 from histodistill.training.trainer import Epoch, OnEpoch
 
 
@@ -56,7 +56,7 @@ class TrainingBars:
         """Show the losses and validation figures of an epoch."""
         self._bar.update(
             self._one,
-            description=_title(fit),
+            description=str(fit),
             completed=epoch.epoch + 1,
             state=describe(epoch),
             visible=True,
@@ -67,7 +67,11 @@ class TrainingBars:
         self._done += 1
         self._bar.update(self._all, completed=self._done, state=f"{fit.target} {fit.method}")
         if not console.is_terminal:
-            say(f"Trained {self._done} of {self._trainings}: {_title(fit)}")
+            say(f"Trained {self._done} of {self._trainings}: {fit}")
+
+    def on_failure(self, failure: Failure) -> None:
+        """Tell a training that failed; why is told at the end."""
+        say(f"Failed: {failure.fit}")
 
 
 @contextmanager
@@ -83,11 +87,6 @@ def epoch_bar(title: str, max_epochs: int) -> Iterator[OnEpoch]:
     with _bar() as bar:
         task = bar.add_task(title, total=max_epochs, state="")
         yield lambda epoch: bar.update(task, completed=epoch.epoch + 1, state=describe(epoch))
-
-
-def _title(fit: Fit) -> str:
-    repeat = f" repeat {fit.fold.repeat}" if fit.fold.repeat else ""
-    return f"{fit.target} {fit.method} seed {fit.seed}{repeat} fold {fit.fold.index}"
 
 
 def describe(epoch: Epoch) -> str:

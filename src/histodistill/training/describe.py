@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from histodistill.deploy.info import BundleInfo, FeatureOrigin
-from histodistill.experiment.settings import Experiment
+from histodistill.experiment.settings import Experiment, MethodSettings
 from histodistill.features import BagStore
 from histodistill.training.fold import FoldData
 from histodistill.training.run import versions
@@ -12,10 +12,19 @@ from histodistill.training.run import versions
 _READING = {"format", "transform", "gdc_column", "patient_column", "sample_pattern"}
 
 
-def bundle_info(experiment: Experiment, inputs: FoldData, method: str, seed: int) -> BundleInfo:
-    """Describe a model trained on a fold's training patients."""
+def bundle_info(
+    experiment: Experiment, inputs: FoldData, name: str, settings: MethodSettings, seed: int
+) -> BundleInfo:
+    """Describe a model trained on a fold's training patients.
+
+    Args:
+        experiment: The experiment.
+        inputs: The fold's data.
+        name: The method's name.
+        settings: The method as it was trained.
+        seed: Its seed.
+    """
     target = experiment.targets[inputs.target]
-    settings = experiment.methods[method]
     reads = settings.network
     fold = inputs.fold
     return BundleInfo(
@@ -24,14 +33,14 @@ def bundle_info(experiment: Experiment, inputs: FoldData, method: str, seed: int
         positive=target.positive,
         features=_origin(inputs.data.bags) if reads.reads_slides else None,
         blocks={
-            name: block.model_dump(mode="json", include=_READING)
-            for name, block in experiment.genomics.items()
+            block_name: block.model_dump(mode="json", include=_READING)
+            for block_name, block in experiment.genomics.items()
             if reads.reads_genes
         },
         recipe=settings.recipe,
         provenance={
             "experiment": experiment.name,
-            "method": method,
+            "method": name,
             "settings": settings.model_dump(mode="json"),
             "seed": seed,
             "patients": {"training": len(fold.train), "validation": len(fold.validation)},

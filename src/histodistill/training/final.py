@@ -7,12 +7,13 @@ from histodistill.deploy.bundle import Bundle
 from histodistill.errors import InputError
 from histodistill.experiment.data import ExperimentData
 from histodistill.experiment.settings import Experiment
-from histodistill.training.crossval import MODEL
 from histodistill.training.describe import bundle_info
+from histodistill.training.fits import MODEL, TEACHERS
 from histodistill.training.fitting import fit_model
 from histodistill.training.fold import prepare_fold
 from histodistill.training.run import open_run
 from histodistill.training.trainer import CHECKPOINT, OnEpoch
+from histodistill.training.tuning import tuned_method
 
 
 def train_final(
@@ -42,9 +43,14 @@ def train_final(
     with open_run(experiment, data):
         fold = _everybody(experiment, data, target)
         inputs = prepare_fold(experiment, data, target, fold)
-        settings = experiment.methods[method]
-        fitted = fit_model(settings, experiment.targets[target], inputs, seed, folder, on_epoch)
-        return Bundle(bundle_info(experiment, inputs, method, seed), (fitted.member,))
+        # Its folds are not those of the cross-validation, and nor are its teachers.
+        place, teachers = folder.parent, experiment.output / "final" / TEACHERS
+        settings = tuned_method(experiment, method, inputs, place / "tuning", teachers)
+        fitted = fit_model(
+            settings, experiment.targets[target], inputs, seed, folder, on_epoch, teachers=teachers
+        )
+        info = bundle_info(experiment, inputs, method, settings, seed)
+        return Bundle(info, (fitted.member,))
 
 
 def forget_final(experiment: Experiment, target: str, method: str, seed: int) -> None:

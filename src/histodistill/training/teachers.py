@@ -13,6 +13,7 @@ from histodistill.files import whole_file, write_text
 from histodistill.model import NetworkName, Networks, NetworkSettings, ObjectiveSettings
 from histodistill.model.device import resolve_device
 from histodistill.preparation import PreparedPatients
+from histodistill.training.fits import fold_name
 from histodistill.training.fold import FoldData
 from histodistill.training.frozen import Answers, FrozenTeachers, answers_of
 from histodistill.training.locks import held
@@ -112,7 +113,7 @@ def _finished(
     described = settings.model_dump_json(indent=2, exclude={"training": {"device"}})
     key = hashlib.sha256(described.encode()).hexdigest()[:12]
     kind = store / inputs.target / f"{name}-{key}"
-    folder = kind / f"seed-{seed}" / f"repeat-{inputs.fold.repeat}-fold-{inputs.fold.index}"
+    folder = kind / f"seed-{seed}" / fold_name(inputs.fold)
     with held(folder):
         if not (folder / WEIGHTS).exists():
             write_text(kind / SETTINGS, described + "\n")

@@ -1,0 +1,101 @@
+"""What a model costs: its size, the time to train it, and the time to ask it."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from histodistill.files import write_json
+from histodistill.model import Batch, NetworkName, Networks
+from histodistill.training.fits import Fit
+from histodistill.training.fitting import FittedModel
+
+COST = "cost.json"
+COSTS = "costs.csv"
+COLUMNS = (
+    *("target", "method", "seed", "repeat", "fold", "network"),
+    *("parameters", "training_seconds", "inference_ms"),
+)
+
+# Enough for a median, few enough to cost nothing beside the training.
+_TIMED_PATIENTS = 5
+
+
+def write_cost(folder: Path, fitted: FittedModel, patients: Sequence[str]) -> None:
+    """Write ``cost.json``: training seconds, and size and speed of every network.
+
+    Args:
+        folder: The fit's.
+        fitted: The trained model.
+        patients: Patients to be timed with, one by one; the first few who can be answered.
+    """
+    networks = fitted.member.networks
+    costs = {
+        name: {
+            "parameters": sum(p.numel() for p in networks.get_submodule(name).parameters()),
+            "inference_ms": _inference_ms(fitted, name, patients),
+        }
+        for name in networks.settings.networks
+    }
+    write_json(folder / COST, {"training_seconds": fitted.seconds, "networks": costs})
+
+
+def collected_costs(fits: Sequence[Fit], output: Path) -> pd.DataFrame:
+    """The costs of all fits that have been measured, a row a fit and network."""
+    rows = [
+        {
+            "target": fit.target,
+            "method": fit.method,
+            "seed": fit.seed,
+            "repeat": fit.fold.repeat,
+            "fold": fit.fold.index,
+            "network": network,
+            "parameters": cost["parameters"],
+            "training_seconds": stored["training_seconds"],
+            "inference_ms": cost["inference_ms"],
+        }
+        for fit in fits
+        if (path := fit.folder(output) / COST).exists()
+        for stored in [json.loads(path.read_text(encoding="utf-8"))]
+        for network, cost in stored["networks"].items()
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _inference_ms(fitted: FittedModel, name: NetworkName, patients: Sequence[str]) -> float | None:
+    """Median milliseconds a patient, from patches in memory to logits; None without patients."""
+    prepared = fitted.prepared
+    alone = _alone(fitted.member.networks, name)
+    able = {
+        "student": prepared.has_slides,
+        "multimodal": lambda p: prepared.has_slides(p) and prepared.has_genes(p),
+        "genomic": prepared.has_genes,
+    }[name]
+    chosen = [patient for patient in patients if able(patient)][:_TIMED_PATIENTS]
+    times = []
+    for patient in chosen[:1] + chosen:  # the first comes twice: once to warm up
+        batch = prepared.batch([patient], device=fitted.device)
+        times.append(_milliseconds(alone, batch, name))
+    return statistics.median(times[1:]) if chosen else None
+
+
+def _alone(networks: Networks, name: NetworkName) -> Networks:
+    """One of the networks, the same weights, without the others."""
+    settings = networks.settings.model_copy(update={"networks": (name,)})
+    with torch.device("meta"):
+        alone = Networks(networks.feature_width, networks.blocks, networks.n_classes, settings)
+    setattr(alone, name, networks.get_submodule(name))
+    return alone.eval()
+
+
+@torch.inference_mode()
+def _milliseconds(network: Networks, batch: Batch, name: NetworkName) -> float:
+    started = time.perf_counter()
+    network(batch)[name].logits.cpu()  # waits for a GPU
+    return 1000 * (time.perf_counter() - started)

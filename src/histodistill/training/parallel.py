@@ -1,0 +1,176 @@
+"""Fits one after the other or side by side; one that fails does not stop the others."""
+
+from __future__ import annotations
+
+import os
+import signal
+import traceback
+from collections.abc import Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+import joblib
+import torch
+
+from histodistill.errors import InputError
+from histodistill.files import write_text
+from histodistill.training.fits import Fit
+from histodistill.training.runner import FitRunner
+from histodistill.training.trainer import Epoch, OnEpoch
+from histodistill.training.workers import end_with_parent
+
+FAILURE = "failure.txt"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A fit that could not be finished, and why, in sentences."""
+
+    fit: Fit
+    problems: tuple[str, ...]
+
+    def sentences(self) -> list[str]:
+        """The problems, each with the fit's name."""
+        return [f"{self.fit}: {problem}" for problem in self.problems]
+
+
+class Watcher(Protocol):
+    """What wants to know how a cross-validation proceeds."""
+
+    def on_epoch(self, fit: Fit, epoch: Epoch) -> None:
+        """After every epoch."""
+
+    def on_fit(self, fit: Fit) -> None:
+        """After every training, those that an earlier run had finished included."""
+
+    def on_failure(self, failure: Failure) -> None:
+        """After a training that failed."""
+
+
+class Silent:
+    """Watches without a word."""
+
+    def on_epoch(self, fit: Fit, epoch: Epoch) -> None:
+        """Say nothing."""
+
+    def on_fit(self, fit: Fit) -> None:
+        """Say nothing."""
+
+    def on_failure(self, failure: Failure) -> None:
+        """Say nothing."""
+
+
+def run_fits(
+    runner: FitRunner, fits: Sequence[Fit], watcher: Watcher, *, jobs: int, threads: int | None
+) -> list[Failure]:
+    """Run all fits that are not finished yet.
+
+    Args:
+        runner: Runs one.
+        fits: All fits.
+        watcher: Told of epochs (with one job) and of every fit.
+        jobs: Fits at the same time, each in a process of its own; 1 stays in this process.
+        threads: Threads of a fit; by default the cores are divided among the jobs.
+
+    Returns:
+        Those that failed.
+    """
+    waiting = []
+    for fit in fits:
+        if fit.finished(runner.experiment.output):
+            watcher.on_fit(fit)
+        else:
+            waiting.append(fit)
+    threads = threads or max(1, torch.get_num_threads() // jobs)
+    if jobs == 1:
+        outcomes = _one_by_one(runner, waiting, watcher, threads)
+    else:
+        outcomes = _side_by_side(runner, waiting, jobs, threads)
+    failures = []
+    for fit, failure in outcomes:
+        if failure is None:
+            watcher.on_fit(fit)
+        else:
+            failures.append(failure)
+            watcher.on_failure(failure)
+    return failures
+
+
+Outcome = tuple[Fit, Failure | None]
+
+
+def _one_by_one(
+    runner: FitRunner, fits: Sequence[Fit], watcher: Watcher, threads: int
+) -> Iterator[Outcome]:
+    with _torch_threads(threads):
+        for fit in fits:
+            yield _attempt(runner, fit, partial(watcher.on_epoch, fit))
+
+
+def _side_by_side(
+    runner: FitRunner, fits: Sequence[Fit], jobs: int, threads: int
+) -> Iterator[Outcome]:
+    with joblib.parallel_config(backend="loky", inner_max_num_threads=threads):
+        parallel = joblib.Parallel(
+            n_jobs=jobs,
+            return_as="generator_unordered",
+            batch_size=1,
+            initializer=_begin,
+            initargs=(runner, threads, os.getpid()),
+        )
+        outcomes = parallel(joblib.delayed(_attempt_here)(fit) for fit in fits)
+    try:
+        yield from outcomes
+    except BrokenProcessPool as error:
+        raise InputError(
+            "a process that trained was ended, most likely for lack of memory; what is finished "
+            "is kept: run the same command again with fewer --jobs"
+        ) from error
+    finally:
+        outcomes.close()  # ends the workers, where not all is done
+
+
+# A worker's own, sent to it once, with the bags that it has read and the folds it has prepared.
+_runner: list[FitRunner] = []
+
+
+def _begin(runner: FitRunner, threads: int, parent: int) -> None:
+    """Make a worker ready."""
+    # Ctrl-C reaches every process of a terminal: the parent decides, and ends its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent(parent)
+    torch.set_num_threads(threads)
+    _runner[:] = [runner]
+
+
+def _attempt_here(fit: Fit) -> Outcome:
+    return _attempt(_runner[0], fit)
+
+
+def _attempt(runner: FitRunner, fit: Fit, on_epoch: OnEpoch | None = None) -> Outcome:
+    """Run a fit; a failure is written down beside its results and told."""
+    path = fit.folder(runner.experiment.output) / FAILURE
+    try:
+        runner.run(fit, on_epoch)
+    except InputError as error:
+        problems = error.problems
+    except Exception as error:
+        problems = (f"{type(error).__name__}: {error} ({path} tells where)",)
+    else:
+        path.unlink(missing_ok=True)
+        return fit, None
+    write_text(path, traceback.format_exc())
+    return fit, Failure(fit, problems)
+
+
+@contextmanager
+def _torch_threads(threads: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

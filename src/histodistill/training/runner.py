@@ -1,0 +1,134 @@
+"""Runs single fits and writes their results."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+import pandas as pd
+
+from histodistill.cohort import Fold
+from histodistill.deploy.bundle import Bundle
+from histodistill.evaluation import write_predictions
+from histodistill.experiment.data import ExperimentData
+from histodistill.experiment.settings import Experiment, MethodSettings
+from histodistill.files import write_text
+from histodistill.training.baselines import baseline_rows
+from histodistill.training.cost import write_cost
+from histodistill.training.describe import bundle_info
+from histodistill.training.events import event_writer
+from histodistill.training.fits import (
+    BASELINES,
+    MODEL,
+    PREDICTIONS,
+    TEACHERS,
+    VALIDATION,
+    Fit,
+    fold_name,
+)
+from histodistill.training.fitting import FittedModel, fit_model
+from histodistill.training.fold import FoldData, prepare_fold
+from histodistill.training.rows import prediction_rows
+from histodistill.training.stage import readable
+from histodistill.training.trainer import CHECKPOINT, Epoch, OnEpoch
+from histodistill.training.tuning import TUNING, tuned_method
+
+
+class FitRunner:
+    """Runs the fits of one experiment, one by one.
+
+    Gene selection and scaling are fitted once a fold, whatever the number of its fits.
+
+    Args:
+        experiment: The experiment.
+        data: Its inputs.
+        tensorboard: Write TensorBoard events beside the training curves.
+    """
+
+    def __init__(
+        self, experiment: Experiment, data: ExperimentData, *, tensorboard: bool = False
+    ) -> None:
+        self.experiment = experiment
+        self._data = data
+        self._tensorboard = tensorboard
+        self._folds: dict[tuple[str, Fold], FoldData] = {}
+
+    def run(self, fit: Fit, on_epoch: OnEpoch | None = None) -> None:
+        """Train a fit, or go on with it, and write its model, cost and predictions."""
+        inputs = self._inputs(fit)
+        if fit.method == BASELINES:
+            validation, test = baseline_rows(self.experiment, inputs)
+        else:
+            method = self._method(fit, inputs)
+            fitted = self._fitted(method, fit, inputs, on_epoch)
+            self._save(method, fit, inputs, fitted)
+            validation, test = (
+                self._rows(fit, inputs, fitted, part)
+                for part in (fit.fold.validation, fit.fold.test)
+            )
+        folder = fit.folder(self.experiment.output)
+        write_predictions(folder / VALIDATION, validation)
+        write_predictions(folder / PREDICTIONS, test)
+        (folder / CHECKPOINT).unlink(missing_ok=True)
+
+    def _inputs(self, fit: Fit) -> FoldData:
+        key = (fit.target, fit.fold)
+        if key not in self._folds:
+            self._folds[key] = prepare_fold(self.experiment, self._data, fit.target, fit.fold)
+        return self._folds[key]
+
+    @property
+    def _teachers(self) -> Path:
+        return self.experiment.output / TEACHERS
+
+    def _method(self, fit: Fit, inputs: FoldData) -> MethodSettings:
+        """The method as it is trained on this fold."""
+        output = self.experiment.output
+        place = output / "tuning" / fit.target / fit.method / fold_name(fit.fold)
+        method = tuned_method(self.experiment, fit.method, inputs, place, self._teachers)
+        if self.experiment.tuning is not None:
+            chosen = (place / TUNING).read_text(encoding="utf-8")
+            write_text(fit.folder(output) / TUNING, chosen)
+        return method
+
+    def _fitted(
+        self, method: MethodSettings, fit: Fit, inputs: FoldData, on_epoch: OnEpoch | None
+    ) -> FittedModel:
+        folder = fit.folder(self.experiment.output)
+        target = self.experiment.targets[fit.target]
+        with event_writer(folder) if self._tensorboard else nullcontext() as write_events:
+
+            def told(epoch: Epoch) -> None:
+                if on_epoch is not None:
+                    on_epoch(epoch)
+                if write_events is not None:
+                    write_events(epoch)
+
+            return fit_model(
+                method, target, inputs, fit.seed, folder, told, teachers=self._teachers
+            )
+
+    def _save(
+        self, method: MethodSettings, fit: Fit, inputs: FoldData, fitted: FittedModel
+    ) -> None:
+        folder = fit.folder(self.experiment.output)
+        shutil.rmtree(folder / MODEL, ignore_errors=True)
+        info = bundle_info(self.experiment, inputs, fit.method, method, fit.seed)
+        Bundle(info, (fitted.member,)).save(folder / MODEL)
+        write_cost(folder, fitted, fit.fold.test)
+
+    def _rows(
+        self, fit: Fit, inputs: FoldData, fitted: FittedModel, part: Sequence[str]
+    ) -> pd.DataFrame:
+        patients = readable(fitted.prepared, part)
+        return prediction_rows(
+            self.experiment.targets[fit.target],
+            inputs,
+            patients,
+            fitted.answer(patients),
+            fitted.member.thresholds,
+            method=fit.method,
+            seed=fit.seed,
+        )
