@@ -11,11 +11,21 @@ from collections.abc import Mapping
 
 from torch import nn
 
+from histodistill.model.multimodal_teachers.cmta import CMTA
+from histodistill.model.multimodal_teachers.late import LateFusion
+from histodistill.model.multimodal_teachers.mcat import MCAT
 from histodistill.model.multimodal_teachers.mkd import MultimodalTeacher
+from histodistill.model.multimodal_teachers.pathomic import PathomicFusion
+from histodistill.model.multimodal_teachers.porpoise import Porpoise
 from histodistill.model.settings import MultimodalName, NetworkSettings
 
 MULTIMODAL_TEACHERS: dict[MultimodalName, type[nn.Module]] = {
     "mkd": MultimodalTeacher,
+    "mcat": MCAT,
+    "cmta": CMTA,
+    "porpoise": Porpoise,
+    "pathomic": PathomicFusion,
+    "late": LateFusion,
 }
 
 
