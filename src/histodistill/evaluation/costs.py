@@ -34,11 +34,13 @@ def mean_costs(costs: pd.DataFrame | None) -> pd.DataFrame:
     numbers = costs[list(FIGURES)].apply(pd.to_numeric, errors="coerce")
     wrong = [name for name in FIGURES if (numbers[name].isna() & costs[name].notna()).any()]
     if wrong:
-        raise InputError(
-            *(f"The costs' column {name} holds what is not a number." for name in wrong)
-        )
-    keyed = numbers.astype("float64").groupby([costs[name].astype(str) for name in KEY], sort=False)
-    table = keyed.agg(
-        {"parameters": "median", "training_seconds": "mean", "inference_ms": "median"}
+        raise InputError(f"The costs' column(s) {listed(wrong)} hold what is not a number.")
+    keys = [costs[name].astype(str) for name in KEY]
+    by_method = numbers.astype("float64").groupby(keys, sort=False)
+    return pd.DataFrame(
+        {
+            "parameters": by_method["parameters"].median().round().astype("Int64"),
+            "training_seconds": by_method["training_seconds"].mean(),
+            "inference_ms": by_method["inference_ms"].median(),
+        }
     )
-    return table.assign(parameters=table["parameters"].round().astype("Int64"))

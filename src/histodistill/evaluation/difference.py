@@ -24,15 +24,16 @@ class Difference(NamedTuple):
     """The first AUC minus the second, on the ``n_patients`` that both answer.
 
     ``low`` to ``high`` is the 95 % interval. Two classes have DeLong's interval and p-value, more
-    classes the bootstrap's; the other p-value is NaN.
+    classes the bootstrap's; the other p-value is NaN. All is NaN where no AUC is defined: no
+    patient in common, or a class without any.
     """
 
     n_patients: int
-    auc: float
-    auc_reference: float
-    difference: float
-    low: float
-    high: float
+    auc: float = float("nan")
+    auc_reference: float = float("nan")
+    difference: float = float("nan")
+    low: float = float("nan")
+    high: float = float("nan")
     p_delong: float = float("nan")
     p_bootstrap: float = float("nan")
 

@@ -74,7 +74,7 @@ def calibration_figure(panels: Panels) -> Figure:
         above.plot([0, 1], [0, 1], color=FAINT, linewidth=0.8, zorder=1)
         for name, answers in _drawable(curves).items():
             _draw_reliability(above, below, answers, name, styles[name])
-        _decorate(below)
+        decorate(below)
         below.set_xlabel("Predicted probability", fontsize=FONT)
         below.set_ylabel("Patients", fontsize=FONT)
         below.yaxis.set_major_locator(MaxNLocator(3, integer=True))
@@ -99,7 +99,7 @@ def training_figure(records: Sequence[Mapping[str, object]], title: str = "") ->
     panels = {"Training loss": losses, "Validation loss": others, "Validation AUC": aucs}
     axes = figure.subplots(1, 3, squeeze=False)[0]
     for (heading, curves), ax in zip(panels.items(), axes, strict=True):
-        _decorate(ax)
+        decorate(ax)
         ax.set_title(heading, fontsize=FONT + 1, color=INK)
         ax.set_xlabel("Epoch", fontsize=FONT)
         ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -231,7 +231,7 @@ def _draw_reliability(above: Axes, below: Axes, answers: Answers, name: str, sty
 
 
 def _unit_square(ax: Axes, title: str, labels: tuple[str, str]) -> None:
-    _decorate(ax)
+    decorate(ax)
     ax.set_title(title, fontsize=FONT + 1, color=INK)
     ax.set_xlabel(labels[0], fontsize=FONT)
     ax.set_ylabel(labels[1], fontsize=FONT)
@@ -241,7 +241,8 @@ def _unit_square(ax: Axes, title: str, labels: tuple[str, str]) -> None:
         axis.set_major_locator(MultipleLocator(0.2))
 
 
-def _decorate(ax: Axes) -> None:
+def decorate(ax: Axes) -> None:
+    """Give axes the look that all figures share."""
     ax.tick_params(labelsize=FONT, colors=INK, width=0.6, length=3)
     ax.grid(color="#EDEDED", linewidth=0.6)
     ax.set_axisbelow(True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +34,9 @@ METRIC_NAMES = {
 }
 Figure = Literal["folds", "pooled"]
 EMPTY = "–"
+
+_MARKDOWN_MARKS = {0: "{}", 1: "**{}**", 2: "<u>{}</u>"}
+_LATEX_MARKS = {0: "{}", 1: r"\textbf{{{}}}", 2: r"\underline{{{}}}"}
 
 
 @dataclass(frozen=True)
@@ -106,14 +110,13 @@ def plain_table(frame: pd.DataFrame, digits: int = 3) -> Table:
 
 def to_markdown(table: Table) -> str:
     """The table in GitHub's Markdown: the best bold, the second underlined."""
-    marks = {0: "{}", 1: "**{}**", 2: "<u>{}</u>"}
-    header = tuple(_in_markdown(name) for name in table.header)
+    header = tuple(in_markdown(name) for name in table.header)
     lines = [header, ("---",) * len(header)]
     for section in table.sections:
         if section.heading:
-            lines.append((f"*{_in_markdown(section.heading)}*",) + ("",) * (len(header) - 1))
+            lines.append((f"*{in_markdown(section.heading)}*",) + ("",) * (len(header) - 1))
         lines += [
-            tuple(marks[cell.rank].format(_in_markdown(cell.text)) for cell in row)
+            tuple(_MARKDOWN_MARKS[cell.rank].format(in_markdown(cell.text)) for cell in row)
             for row in section.rows
         ]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
@@ -121,21 +124,33 @@ def to_markdown(table: Table) -> str:
 
 def to_latex(table: Table, caption: str = "") -> str:
     """The table in LaTeX (package booktabs): the best bold, the second underlined."""
-    marks = {0: "{}", 1: r"\textbf{{{}}}", 2: r"\underline{{{}}}"}
     width = len(table.header)
     lines = [r"\begin{table}", r"\centering"]
-    lines += [rf"\caption{{{_in_latex(caption)}}}"] if caption else []
-    lines += [rf"\begin{{tabular}}{{{'l' * width}}}", r"\toprule", _row(table.header)]
-    for section in table.sections:
-        lines.append(r"\midrule")
-        if section.heading:
-            heading = rf"\multicolumn{{{width}}}{{l}}{{\textit{{{_in_latex(section.heading)}}}}}"
-            lines.append(rf"{heading} \\")
-        for row in section.rows:
-            cells = [marks[cell.rank].format(_in_latex(cell.text)) for cell in row]
-            lines.append(rf"{' & '.join(cells)} \\")
+    lines += [rf"\caption{{{in_latex(caption)}}}"] if caption else []
+    lines += [rf"\begin{{tabular}}{{{'l' * width}}}", r"\toprule", latex_row(table.header)]
+    lines += latex_sections(table.sections)
     lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
     return "\n".join(lines) + "\n"
+
+
+def latex_sections(sections: Iterable[Section]) -> list[str]:
+    """The lines of a table's body, a rule before each section."""
+    lines = []
+    for section in sections:
+        lines.append(r"\midrule")
+        if section.heading:
+            width = len(section.rows[0])
+            heading = rf"\multicolumn{{{width}}}{{l}}{{\textit{{{in_latex(section.heading)}}}}}"
+            lines.append(rf"{heading} \\")
+        for row in section.rows:
+            cells = [_LATEX_MARKS[cell.rank].format(in_latex(cell.text)) for cell in row]
+            lines.append(rf"{' & '.join(cells)} \\")
+    return lines
+
+
+def latex_row(texts: Iterable[str]) -> str:
+    """A row of plain cells."""
+    return rf"{' & '.join(in_latex(text) for text in texts)} \\"
 
 
 def write_table(table: Table, folder: Path, stem: str, caption: str = "") -> None:
@@ -215,9 +230,18 @@ def _plain(value: object, name: str, digits: int) -> str:
     return str(value)
 
 
-def _in_markdown(text: str) -> str:
-    return text.replace("|", r"\|").replace("\n", " ")
+def in_markdown(text: str) -> str:
+    """Text as a cell of GitHub's Markdown, its special characters escaped."""
+    return _MARKDOWN.sub(r"\\\g<0>", text).replace("\n", " ")
 
+
+def in_latex(text: str) -> str:
+    """Text in LaTeX, its special characters escaped."""
+    return text.translate(_LATEX)
+
+
+# An underscore within a word is no markup.
+_MARKDOWN = re.compile(r"[\\`*~<|]|(?<!\w)_|_(?!\w)")
 
 _LATEX = str.maketrans(
     {
@@ -229,13 +253,9 @@ _LATEX = str.maketrans(
         ">": r"\textgreater{}",
         "±": r"$\pm$",
         "–": "--",
+        "−": "$-$",
+        "×": r"$\times$",
+        "↑": r"$\uparrow$",
+        "↓": r"$\downarrow$",
     }
 )
-
-
-def _in_latex(text: str) -> str:
-    return text.translate(_LATEX)
-
-
-def _row(texts: Iterable[str]) -> str:
-    return rf"{' & '.join(_in_latex(text) for text in texts)} \\"
