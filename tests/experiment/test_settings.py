@@ -173,6 +173,23 @@ def test_a_home_folder_is_found(tmp_path, monkeypatch):
         ({"features": None}, "method abmil reads slides: give `features`"),
         ({"features": None}, "method mkd reads slides: give `features`"),
         ({"genomics": None}, "method mkd reads genes: give `genomics`"),
+        ({"genomics": None, "methods": {"ghanet": {}}}, "method ghanet reads genes: give `genom"),
+        (
+            {"methods": {"gmkdn": {}}},
+            "method gmkdn: `network.blocks` names cna, not in `genomics`",
+        ),
+        (
+            {"methods": {"genomic": {"objective": {"reconstruction": 1}}}},
+            "methods.genomic: `objective.reconstruction` needs a student",
+        ),
+        (
+            {"methods": {"abmil": {"objective": {"group_reconstruction": 1}}}},
+            "methods.abmil: `objective.group_reconstruction` needs the student `ghanet`",
+        ),
+        (
+            {"methods": {"ghanet": {"objective": {"memory_alignment": 1}}}},
+            "methods.ghanet: `objective.memory_alignment` needs the student `momkd`",
+        ),
         (
             {"splits": {"scheme": "sites"}},
             "splits.scheme: must be 'stratified', 'site', 'files' or",
