@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from histodistill.baselines import (
     Baseline,
+    BoostedTreesBaseline,
+    ElasticNetBaseline,
     LogisticBaseline,
     SingleGeneBaseline,
     named_gene_baselines,
@@ -23,6 +25,13 @@ from histodistill.model import NetworkName
 from histodistill.training.fitting import thresholds_for
 from histodistill.training.fold import FoldData
 from histodistill.training.rows import prediction_rows
+
+# What reads all genes of a block, by what precedes the block in its name.
+_ON_GENES: dict[str, type[LogisticBaseline | ElasticNetBaseline | BoostedTreesBaseline]] = {
+    "logistic": LogisticBaseline,
+    "elastic-net": ElasticNetBaseline,
+    "boosted-trees": BoostedTreesBaseline,
+}
 
 
 @dataclass(frozen=True)
@@ -65,9 +74,10 @@ def _contestants(experiment: Experiment, inputs: FoldData) -> Iterator[_Contesta
         exclude = experiment.genomics[block].selection.exclude
         values = _imputed(table, inputs.fold.train)
         allowed = values.drop(columns=[gene for gene in exclude if gene in values])
-        if "logistic-genomics" in experiment.baselines:
-            model = LogisticBaseline(n_classes=n_classes)
-            yield _Contestant(f"logistic-{block}", "genomic", model, allowed)
+        for name, baseline in _ON_GENES.items():
+            if f"{name}-genomics" in experiment.baselines:
+                on_genes = baseline(n_classes=n_classes)
+                yield _Contestant(f"{name}-{block}", "genomic", on_genes, allowed)
         if "single-gene" in experiment.baselines:
             names = list(allowed.columns)
             best = SingleGeneBaseline(names, n_classes=n_classes)
