@@ -9,7 +9,8 @@ from histodistill.model.batch import Output
 from histodistill.model.distillation.distiller import Distiller
 
 WEIGHT = 30_000 / 64
-EPSILON = 1e-7
+# Opposite features would have a probability of 0.
+LEAST_KERNEL = 1e-6
 
 
 class ProbabilisticTransfer(Distiller):
@@ -29,11 +30,10 @@ class ProbabilisticTransfer(Distiller):
     def forward(self, student: Output, teacher: Output, labels: Tensor) -> Tensor:  # noqa: ARG002
         """The loss of n patients."""
         learner, target = _neighbours(student.features), _neighbours(teacher.features)
-        ratio = ((target + EPSILON) / (learner + EPSILON)).log()
-        return WEIGHT * (target * ratio).sum(dim=1).mean()
+        return WEIGHT * (target * (target / learner).log()).sum(dim=1).mean()
 
 
 def _neighbours(features: Tensor) -> Tensor:
     unit = normalize(features, dim=1)
-    kernel = (unit @ unit.T + 1) / 2
+    kernel = (unit @ unit.T + 1) / 2 + LEAST_KERNEL
     return kernel / kernel.sum(dim=1, keepdim=True)
