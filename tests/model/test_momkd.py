@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from histodistill.deploy import Bundle, BundleInfo, FeatureOrigin, Member
 from histodistill.model import Bags, Batch, Networks, ObjectiveSettings
@@ -34,8 +35,8 @@ def student_of(trained: Networks) -> MomentumMemoryStudent:
 
 
 def unit(vectors: Tensor) -> np.ndarray:
-    array = vectors.detach().numpy()
-    return array / np.linalg.norm(array, axis=-1, keepdims=True)
+    found: np.ndarray = normalize(vectors.detach(), dim=-1).numpy()
+    return found
 
 
 def softplus(x: float) -> float:
