@@ -67,10 +67,38 @@ def test_a_cohort_with_genomics_alone_and_one_with_slides_alone(cohort):
     assert set(data.patients) == data.with_slides
 
 
-def test_progress_counts_every_bag(cohort):
+def test_progress_counts_every_slide_that_is_packed(cohort, tmp_path):
+    n_slides = len(list((cohort / "features").glob("*.h5")))
+    path = experiment_file(cohort.parent, {"features": {"cache": "packed"}})
     seen = []
-    load(read_experiment(experiment_file(cohort.parent)), lambda *state: seen.append(state))
+    data = load(read_experiment(path), lambda *state: seen.append(state))
+    assert seen == [(done, n_slides) for done in range(1, n_slides + 1)]
+    assert data.bags is not None
+    assert data.bags.packed is not None
+    assert data.bags.packed.path.parent == tmp_path / "packed"
+
+
+def test_without_a_cache_progress_counts_every_bag(cohort):
+    experiment = read_experiment(experiment_file(cohort.parent))
+    assert experiment.features is not None
+    features = experiment.features.model_copy(update={"cache": None})
+    seen = []
+    data = load(
+        experiment.model_copy(update={"features": features}), lambda *state: seen.append(state)
+    )
     assert seen == [(done, 40) for done in range(1, 41)]
+    assert data.bags is not None
+    assert data.bags.packed is None
+
+
+def test_a_cache_that_cannot_be_written_is_a_note(cohort, tmp_path):
+    (tmp_path / "packed").touch()
+    path = experiment_file(cohort.parent, {"features": {"cache": "packed"}})
+    data = load(read_experiment(path))
+    (note,) = (note for note in data.notes if "packed" in note)
+    assert note.startswith(f"{tmp_path}/packed: bags cannot be packed there (Not a directory), so")
+    assert data.bags is not None
+    assert len(data.bags.patients) == 40
 
 
 def test_problems_of_all_files_come_together(cohort):
