@@ -4,7 +4,8 @@ Two departures from the authors' code. A bag of fewer than 16 patches gives half
 side of the clustering, and a single patch is not clustered; theirs stops there. An instance
 classifier is one score instead of two whose difference alone counts in the loss.
 
-The order of the patches does not count.
+(torchmil 1.0.2 has the single branch for two classes, and takes the sum of its smooth SVM loss over
+the wrong axis.) The order of the patches does not count.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 The first stream classifies every patch; for each class, its best patch is critical. The second
 pools the bag once for each class, by the likeness of the patches to the critical one; the inner
-products are scaled by the square root of their width, as in the authors' code. The order of the
-patches does not count.
+products are scaled by the square root of their width, as in the authors' code. (torchmil 1.0.2
+agrees, but knows two classes and may find the critical patch in the padding of a batch.) The order
+of the patches does not count.
 """
 
 from __future__ import annotations

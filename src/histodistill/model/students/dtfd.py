@@ -9,6 +9,9 @@ first. Whatever else is asked of features and logits therefore trains the second
 
 In evaluation pseudo-bag g of G holds the patches g, g + G, g + 2 G, ...: the answer is
 deterministic, but it depends on the order of the patches.
+
+(torchmil 1.0.2 lacks MAS, hands on all patches where MaxS and MaxMinS distil one or two, ranks them
+without their attention, sends gradients between the tiers and divides at random in evaluation.)
 """
 
 from __future__ import annotations

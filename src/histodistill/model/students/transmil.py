@@ -2,8 +2,9 @@
 
 The authors pad the sequence with zeros until the landmarks divide it, and let the padding be
 attended; here nothing is padded. Landmarks make attention cheaper in large bags alone: up to eight
-patches for each landmark, all are attended exactly. The order of the patches counts: they are
-laid row by row on a square.
+patches for each landmark, all are attended exactly. (torchmil 1.0.2 knows two classes, lacks the
+convolution of the values, and lets the bags of a batch change each other's pseudo-inverse.) The
+order of the patches counts: they are laid row by row on a square.
 """
 
 from __future__ import annotations
