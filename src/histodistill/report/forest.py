@@ -31,7 +31,8 @@ def forest_figure(results: pd.DataFrame, references: Mapping[str, str]) -> Figur
     targets = list(results["target"].unique())
     rows = _rows(results)
     size = (1.6 + PANEL_INCHES * len(targets), 0.75 + ROW_INCHES * len(rows))
-    figure = Figure(figsize=size, layout="constrained", facecolor="white")
+    figure = Figure(figsize=size, facecolor="white")
+    figure.set_layout_engine("constrained", wspace=0.06)
     axes = figure.subplots(1, len(targets), squeeze=False, sharey=True)[0]
     for target, ax in zip(targets, axes, strict=True):
         _draw_target(ax, results[results["target"] == target], rows, references)
@@ -71,7 +72,7 @@ def _draw_target(
             places = [i for i, (name, _) in enumerate(rows) if name == network]
             ends = [places[0] + 0.5, places[-1] + 0.5]
             ax.plot([row["auc"]] * 2, ends, color=FAINT, linewidth=0.9, linestyle="--", zorder=0)
-    ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     ax.set_xlabel("AUC", fontsize=FONT)
 
 

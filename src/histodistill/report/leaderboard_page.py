@@ -143,9 +143,14 @@ def _test_of(ranking: Ranking) -> str:
         return f"{counted} Friedman's test needs three methods that differ, and two datasets."
     return (
         f"{counted} Friedman's test with Iman and Davenport's correction: F({k - 1}, "
-        f"{(k - 1) * (n - 1)}) = {test.f:.2f}, p = {p_value(test.p)} (uncorrected: chi-squared "
-        f"{test.chi_squared:.2f}, p = {p_value(test.p_chi_squared)})."
+        f"{(k - 1) * (n - 1)}) = {test.f:.2f}, {_p(test.p)} (uncorrected: chi-squared "
+        f"{test.chi_squared:.2f}, {_p(test.p_chi_squared)})."
     )
+
+
+def _p(p: float) -> str:
+    text = p_value(p)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
 
 
 def _compared(board: Leaderboard) -> str:

@@ -31,6 +31,7 @@ from histodistill.report.tables import (
 Row = Mapping[Hashable, Any]
 
 LEVEL = 0.05
+_FIT = r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%"
 MEAN_FIGURE, POOLED_FIGURE = "mean ± sd", "pooled [95 %]"
 
 
@@ -83,7 +84,9 @@ def paper_markdown(table: PaperTable) -> str:
 
 
 def paper_latex(table: PaperTable, caption: str = "", label: str = "") -> str:
-    r"""The table in LaTeX, its notes below (package booktabs).
+    r"""The table in LaTeX, its notes below (packages booktabs and graphicx).
+
+    A table wider than the text is shrunk to it.
 
     Args:
         table: The table.
@@ -94,14 +97,13 @@ def paper_latex(table: PaperTable, caption: str = "", label: str = "") -> str:
     lines = [r"\begin{table*}", r"\centering", r"\scriptsize", r"\setlength{\tabcolsep}{3pt}"]
     lines += [rf"\caption{{{in_latex(caption)}}}"] if caption else []
     lines += [rf"\label{{{label}}}"] if label else []
-    lines += [rf"\begin{{tabular}}{{l{'c' * (width - 1)}}}", r"\toprule"]
+    lines += [_FIT, rf"\begin{{tabular}}{{l{'c' * (width - 1)}}}", r"\toprule"]
     lines += _latex_groups(table.columns)
     lines.append(latex_row(name for _, name in table.columns))
     lines += latex_sections(table.sections)
-    lines += [r"\bottomrule", r"\end{tabular}", ""]
+    lines += [r"\bottomrule", r"\end{tabular}}", "", r"\medskip"]
     notes = [rf"{in_latex(note)}\par" for note in table.notes]
-    lines += [r"\medskip", r"\begin{minipage}{\textwidth}", *notes, r"\end{minipage}"]
-    lines.append(r"\end{table*}")
+    lines += [r"\begin{minipage}{\textwidth}", *notes, r"\end{minipage}", r"\end{table*}"]
     return "\n".join(lines) + "\n"
 
 
@@ -143,9 +145,9 @@ def _columns(results: pd.DataFrame) -> list[_Column]:
     rank = _mean_of("mean_rank")
     columns.append(_Column("", "Mean rank", _texts(rank, _rank), rank, smaller_is_better=True))
     costs = (
-        ("parameters", "Parameters", _parameters),
-        ("training_seconds", "Training, s", _amount),
-        ("inference_ms", "Inference, ms", _amount),
+        ("parameters", "Params", _parameters),
+        ("training_seconds", "Train, s", _amount),
+        ("inference_ms", "Infer, ms", _amount),
     )
     return columns + [
         _Column("", heading, _texts(_mean_of(name), text))
