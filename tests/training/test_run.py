@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -53,12 +54,33 @@ def test_another_configuration_is_refused_by_name(world: World, tmp_path: Path) 
     with pytest.raises(InputError) as refused:
         cross_validate(changed, world.data)
     assert refused.value.problems == (
-        f"{tmp_path}: holds results of another configuration, which differs in methods.abmil, "
-        "methods.mkd.training.learning_rate, seeds, splits.seed; choose another `output`, or "
-        "remove that folder",
+        f"{tmp_path}: holds results of another configuration, which differs in "
+        "methods.mkd.training.learning_rate, splits.seed; choose another `output`, or remove "
+        "that folder",
     )
     assert (tmp_path / "experiment.json").read_bytes() == before
     assert not (tmp_path / "fits").exists()
+
+
+def test_methods_targets_and_seeds_come_and_go(world: World, tmp_path: Path) -> None:
+    classes = {"classes": ["negative", "positive"], "positive": "positive"}
+    runs: list[dict[str, Any]] = [
+        {"methods": {"mkd": {}, "abmil": {}}},
+        {"methods": {"mkd": {"seeds": [4]}}, "seeds": [0, 1]},
+        {"methods": {"genomic": {}}, "targets": {"PR": classes, "ER": classes}},
+    ]
+    for changes in runs:
+        with open_run(experiment(world.files, tmp_path, **changes), world.data):
+            pass
+    written = json.loads((tmp_path / "experiment.json").read_text())
+    assert list(written["methods"]) == ["mkd", "abmil", "genomic"]
+    # A name that is gone does not come back with another meaning.
+    again = {"methods": {"abmil": {"training": {"patience": 9}}}}
+    with (
+        pytest.raises(InputError, match=r"differs in methods\.abmil\.training\.patience;"),
+        open_run(experiment(world.files, tmp_path, **again), world.data),
+    ):
+        pass
 
 
 def test_the_same_configuration_is_welcome_again(world: World, tmp_path: Path) -> None:

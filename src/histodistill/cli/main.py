@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from histodistill.cli import (
+    ablate,
     audit,
     compare,
     crossval,
@@ -18,6 +19,7 @@ from histodistill.cli import (
     pack,
     predict,
     simulate,
+    suite,
     train,
 )
 from histodistill.cli.console import errors, say, say_problems
@@ -37,7 +39,7 @@ class _Commands(TyperGroup):
         except KeyboardInterrupt:
             errors.print(
                 "\nInterrupted; no half-written file is left. Run the same command again: "
-                "crossval, train and extract go on where they stopped.",
+                "crossval, suite, ablate, train and extract go on where they stopped.",
                 soft_wrap=True,
             )
             raise typer.Exit(130) from None
@@ -58,6 +60,8 @@ app.command("extract")(extract.extract)
 app.command("pack")(pack.command)
 app.command("audit")(audit.command)
 app.command("crossval")(crossval.command)
+app.command("suite")(suite.command)
+app.command("ablate")(ablate.command)
 app.command("evaluate")(evaluate.command)
 app.command("compare")(compare.command)
 app.command("train")(train.command)

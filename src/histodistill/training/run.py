@@ -22,6 +22,8 @@ CONFIGURATION = "experiment.json"
 VERSIONS = "versions.json"
 EXCLUDED = "excluded.csv"
 
+# Parts of a configuration whose results lie apart, each under its name.
+_APART = ("methods", "targets")
 _PACKAGES = ("histodistill", "torch", "numpy", "pandas", "scikit-learn", "scipy", "h5py")
 
 
@@ -29,7 +31,8 @@ _PACKAGES = ("histodistill", "torch", "numpy", "pandas", "scikit-learn", "scipy"
 def open_run(experiment: Experiment, data: ExperimentData) -> Iterator[Path]:
     """Hold the experiment's folder while its results are made.
 
-    Writes the resolved configuration, the versions and who was excluded.
+    Writes the resolved configuration, the versions and who was excluded. Methods, targets and
+    seeds may be added to what an earlier run has made.
 
     Raises:
         InputError: Another process is writing there, or the folder holds results of another
@@ -42,8 +45,7 @@ def open_run(experiment: Experiment, data: ExperimentData) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(f"{folder}: another process is writing here; wait for it") from None
-        _same_configuration(experiment)
-        write_json(folder / CONFIGURATION, resolved(experiment))
+        write_json(folder / CONFIGURATION, _agreed(experiment))
         write_json(folder / VERSIONS, versions())
         with whole_file(folder / EXCLUDED) as temporary:
             data.excluded.to_csv(temporary, index=False)
@@ -66,17 +68,37 @@ def versions() -> dict[str, Any]:
     }
 
 
-def _same_configuration(experiment: Experiment) -> None:
+def _agreed(experiment: Experiment) -> dict[str, Any]:
+    """The configuration of all that the folder holds, after this run.
+
+    Methods, targets and seeds may come and go from run to run: each has its own results. Those
+    of earlier runs stay on record, so that a name never comes back with another meaning.
+    """
+    now = resolved(experiment)
     path = experiment.output / CONFIGURATION
     if not path.exists():
-        return
+        return now
     before = json.loads(path.read_text(encoding="utf-8"))
-    changed = sorted(_differences(before, resolved(experiment)))
+    changed = sorted(_differences(_shared(before, now), _shared(now, before)))
     if changed:
         raise InputError(
             f"{experiment.output}: holds results of another configuration, which differs in "
             f"{listed(changed)}; choose another `output`, or remove that folder"
         )
+    return now | {part: before[part] | now[part] for part in _APART}
+
+
+def _shared(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """``one`` without seeds, and without the methods and targets that ``other`` has not."""
+    common = {
+        part: {name: _seedless(own) for name, own in one[part].items() if name in other[part]}
+        for part in _APART
+    }
+    return _seedless(one) | common
+
+
+def _seedless(settings: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key != "seeds"}
 
 
 def _differences(before: Any, now: Any, where: str = "") -> Iterator[str]:

@@ -1,0 +1,35 @@
+"""The `histodistill ablate` command."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from histodistill.cli.console import located, say, show
+from histodistill.cli.live_table import train_and_watch
+from histodistill.cli.options import ExperimentFile, Jobs, Threads
+from histodistill.experiment.ablation import REFERENCE, components, read_ablation
+from histodistill.report.ablation import write_ablation
+
+
+def command(experiment_file: ExperimentFile, jobs: Jobs = 1, threads: Threads = None) -> None:
+    """Train the method without each of its parts, and write the ablation table.
+
+    Takes the experiment's cohort, folds, targets and seeds. The folder ablation in its output
+    gets the table as CSV, Markdown and LaTeX; it resumes where it was interrupted.
+    """
+    experiment = read_ablation(experiment_file)
+    predictions = train_and_watch(experiment, jobs, threads)
+    tidy = write_ablation(
+        predictions, components(experiment), experiment.output, reference=REFERENCE
+    )
+    _show(tidy)
+    say(f"Table: {located(experiment.output / 'ablation.md')}")
+
+
+def _show(tidy: pd.DataFrame) -> None:
+    """Print the AUCs, a column a target and network."""
+    columns = tidy["target"] + " " + tidy["network"]
+    wide = tidy.assign(column=columns).pivot_table(
+        index="method", columns="column", values="fold_auc", sort=False
+    )
+    show(wide.reset_index(), "Test AUC, mean over folds and seeds")

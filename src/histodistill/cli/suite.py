@@ -1,0 +1,100 @@
+"""The `histodistill suite` command."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from histodistill.cli.console import counted, located, say, show
+from histodistill.cli.live_table import train_and_watch
+from histodistill.cli.options import ExperimentFile, Jobs, Threads
+from histodistill.errors import InputError
+from histodistill.evaluation import live_table
+from histodistill.experiment import Experiment, read_experiment
+from histodistill.experiment.descriptions import descriptions
+from histodistill.report import write_leaderboard
+from histodistill.training.cost import COSTS
+from histodistill.training.fits import PREDICTIONS
+
+LEADERBOARD = "leaderboard"
+
+
+def _list_methods(asked: bool) -> None:
+    if asked:
+        known = descriptions()
+        table = {"method": [d.name for d in known], "reads": [d.reads for d in known]}
+        show(pd.DataFrame(table | {"what it is": [d.text for d in known]}), "Methods")
+        raise typer.Exit
+
+
+def command(
+    experiment_file: ExperimentFile,
+    jobs: Jobs = 1,
+    threads: Threads = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            metavar="METHOD",
+            help="What the others are compared with; by default the first slide-only method.",
+        ),
+    ] = None,
+    _list: Annotated[
+        bool,
+        typer.Option(
+            "--list-methods",
+            callback=_list_methods,
+            is_eager=True,
+            help="Show every method by name, with its source.",
+        ),
+    ] = False,
+) -> None:
+    """Train many methods on the same folds, and rank them; resumes where it was interrupted.
+
+    The experiment's `methods` may be a list of names. While they train, a table shows their
+    validation AUC. At the end the folder leaderboard gets tables (CSV, Markdown, LaTeX),
+    figures and a page, with paired tests and costs.
+    """
+    experiment = read_experiment(experiment_file)
+    reference = _reference(experiment, reference)
+    predictions = train_and_watch(experiment, jobs, threads)
+    page = write_leaderboard(
+        predictions,
+        pd.read_csv(experiment.output / COSTS),
+        experiment.output / LEADERBOARD,
+        reference=reference,
+        title=experiment.name,
+        settings=_settings(experiment),
+        simulated=experiment.simulated,
+    )
+    show(live_table(predictions), "Test AUC, mean over folds and seeds")
+    say(f"Predictions: {located(experiment.output / PREDICTIONS)}")
+    say(f"Leaderboard: {located(page)}")
+
+
+def _reference(experiment: Experiment, given: str | None) -> str | None:
+    """The reference, refused before anything is trained where it cannot be one."""
+    if given is None:
+        plain = [n for n, m in experiment.methods.items() if m.network.networks == ("student",)]
+        return plain[0] if plain else None
+    # The baselines' names depend on the cohort: those are checked when all is trained.
+    if given not in experiment.methods and not experiment.baselines:
+        raise InputError(
+            f"no method {given!r}: --reference is one of {', '.join(experiment.methods)}"
+        )
+    return given
+
+
+def _settings(experiment: Experiment) -> dict[str, str]:
+    splits, tuning = experiment.splits, experiment.tuning
+    own = {name: m.seeds for name, m in experiment.methods.items() if m.seeds is not None}
+    settings = {
+        "Folds": "given in files"
+        if splits.scheme == "files"
+        else f"{splits.scheme}, {splits.folds} folds, {counted(splits.repeats, 'repeat')}",
+        "Seeds": ", ".join(map(str, experiment.seeds)),
+        "Genomic blocks": ", ".join(experiment.genomics) or "none",
+        "Tuning": "none" if tuning is None else f"{tuning.trials} trials a method and fold",
+    }
+    return settings | {f"Seeds of {n}": ", ".join(map(str, seeds)) for n, seeds in own.items()}

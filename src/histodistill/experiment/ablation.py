@@ -1,0 +1,66 @@
+"""The ablation of the paper, as an experiment of its own on the same cohort."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from histodistill.errors import InputError
+from histodistill.experiment.recipes import RECIPES, merged
+from histodistill.experiment.settings import Experiment, read_experiment
+
+REFERENCE = "mkd"
+ABLATION = (
+    REFERENCE,
+    "mkd-no-decomposition",
+    "mkd-no-orthogonality",
+    "mkd-no-alignment",
+    "mkd-no-similarity",
+    "mkd-no-collaboration",
+    "mkd-concat",
+    "mkd-labels-only",
+    "abmil",
+)
+# Column of the ablation table, and the weight that it stands for.
+COMPONENTS = {
+    "MKD-L_OR": "orthogonality",
+    "MKD-L_CORAL": "alignment",
+    "SKD": "similarity",
+    "CLOD": "collaboration",
+}
+
+
+def read_ablation(path: Path) -> Experiment:
+    """An experiment's cohort, folds, targets and seeds, with the rows of the ablation as methods.
+
+    What the experiment changes in its method ``mkd`` is changed in every row, below what makes
+    the row. Its output is the folder ``ablation`` in the experiment's.
+
+    Raises:
+        InputError: Not an experiment, or one without slides or genes.
+    """
+    experiment = read_experiment(path, _ablation)
+    return experiment.model_copy(update={"output": experiment.output / "ablation"})
+
+
+def components(experiment: Experiment) -> dict[str, dict[str, bool]]:
+    """Which of the method's components each row of the ablation has."""
+    return {
+        name: {
+            column: len(method.network.networks) > 1 and getattr(method.objective, weight) > 0
+            for column, weight in COMPONENTS.items()
+        }
+        for name, method in experiment.methods.items()
+    }
+
+
+def _ablation(raw: dict[str, Any]) -> dict[str, Any]:
+    methods = raw.get("methods")
+    changes = methods.get(REFERENCE) if isinstance(methods, Mapping) else None
+    if not isinstance(changes, Mapping):
+        changes = {}
+    if changes.get("recipe", REFERENCE) != REFERENCE:
+        raise InputError(f"the method `{REFERENCE}` has another recipe; give it another name")
+    rows = {name: merged(changes, RECIPES[name]) | {"recipe": name} for name in ABLATION}
+    return raw | {"methods": rows, "baselines": []}
