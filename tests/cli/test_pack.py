@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -12,7 +13,7 @@ import yaml
 from tests.cli.command_line import fail, succeed
 from tests.experiment.small import experiment_file
 
-SLIDES_ALONE = {"methods": {"mkd": None}, "genomics": None, "baselines": []}
+SLIDES_ALONE: dict[str, Any] = {"methods": {"mkd": None}, "genomics": None, "baselines": []}
 
 
 @pytest.fixture
