@@ -62,7 +62,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="of PyTorch")
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
-    print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads, {os.cpu_count()} cores")
+    print(
+        f"PyTorch {torch.__version__}, threads: {torch.get_num_threads()}, cores: {os.cpu_count()}"
+    )
     n_bytes = asked.bags * asked.patches * asked.width * 2
     print(
         f"{asked.bags} bags of {asked.patches:,} x {asked.width:,} float16: {n_bytes / 1e9:.2f} GB "
@@ -129,11 +131,11 @@ def _milliseconds(stores: dict[str, BagStore], read: Read, rounds: int) -> dict[
 
 
 def _report(title: str, measured: dict[str, list[float]]) -> None:
-    print(f"\n{title}, ms a bag, and times the packed store's in the same round")
+    print(f"\n{title}: median ms a bag (fastest round), and times the packed store's")
     for name, values in measured.items():
         ratios = [a / b for a, b in zip(values, measured["packed"], strict=True)]
         print(
-            f"  {name:24s} {statistics.median(values):8.2f} ms "
+            f"  {name:24s} {statistics.median(values):8.2f} ({min(values):7.2f}) "
             f"{statistics.median(ratios):7.1f} x ({min(ratios):.1f} to {max(ratios):.1f})"
         )
 
