@@ -41,7 +41,8 @@ def distiller(name: DistillationName, n_classes: int = 3, width: int = WIDTH) ->
 def loss(name: DistillationName, student: Output, teacher: Output, labels: Tensor) -> float:
     """What a fresh distiller answers."""
     n_classes, width = student.logits.shape[1], student.features.shape[1]
-    return float(distiller(name, n_classes, width)(student, teacher, labels))
+    value: Tensor = distiller(name, n_classes, width)(student, teacher, labels)
+    return value.item()
 
 
 def of_features(features: Tensor) -> Output:

@@ -54,7 +54,7 @@ class TopologyDiscrepancyContrast(Distiller):
         """The loss of n patients, who then join the queue."""
         features, classes, present = self.queue.behind(teacher.features, labels)
         embedded = self.critic.embed_teacher(features)
-        alike = (labels[:, None] == classes) & (labels[:, None] >= 0) & present
+        alike = (labels[:, None] == classes) & (labels[:, None] >= 0)
         positive = _neighbours(embedded.detach(), alike)
         scores = self.critic(student.features, embedded)
         losses = contrast(scores, positive, present & (positive == 0))

@@ -36,7 +36,7 @@ class TeacherQueue(nn.Module):
 
         Returns:
             Features [n + size, d], labels [n + size], and which of them are there, [n + size]
-            bool: the queue is empty at first.
+            bool: the queue is empty at first, and an empty place has the label -1.
         """
         places = torch.arange(len(self.labels), device=labels.device)
         present = torch.cat([torch.ones_like(labels, dtype=torch.bool), places < self.filled])
