@@ -101,9 +101,13 @@ RECIPES: dict[str, Recipe] = {
     # Other ways to distil: from teachers that train along, and from finished ones.
     **{name: _distilled(name, offline=False) for name in get_args(DistillationName)},
     **{f"{name}-offline": _distilled(name, offline=True) for name in get_args(DistillationName)},
-    # Later rivals, with the weights of their sources; GMKDN accumulates batches of 32.
+    # Later rivals, with the weights of their sources.
     "momkd": _student_with_genes("momkd", cross_entropy=0.5, memory_alignment=1),
     "ghanet": _student_with_genes("ghanet", group_reconstruction=0.3),
+    # GMKDN ("Online teaching", Zhang et al., IEEE TMI): MKD's objective in batches of 32, with a
+    # branch for expression and one for copy number. The source joins the branches by bilinear
+    # fusion in both teachers; here the genomic one joins them by attention, and the multimodal
+    # one reads the tokens of both together.
     "gmkdn": {
         "network": {"genomic": "branches", "blocks": ("mrna", "cna")},
         "objective": {},
