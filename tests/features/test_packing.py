@@ -510,11 +510,33 @@ def test_a_bag_changed_in_place_leaves_the_file_alone(tmp_path: Path, paths: Pat
     assert open_bags(paths, cache=tmp_path / "cache").bag("P1").any()
 
 
-def test_bags_stay_where_they_are_without_a_gpu(tmp_path: Path, paths: Paths):
+@pytest.mark.parametrize(("free", "moves"), [(2 * 188 * 20, True), (2 * 188 * 20 - 1, False)])
+def test_bags_move_to_a_device_that_holds_them(
+    tmp_path: Path, paths: Paths, monkeypatch: pytest.MonkeyPatch, free: int, moves: bool
+):
+    # The meta device stands in for a GPU: tensors there have a shape and no values.
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free, free))
+    to = torch.Tensor.to
+    monkeypatch.setattr(
+        torch.Tensor,
+        "to",
+        lambda self, where: to(self, "meta" if str(where) == "cuda" else where),
+    )
     store = Opened(paths, tmp_path / "cache").store
-    assert not store.to(torch.device("cpu"))
-    assert not open_bags(paths).to(torch.device("cuda"))
+    moved = store.to(torch.device("cuda"))
+    assert (moved is not store) == moves
+    assert moved.bag("P1").device.type == ("meta" if moves else "cpu")
+    sample = moved.sample("P1", 20, torch.Generator())
+    assert (sample.shape, sample.device) == ((20, 5), moved.bag("P1").device)
     assert store.bag("P1").device.type == "cpu"
+    equal(pickle.loads(pickle.dumps(moved)), store)
+
+
+def test_bags_stay_where_they_are_without_a_gpu_or_a_pack(tmp_path: Path, paths: Paths):
+    store = Opened(paths, tmp_path / "cache").store
+    assert store.to(torch.device("cpu")) is store
+    files = open_bags(paths)
+    assert files.to(torch.device("cuda")) is files
 
 
 def test_the_user_cache_follows_the_environment(monkeypatch: pytest.MonkeyPatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -83,22 +84,21 @@ class BagStore:
         """Number of rows of a patient's bag."""
         return sum(slide.n_patches for slide in self._slides[patient])
 
-    def to(self, device: torch.device) -> bool:
-        """Keep all bags on a GPU from now on, if they are packed and half its memory holds them.
+    def to(self, device: torch.device) -> BagStore:
+        """A store that keeps all bags on a GPU, or this one where they cannot be kept there.
 
         Args:
-            device: Where they go; half of its free memory is left to the computation.
-
-        Returns:
-            Whether they are there now.
+            device: Where packed bags go if half of its free memory holds them; the other half is
+                left to the computation.
         """
         if self.packed is None or device.type != "cuda":
-            return False
+            return self
         free, _ = torch.cuda.mem_get_info(device)
         if self.n_bytes > free // 2:
-            return False
-        self.packed.to(device)
-        return True
+            return self
+        moved = copy.copy(self)
+        moved.packed = self.packed.to(device)
+        return moved
 
     def bag(self, patient: str) -> torch.Tensor:
         """A patient's whole bag.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import mmap
 import os
 import sys
@@ -65,9 +66,11 @@ class PackedBags:
         """
         return self.patches.narrow(0, *self._rows[patient])
 
-    def to(self, device: torch.device) -> None:
-        """Copy all bags to a device, where they stay; from now on bags come from there."""
-        self._patches = self.patches.to(device)
+    def to(self, device: torch.device) -> PackedBags:
+        """The same bags on a device; pickling leaves them behind like the map."""
+        moved = copy.copy(self)
+        moved._patches = self.patches.to(device)
+        return moved
 
     def _mapped(self) -> torch.Tensor:
         with self.path.open("rb") as stream:
