@@ -22,6 +22,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from histodistill.cli.console import console, say, say_notes
 from histodistill.cli.progress import describe, reading_bags
@@ -56,15 +57,15 @@ class LiveTable:
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[state]}"),
             console=console,
         )
+        self._state = ""
         # What an earlier run has finished says nothing of the time that is left.
         self._task = self._bar.add_task("", total=len(fits), completed=len(self._earlier), state="")
 
     def on_epoch(self, fit: Fit, epoch: Epoch) -> None:
         """Show where the training at hand stands."""
-        self._bar.update(self._task, state=f"{fit}, epoch {epoch.epoch}: {describe(epoch)}")
+        self._state = f"{fit}, epoch {epoch.epoch}: {describe(epoch)}"
 
     def on_fit(self, fit: Fit) -> None:
         """Take in the validation AUC of a finished training."""
@@ -90,7 +91,8 @@ class LiveTable:
 
     def __rich__(self) -> Group:
         """The bar, and below it the table, which a small terminal may cut."""
-        return Group(self._bar, self.table())
+        state = Text(self._state, no_wrap=True, overflow="ellipsis")
+        return Group(self._bar, state, self.table())
 
     def table(self) -> Table:
         """Methods in the experiment's order, the simple baselines first."""

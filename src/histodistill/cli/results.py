@@ -90,7 +90,8 @@ def _curves(experiment: Experiment) -> dict[str, list[dict[str, Any]]]:
     curves = {}
     for target in experiment.targets:
         for method in experiment.methods:
-            place = experiment.output / "fits" / target / method / f"seed-{experiment.seeds[0]}"
+            seed = experiment.seeds_of(method)[0]
+            place = experiment.output / "fits" / target / method / f"seed-{seed}"
             path = place / "repeat-0-fold-0" / CURVES
             if path.exists():
                 lines = path.read_text(encoding="utf-8").splitlines()

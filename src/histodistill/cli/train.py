@@ -27,7 +27,7 @@ def command(
         str | None, typer.Option(metavar="NAME", help="Which method; needed if several.")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="By default the experiment's first.")
+        int | None, typer.Option(min=0, metavar="N", help="By default the method's first.")
     ] = None,
     ensemble: Annotated[
         bool,
@@ -55,7 +55,7 @@ def command(
     else:
         with reading_bags() as progress:
             data = load(experiment, progress)
-        seed = experiment.seeds[0] if seed is None else seed
+        seed = experiment.seeds_of(method)[0] if seed is None else seed
         epochs = experiment.methods[method].training.max_epochs
         with epoch_bar(f"{target} {method}", epochs) as on_epoch:
             bundle = train_final(experiment, data, target, method, seed=seed, on_epoch=on_epoch)

@@ -13,10 +13,9 @@ import torch
 
 from histodistill.files import write_json
 from histodistill.model import Batch, NetworkName, Networks
-from histodistill.training.fits import Fit
+from histodistill.training.fits import COST, Fit
 from histodistill.training.fitting import FittedModel
 
-COST = "cost.json"
 COSTS = "costs.csv"
 COLUMNS = (
     *("target", "method", "seed", "repeat", "fold", "network"),

@@ -14,6 +14,7 @@ from histodistill.experiment.settings import Experiment
 PREDICTIONS = "predictions.csv"
 VALIDATION = "validation.csv"
 MODEL = "model"
+COST = "cost.json"
 TEACHERS = "teachers"
 BASELINES = "baselines"
 

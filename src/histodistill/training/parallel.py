@@ -155,15 +155,12 @@ def _attempt(runner: FitRunner, fit: Fit, on_epoch: OnEpoch | None = None) -> Ou
     path = fit.folder(runner.experiment.output) / FAILURE
     try:
         runner.run(fit, on_epoch)
-    except InputError as error:
-        problems = error.problems
     except Exception as error:
-        problems = (f"{type(error).__name__}: {error} ({path} tells where)",)
-    else:
-        path.unlink(missing_ok=True)
-        return fit, None
-    write_text(path, traceback.format_exc())
-    return fit, Failure(fit, problems)
+        write_text(path, "".join(traceback.format_exception(error)))
+        unforeseen = (f"{type(error).__name__}: {error} ({path} tells where)",)
+        return fit, Failure(fit, error.problems if isinstance(error, InputError) else unforeseen)
+    path.unlink(missing_ok=True)
+    return fit, None
 
 
 @contextmanager

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from histodistill.experiment.settings import MethodSettings
-from histodistill.files import whole_file, write_text
+from histodistill.files import whole_file, write_json, write_text
 from histodistill.model import NetworkName, Networks, NetworkSettings, ObjectiveSettings
 from histodistill.model.device import resolve_device
 from histodistill.preparation import PreparedPatients
-from histodistill.training.fits import fold_name
+from histodistill.training.fits import COST, fold_name
 from histodistill.training.fold import FoldData
 from histodistill.training.frozen import Answers, FrozenTeachers, answers_of
 from histodistill.training.locks import held
@@ -24,6 +25,14 @@ WEIGHTS = "teacher.safetensors"
 SETTINGS = "settings.json"
 
 _LABELS_ONLY = ObjectiveSettings(orthogonality=0, alignment=0, similarity=0, collaboration=0)
+
+
+@dataclass(frozen=True)
+class _Teacher:
+    """A finished teacher, and the seconds that its training took."""
+
+    networks: Networks
+    seconds: float
 
 
 def train_offline(
@@ -54,21 +63,27 @@ def train_offline(
     prepared = prepare(alone, inputs)
     device = resolve_device(method.training.device)
     taught = readable(prepared, [*inputs.fold.train, *inputs.extras])
-    stages: list[Trained] = []
+    teachers: list[_Teacher] = []
     answers: dict[NetworkName, Answers] = {}
     for name in method.network.networks:
         if name != "student":
             settings = teacher_of(method, name)
             read = prepare(settings, inputs)
-            stages.append(_finished(settings, read, inputs, n_classes, seed, store))
-            answers[name] = answers_of(stages[-1].networks, read, taught, device)
-    teachers = FrozenTeachers(answers)
+            teachers.append(_finished(settings, read, inputs, n_classes, seed, store))
+            answers[name] = answers_of(teachers[-1].networks, read, taught, device)
     student = train_stage(
-        alone, prepared, inputs, n_classes, seed, folder, teachers=teachers, on_epoch=on_epoch
+        alone,
+        prepared,
+        inputs,
+        n_classes,
+        seed,
+        folder,
+        teachers=FrozenTeachers(answers),
+        on_epoch=on_epoch,
     )
-    stages.append(student)
-    networks = _joined(method.network, [stage.networks for stage in stages]).to(device)
-    return Trained(networks, sum(stage.seconds for stage in stages), student.best_figure)
+    parts = [student.networks, *(teacher.networks for teacher in teachers)]
+    seconds = student.seconds + sum(teacher.seconds for teacher in teachers)
+    return Trained(_joined(method.network, parts).to(device), seconds, student.best_figure)
 
 
 def teacher_of(method: MethodSettings, name: NetworkName) -> MethodSettings:
@@ -107,7 +122,7 @@ def _finished(
     n_classes: int,
     seed: int,
     store: Path,
-) -> Trained:
+) -> _Teacher:
     """The teacher from the store; trained and put there, by one process, where it is lacking."""
     (name,) = settings.network.networks
     described = settings.model_dump_json(indent=2, exclude={"training": {"device"}})
@@ -117,25 +132,20 @@ def _finished(
     with held(folder):
         if not (folder / WEIGHTS).exists():
             write_text(kind / SETTINGS, described + "\n")
-            trained = train_stage(settings, prepared, inputs, n_classes, seed, folder)
-            _save(trained, folder / WEIGHTS)
+            _save(train_stage(settings, prepared, inputs, n_classes, seed, folder), folder)
             (folder / CHECKPOINT).unlink(missing_ok=True)
     networks = Networks(prepared.feature_width, prepared.blocks, n_classes, settings.network)
-    return _load(folder / WEIGHTS, networks)
+    networks.load_state_dict(load_file(folder / WEIGHTS))
+    cost = json.loads((folder / COST).read_text(encoding="utf-8"))
+    return _Teacher(networks.eval(), cost["training_seconds"])
 
 
-def _save(teacher: Trained, path: Path) -> None:
+def _save(teacher: Trained, folder: Path) -> None:
+    """Write a teacher; its weights come last, and tell that it is finished."""
+    write_json(folder / COST, {"training_seconds": teacher.seconds})
     weights = {k: v.cpu().contiguous() for k, v in teacher.networks.state_dict().items()}
-    told = {"seconds": repr(teacher.seconds), "best_figure": repr(teacher.best_figure)}
-    with whole_file(path) as temporary:
-        save_file(weights, temporary, metadata=told)
-
-
-def _load(path: Path, networks: Networks) -> Trained:
-    with safe_open(path, framework="pt") as stored:
-        networks.load_state_dict({name: stored.get_tensor(name) for name in stored.keys()})  # noqa: SIM118
-        told = stored.metadata()
-    return Trained(networks.eval(), float(told["seconds"]), float(told["best_figure"]))
+    with whole_file(folder / WEIGHTS) as temporary:
+        save_file(weights, temporary)
 
 
 def _joined(settings: NetworkSettings, parts: list[Networks]) -> Networks:
