@@ -26,7 +26,7 @@ from histodistill.evaluation.difference import Difference, auc_difference
 from histodistill.evaluation.fold_auc import fold_aucs, live_table
 from histodistill.evaluation.intervals import bootstrap_metrics, percentile_interval
 from histodistill.evaluation.layout import NETWORKS, networks_in, target_classes
-from histodistill.evaluation.leaderboard import Leaderboard, leaderboard
+from histodistill.evaluation.leaderboard import Leaderboard, build_leaderboard
 from histodistill.evaluation.metrics import METRICS, Scores, roc_auc, score
 from histodistill.evaluation.predictions import (
     attach_labels,
@@ -58,6 +58,7 @@ __all__ = [
     "auc_difference",
     "auc_interval",
     "bootstrap_metrics",
+    "build_leaderboard",
     "check_predictions",
     "choose_threshold",
     "compare",
@@ -67,7 +68,6 @@ __all__ = [
     "evaluate",
     "fold_aucs",
     "holm",
-    "leaderboard",
     "live_table",
     "networks_in",
     "percentile_interval",

@@ -67,7 +67,7 @@ class Leaderboard:
     references: Mapping[str, str]
 
 
-def leaderboard(
+def build_leaderboard(
     predictions: pd.DataFrame,
     costs: pd.DataFrame | None = None,
     *,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from histodistill.errors import listed
-from histodistill.evaluation import Leaderboard, Ranking, leaderboard, ranks_table
+from histodistill.evaluation import Leaderboard, Ranking, build_leaderboard, ranks_table
 from histodistill.evaluation.intervals import RESAMPLES
 from histodistill.evaluation.ranks import CAVEAT
 from histodistill.files import write_text
@@ -73,7 +73,9 @@ def write_leaderboard(
         InputError: A reference that answers nowhere, an unknown network, or costs that lack
             columns; every problem is named.
     """
-    board = leaderboard(predictions, costs, reference=reference, n_resamples=n_resamples, seed=seed)
+    board = build_leaderboard(
+        predictions, costs, reference=reference, n_resamples=n_resamples, seed=seed
+    )
     write_csv(board.results, folder / "results.csv")
     write_csv(board.comparisons, folder / "comparisons.csv")
     write_csv(ranks_table(board.rankings), folder / "ranks.csv")
