@@ -97,11 +97,14 @@ def _reads(name: str) -> str:
 
 
 def _text(name: str) -> str:
-    """The recipe's own line, or how its student is taught."""
+    """The recipe's own line, or how its student is taught, or else its networks."""
     if name in _RECIPES:
         return _RECIPES[name]
     method = _settings(name)
     taught = " + ".join(_DISTILLATION[way] for way in method.objective.distillation)
+    if not taught:
+        network = method.network
+        return ", ".join(f"{part} `{getattr(network, part)}`" for part in network.networks)
     return f"{taught}, by finished teachers" if method.training.offline else taught
 
 
