@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from histodistill.model.settings import NetworkSettings
 
@@ -13,9 +14,11 @@ class BilinearProduct(nn.Bilinear):
 
     def forward(self, input1: Tensor, input2: Tensor) -> Tensor:
         """``y_k = input1 W_k input2 + b_k`` for inputs [n, i] and [n, j]: [n, k]."""
-        # [n, i] x [i, k * j], then the sum over j for every patient.
-        left = torch.einsum("ni,kij->nkj", input1, self.weight)
-        return torch.einsum("nkj,nj->nk", left, input2) + self.bias
+        outputs, first, second = self.weight.shape
+        # The weights as they lie in memory, [k * i, j]: they are the largest of the network,
+        # and any other order of the sums would copy them, there and back.
+        right = linear(input2, self.weight.view(outputs * first, second))
+        return (right.view(-1, outputs, first) @ input1[:, :, None]).squeeze(2) + self.bias
 
 
 class ConcatGate(nn.Module):
