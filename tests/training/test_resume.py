@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from histodistill.training import Epoch, Failure, Fit, cross_validate
+from histodistill.training import Epoch, Failure, Fit, cross_validate, trainer
 from histodistill.training.trainer import CHECKPOINT, CURVES
 from tests.training.cohorts import World, described, experiment
 
@@ -24,6 +24,11 @@ CHANGES = {
 }
 # Two folds of two methods, three epochs each.
 N_EPOCHS = 12
+
+
+@pytest.fixture(autouse=True)
+def checkpoint_after_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0)
 
 
 class _PowerCutError(BaseException):
@@ -97,6 +102,23 @@ def test_an_interruption_changes_nothing(
     assert len(first.epochs) + len(second.epochs) == N_EPOCHS
     assert not set(first.epochs) & set(second.epochs)
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
+    assert_same(tmp_path, uninterrupted)
+
+
+def test_epochs_after_the_last_checkpoint_are_run_again(
+    world: World,
+    tmp_path: Path,
+    uninterrupted: dict[str, bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Only the first epoch of a training is saved; the third is interrupted."""
+    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", float("inf"))
+    setup = experiment(world.files, tmp_path, **CHANGES)
+    first, second = _Watcher(3), _Watcher()
+    with pytest.raises(_PowerCutError):
+        cross_validate(setup, world.data, watcher=first)
+    cross_validate(setup, world.data, watcher=second)
+    assert second.epochs[:2] == first.epochs[1:]
     assert_same(tmp_path, uninterrupted)
 
 

@@ -146,8 +146,13 @@ class _PowerCutError(Exception):
 
 @pytest.mark.parametrize("epoch", [0, 1, 3, -1])
 def test_an_interruption_after_any_epoch_changes_nothing(
-    world: World, inputs: FoldData, tmp_path: Path, epoch: int
+    world: World,
+    inputs: FoldData,
+    tmp_path: Path,
+    epoch: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("histodistill.training.trainer.CHECKPOINT_SECONDS", 0)
     settings = method(world.files, max_epochs=7, patience=4, learning_rate=0.02)
     whole = trainer(settings, inputs)
     whole.fit(tmp_path / "whole")

@@ -25,12 +25,16 @@ from histodistill.model.training_terms import TrainingTerms, total
 from histodistill.preparation import PreparedPatients
 from histodistill.training.checkpoint import load_state, save_state
 from histodistill.training.frozen import FrozenTeachers
+from histodistill.training.memory import keep_freed_memory
 from histodistill.training.sampling import batches, epoch_order
 from histodistill.training.seeds import derived_seed
 from histodistill.training.validation import EarlyStopping, Figures, validation_figures
 
 CHECKPOINT = "checkpoint.pt"
 CURVES = "curves.jsonl"
+# A checkpoint of the paper's networks is 90 MB, which takes as long to write as an epoch of a
+# few hundred sampled bags takes to run. An interruption costs this much time at most.
+CHECKPOINT_SECONDS = 20.0
 CPU = torch.device("cpu")
 
 
@@ -144,6 +148,7 @@ class Trainer:
         self._stopping = EarlyStopping(self._settings.monitor, self._settings.patience)
         self._best = copy.deepcopy(self.networks.state_dict())
         self._curves: list[dict[str, object]] = []
+        self._saved_at = -math.inf
 
     def fit(self, folder: Path, on_epoch: OnEpoch | None = None) -> None:
         """Train, or go on where an interrupted training stopped.
@@ -154,6 +159,7 @@ class Trainer:
             folder: Gets ``curves.jsonl`` and, until the training is finished, a checkpoint.
             on_epoch: Called after every epoch.
         """
+        keep_freed_memory()
         first = self._resume(folder)
         for epoch in range(first, self._settings.max_epochs):
             if self._stopping.stops:
@@ -241,6 +247,11 @@ class Trainer:
 
     def _write(self, folder: Path, epoch: int) -> None:
         write_text(folder / CURVES, "".join(json.dumps(c) + "\n" for c in self._curves))
+        if time.monotonic() - self._saved_at >= CHECKPOINT_SECONDS:
+            self._save(folder, epoch)
+            self._saved_at = time.monotonic()
+
+    def _save(self, folder: Path, epoch: int) -> None:
         save_state(
             folder / CHECKPOINT,
             {
