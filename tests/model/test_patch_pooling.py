@@ -10,7 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from histodistill.features import FeatureScaler
-from histodistill.model import Bags, Batch, Networks, NetworkSettings
+from histodistill.model import (
+    Bags,
+    Batch,
+    MultimodalTeacher,
+    Networks,
+    NetworkSettings,
+    Student,
+)
 from histodistill.model import patch_blocks as blocks
 from histodistill.model.attention import GatedAttention, pool_bags
 from histodistill.model.patch_pooling import Tower, pool_patches
@@ -251,8 +258,10 @@ class TestNetworks:
         """Student and teacher in one pass, and each in its own; patients who lack something."""
         networks, batch = batches.networks(), self.batch()
         together = networks(batch)
-        assert networks.student is not None
-        assert networks.multimodal is not None
+        assert isinstance(networks.student, Student)
+        assert isinstance(networks.multimodal, MultimodalTeacher)
+        assert batch.bags is not None
+        assert batch.genes is not None
         apart = {
             "student": networks.student(batch.bags),
             "multimodal": networks.multimodal(batch.bags, batch.genes),
@@ -264,7 +273,7 @@ class TestNetworks:
 
     def test_attend_tells_the_weights_that_pooled(self) -> None:
         networks, batch = batches.networks(), self.batch()
-        assert networks.student is not None
+        assert isinstance(networks.student, Student)
         assert batch.bags is not None
         hidden, scores = networks.student.attend(batch.bags)
         pooled = pool_bags(scores, hidden, batch.bags.sizes)
