@@ -211,9 +211,11 @@ class TestDropout:
     def test_the_share_is_the_given_one(self) -> None:
         torch.manual_seed(4)
         network = Reader(1, 1, 0.3).double()
+        layer = network.patches[0]
+        assert isinstance(layer, nn.Linear)
         with torch.no_grad():
-            network.patches[0].weight.zero_()
-            network.patches[0].bias.fill_(0.7)
+            layer.weight.zero_()
+            layer.bias.fill_(0.7)
             network.attention.score.weight.zero_()
         sizes = (1,) * 20_000
         (pooled,) = pool_patches(as_bags(drawn(sizes), sizes), [network.tower()])
