@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pandas as pd
 import pytest
 
@@ -35,7 +33,7 @@ def test_the_ablation_end_to_end(template, tmp_path):
     assert list(marks.loc["mkd-no-decomposition"]) == [False, False, True, True]
     assert list(marks.loc["mkd-no-similarity"]) == [True, True, False, True]
     assert list(marks.loc["mkd-no-collaboration"]) == [True, True, True, False]
-    assert math.isnan(students.loc["mkd", "p_holm"])
+    assert students["p_holm"].isna().sum() == 1
     assert students.drop(index="mkd")["p_holm"].between(0, 1).all()
     assert set(tidy.loc[tidy["method"] == "abmil", "network"]) == {"student"}
 
@@ -45,7 +43,7 @@ def test_the_ablation_end_to_end(template, tmp_path):
     assert header[5:] == ["ER student", "ER multimodal", "ER genomic", "ER p"]
     row = [cell.strip() for cell in markdown[2].strip("|").split("|")]
     assert row[:5] == ["mkd", "✓", "✓", "✓", "✓"]
-    assert f"{students.loc['mkd', 'fold_auc']:.3f}" in row[5]
+    assert f"{students['fold_auc']['mkd']:.3f}" in row[5]
     latex = (folder / "ablation.tex").read_text()
     assert r"mkd & $\checkmark$ & $\checkmark$" in latex
     assert "✓" not in latex

@@ -13,7 +13,7 @@ import yaml
 
 from histodistill.errors import InputError
 from histodistill.training import Epoch, Failure, Fit, cross_validate, fits_of, runner
-from histodistill.training.fold import FoldData
+from histodistill.training.fold import FoldData, prepare_fold
 from histodistill.training.parallel import FAILURE, Silent, run_fits
 from histodistill.training.runner import FitRunner
 from histodistill.training.trainer import CHECKPOINT
@@ -118,7 +118,7 @@ def test_a_fold_is_prepared_once_for_all_methods(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepared: list[int] = []
-    original = runner.prepare_fold
+    original = prepare_fold
 
     def counted(*args: object) -> FoldData:
         prepared.append(1)
