@@ -170,6 +170,7 @@ def test_an_interruption_in_any_stage_changes_nothing(
     saved: int,
 ) -> None:
     """Four epochs of either teacher, then four of the student."""
+    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
     settings = method(world.files, "mkd-offline", patience=4)
     whole = fit(world, inputs, settings, tmp_path / "whole")
     epochs: list[int] = []
