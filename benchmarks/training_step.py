@@ -167,7 +167,9 @@ def _attended(hidden: Tensor, attention: GatedAttention) -> Tensor:
 
 
 def _gated(side: GatedModality, modality: Tensor, path: Tensor, omic: Tensor) -> Tensor:
-    bilinear = functional.bilinear(path[None], omic[None], side.gate.weight, side.gate.bias)
+    # Autocast has no bilinear layer: it stays in float32.
+    both = path[None].float(), omic[None].float()
+    bilinear = functional.bilinear(*both, side.gate.weight, side.gate.bias)
     return side.out(torch.sigmoid(bilinear[0]) * side.hidden(modality))
 
 
@@ -186,6 +188,8 @@ def check(ours: OurStep, plain: PlainStep) -> None:
         torch.testing.assert_close(value, expected[name], rtol=1e-4, atol=1e-6, msg=name)
     theirs = dict(plain.networks.named_parameters())
     for name, parameter in ours.networks.named_parameters():
+        if name.endswith("score.bias"):
+            continue  # a softmax ignores a shift: its gradient is rounding
         assert parameter.grad is not None
         scale = float(theirs[name].grad.abs().max())
         torch.testing.assert_close(
