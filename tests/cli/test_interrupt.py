@@ -21,6 +21,11 @@ SMALL = {"training": {"max_epochs": 3}, "methods": {"abmil": None}, "baselines":
 TOLD = "Interrupted; no half-written file is left. Run the same command again: crossval"
 
 
+@pytest.fixture(autouse=True)
+def _a_checkpoint_an_epoch(monkeypatch) -> None:
+    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
+
+
 def interrupting(monkeypatch, owner, name: str, after: int) -> None:
     """Let the given call be the one in which the user presses Ctrl-C."""
     original = getattr(owner, name)
