@@ -46,6 +46,44 @@ def test_the_defaults_are_the_papers(tmp_path):
     assert [getattr(method.objective, term) for term in terms] == [1.0] * 5
 
 
+def test_teachers_that_are_trained_first_may_be_optimised_otherwise(tmp_path):
+    changes = {
+        "training": {"patience": 7},
+        "methods": {
+            "kd-offline": {
+                "training": {"weight_decay": 0.1},
+                "teacher_training": {"weight_decay": 0.01},
+            }
+        },
+    }
+    method = read_experiment(experiment_file(tmp_path, changes)).methods["kd-offline"]
+    assert method.taught_offline
+    assert method.teacher_training is not None
+    assert (method.training.weight_decay, method.training.patience) == (0.1, 7)
+    assert (method.teacher_training.weight_decay, method.teacher_training.patience) == (0.01, 7)
+    tuned = method.tuned(1e-2, 1e-3)
+    assert (tuned.training.learning_rate, tuned.training.weight_decay) == (1e-2, 1e-3)
+    assert tuned.teacher_training == method.teacher_training
+
+
+def test_a_method_without_a_student_or_a_teacher_is_never_taught_offline(tmp_path):
+    changes = {"training": {"offline": True}, "methods": {"genomic": {}, "kd": {}}}
+    methods = read_experiment(experiment_file(tmp_path, changes)).methods
+    assert {name: method.taught_offline for name, method in methods.items()} == {
+        "abmil": False,
+        "mkd": True,
+        "genomic": False,
+        "kd": True,
+    }
+
+
+def test_a_method_may_have_seeds_of_its_own(tmp_path):
+    changes = {"seeds": [0, 1, 2], "methods": {"mkd": {"seeds": [5]}}}
+    experiment = read_experiment(experiment_file(tmp_path, changes))
+    assert experiment.seeds_of("abmil") == (0, 1, 2)
+    assert experiment.seeds_of("mkd") == (5,)
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_is_a_line(tmp_path, recipe):
     path = experiment_file(tmp_path, COPY_NUMBER)
@@ -146,6 +184,20 @@ def test_a_home_folder_is_found(tmp_path, monkeypatch):
             {"methods": {"mkdd": {}}},
             "methods.mkdd.recipe: unknown recipe 'mkdd'; did you mean mkd",
         ),
+        (
+            {"methods": {"quite-else": {}}},
+            "methods.quite-else.recipe: unknown recipe 'quite-else'; `histodistill suite "
+            "--list-methods` lists all",
+        ),
+        ({"methods": {"mkd": {"seeds": [1, 1]}}}, "methods.mkd.seeds: a seed is named twice"),
+        ({"methods": {"mkd": {"seeds": []}}}, "methods.mkd.seeds: must not be empty"),
+        (
+            {"methods": {"kd-offline": {"training": {"monitor": "genomic_auc"}}}},
+            "methods.kd-offline: `monitor: genomic_auc` with `offline: true`: each teacher is "
+            "stopped by its own loss; monitor student_loss or student_auc",
+        ),
+        ({"tuning": {"learning_rates": []}}, "tuning.learning_rates: must not be empty"),
+        ({"tuning": {"sampler": "guess"}}, "tuning.sampler: must be 'grid' or 'tpe'"),
         ({"methods": {"my method": {"recipe": "mkd"}}}, "instead of my method"),
         (
             {"methods": {"baselines": {"recipe": "mkd"}}},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from histodistill.training import trainer
 from histodistill.training.fitting import FittedModel, fit_model
 from histodistill.training.fold import FoldData
 from histodistill.training.frozen import FrozenTeachers, answers_of
+from histodistill.training.locks import held
 from histodistill.training.stage import prepare, readable, train_stage
 from histodistill.training.teachers import WEIGHTS, teacher_of
 from histodistill.training.trainer import CHECKPOINT, Trainer
@@ -202,3 +204,22 @@ def test_patients_without_slides_teach_nobody_but_teachers(
     assert settings.network.model_dump().items() >= NETWORK.items()
     fitted = fit(world, inputs, settings, tmp_path)
     assert set(fitted.answer(inputs.fold.validation)) == {"student", "multimodal", "genomic"}
+
+
+def test_who_needs_the_same_teacher_waits_for_it(tmp_path: Path) -> None:
+    entered, order = Event(), []
+
+    def late() -> None:
+        entered.set()
+        with held(tmp_path / "teacher"):
+            order.append("late")
+
+    with held(tmp_path / "teacher"):
+        waiting = Thread(target=late)
+        waiting.start()
+        entered.wait()
+        waiting.join(timeout=0.2)
+        assert waiting.is_alive()
+        order.append("early")
+    waiting.join()
+    assert order == ["early", "late"]
