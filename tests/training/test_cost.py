@@ -47,7 +47,7 @@ def test_a_network_that_can_answer_nobody_has_no_time(world: World, tmp_path: Pa
     fitted = fit_model(settings, target, inputs, 0, tmp_path)
     without = [p for p in world.data.patients if p not in world.data.with_genes]
     assert without
-    write_cost(tmp_path, fitted, without)
+    write_cost(tmp_path, [fitted], without)
     networks = json.loads((tmp_path / "cost.json").read_text())["networks"]
     assert networks["student"]["inference_ms"] > 0
     assert networks["genomic"]["inference_ms"] is networks["multimodal"]["inference_ms"] is None

@@ -97,7 +97,11 @@ RECIPES: dict[str, Recipe] = {
     "snn": _genomic("snn"),
     "multimodal": _multimodal("mkd"),
     "concat": _multimodal("mkd", fusion="concat"),
-    **{name: _multimodal(name) for name in get_args(MultimodalName) if name != "mkd"},
+    **{
+        name: _multimodal(name)
+        for name in get_args(MultimodalName)
+        if name not in ("mkd", "linear")
+    },
     # Other ways to distil: from teachers that train along, and from finished ones.
     **{name: _distilled(name, offline=False) for name in get_args(DistillationName)},
     **{f"{name}-offline": _distilled(name, offline=True) for name in get_args(DistillationName)},
@@ -114,4 +118,23 @@ RECIPES: dict[str, Recipe] = {
         "training": {"batch_size": 32},
     },
     "mkd-reconstruction": _ablation(reconstruction=1),
+    # The recommended recipe. All that slides tell of gene expression is learnt first, by ridge
+    # regression on every patient with both; what is left to learn from few labels is small.
+    "programmes": {
+        "network": {
+            "student": "linear",
+            "multimodal": "linear",
+            "genomic": "linear",
+            "programmes": 30,
+            "dropout": 0.25,
+        },
+        "objective": dict(NO_DISTILLATION),
+        "training": {
+            "offline": True,
+            "members": 5,
+            "learning_rate": 1e-2,
+            "weight_decay": 0.1,
+            "patience": 10,
+        },
+    },
 }

@@ -210,6 +210,9 @@ class TrainingSettings(Settings):
         balanced: Draw patients so that classes are equally frequent, with replacement.
         unlabelled: Let patients whose label is unknown take part in the terms of the
             loss that need none.
+        members: Models whose probabilities are averaged. With more than one, training and
+            validation patients are divided anew into as many parts; each model stops on one
+            part and trains on the others.
         offline: Train the teachers first, each alone and by its own validation loss, and then
             the student, taught by the frozen teachers. Otherwise all are trained together.
             Methods without a student, or without a teacher, are trained as ever.
@@ -230,6 +233,7 @@ class TrainingSettings(Settings):
     )
     balanced: bool = True
     unlabelled: bool = False
+    members: PositiveInt = 1
     offline: bool = False
     patches: PositiveInt | None = None
     threshold: Literal["youden", "balanced_accuracy", "f1"] = "youden"

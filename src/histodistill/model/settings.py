@@ -27,9 +27,10 @@ StudentName = Literal[
     "rrt",
     "momkd",
     "ghanet",
+    "linear",
 ]
-GenomicName = Literal["tokens", "snn", "branches"]
-MultimodalName = Literal["mkd", "mcat", "cmta", "porpoise", "pathomic", "late"]
+GenomicName = Literal["tokens", "snn", "branches", "linear"]
+MultimodalName = Literal["mkd", "mcat", "cmta", "porpoise", "pathomic", "late", "linear"]
 DistillationName = Literal[
     "kd",
     "fitnet",
@@ -65,6 +66,9 @@ class NetworkSettings(Settings):
         multimodal: Architecture of the multimodal teacher.
         genomic: Architecture of the genomic teacher.
         blocks: Blocks of genes that are read; None reads all that the experiment has.
+        programmes: Read every patch as this many programmes of gene expression, predicted from
+            its features by a linear map that is fitted on the training patients with slides
+            and genomics, and on such patients without a label; None reads the features themselves.
         fusion: How the paper's multimodal teacher joins slide and genes.
         fusion_width: Size of the gated features in the bilinear fusion.
     """
@@ -78,6 +82,7 @@ class NetworkSettings(Settings):
     multimodal: MultimodalName = "mkd"
     genomic: GenomicName = "tokens"
     blocks: tuple[str, ...] | None = None
+    programmes: PositiveInt | None = None
     fusion: Fusion = "bilinear"
     fusion_width: PositiveInt = 32
 

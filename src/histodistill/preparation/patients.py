@@ -10,6 +10,7 @@ from torch import Tensor
 
 from histodistill.features import BagStore
 from histodistill.model import Bags, Batch, Genes, to_tokens
+from histodistill.preparation.programmes import ProgrammeBags, programme_bags
 from histodistill.preparation.transforms import Transforms
 
 UNKNOWN = -1
@@ -34,7 +35,9 @@ class PreparedPatients:
         token_size: int,
         labels: Mapping[str, int] | None = None,
     ) -> None:
-        self._bags = bags
+        self._bags: BagStore | ProgrammeBags | None = bags
+        if bags is not None and transforms.programmes is not None:
+            self._bags = programme_bags(bags, transforms.programmes)
         self._with_slides = frozenset(bags.patients if bags else ())
         self._scaler = transforms.scaler
         self._labels = dict(labels or {})

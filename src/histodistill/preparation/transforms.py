@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from histodistill.features import BagStore, FeatureScaler
 from histodistill.files import write_json
 from histodistill.genomics import GenomicPreprocessor
+from histodistill.preparation.programmes import ExpressionProgrammes
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,13 @@ class Transforms:
     Attributes:
         scaler: Standardisation of patch features; None where they are read as they are.
         blocks: Gene selection, imputation and scaling of each genomic block.
+        programmes: Map from patch features, as they are stored, to expression programmes; None
+            where the features themselves are read. There is no ``scaler`` then.
     """
 
     scaler: FeatureScaler | None
     blocks: dict[str, GenomicPreprocessor]
+    programmes: ExpressionProgrammes | None = None
 
     def save(self, folder: Path) -> None:
         """Write ``transforms.json`` and ``transforms.safetensors`` into a folder."""
@@ -38,11 +42,17 @@ class Transforms:
         }
         if self.scaler is not None:
             arrays |= {f"scaler.{k}": v for k, v in self.scaler.to_tensors().items()}
+        if self.programmes is not None:
+            arrays |= {f"programmes.{k}": v for k, v in self.programmes.to_tensors().items()}
         save_file(arrays, folder / "transforms.safetensors")
         blocks = {name: block.to_dict() for name, block in self.blocks.items()}
         write_json(
             folder / "transforms.json",
-            {"standardised": self.scaler is not None, "blocks": blocks},
+            {
+                "standardised": self.scaler is not None,
+                "programmes": self.programmes is not None,
+                "blocks": blocks,
+            },
         )
 
     @classmethod
@@ -61,7 +71,10 @@ class Transforms:
             for name, block in described["blocks"].items()
         }
         scaler = FeatureScaler.from_tensors(under("scaler.")) if described["standardised"] else None
-        return cls(scaler, blocks)
+        programmes = None
+        if described.get("programmes"):
+            programmes = ExpressionProgrammes.from_tensors(under("programmes."))
+        return cls(scaler, blocks, programmes)
 
 
 def fit_transforms(

@@ -26,23 +26,33 @@ COLUMNS = (
 _TIMED_PATIENTS = 5
 
 
-def write_cost(folder: Path, fitted: FittedModel, patients: Sequence[str]) -> None:
+def write_cost(folder: Path, models: Sequence[FittedModel], patients: Sequence[str]) -> None:
     """Write ``cost.json``: training seconds, and size and speed of every network.
 
     Args:
         folder: The fit's.
-        fitted: The trained model.
+        models: The trained model, or all members of an ensemble, whose costs add up.
         patients: Patients to be timed with, one by one; the first few who can be answered.
     """
-    networks = fitted.member.networks
     costs = {
         name: {
-            "parameters": sum(p.numel() for p in networks.get_submodule(name).parameters()),
-            "inference_ms": _inference_ms(fitted, name, patients),
+            "parameters": sum(_parameters(model, name) for model in models),
+            "inference_ms": _summed([_inference_ms(model, name, patients) for model in models]),
         }
-        for name in networks.settings.networks
+        for name in models[0].member.networks.settings.networks
     }
-    write_json(folder / COST, {"training_seconds": fitted.seconds, "networks": costs})
+    seconds = sum(model.seconds for model in models)
+    write_json(folder / COST, {"training_seconds": seconds, "networks": costs})
+
+
+def _parameters(fitted: FittedModel, name: NetworkName) -> int:
+    return sum(p.numel() for p in fitted.member.networks.get_submodule(name).parameters())
+
+
+def _summed(times: Sequence[float | None]) -> float | None:
+    """The sum; None where nobody could be timed."""
+    known = [time for time in times if time is not None]
+    return sum(known) if known else None
 
 
 def collected_costs(fits: Sequence[Fit], output: Path) -> pd.DataFrame:

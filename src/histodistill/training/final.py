@@ -8,8 +8,8 @@ from histodistill.errors import InputError
 from histodistill.experiment.data import ExperimentData
 from histodistill.experiment.settings import Experiment
 from histodistill.training.describe import bundle_info
+from histodistill.training.ensemble import fit_ensemble
 from histodistill.training.fits import MODEL, TEACHERS
-from histodistill.training.fitting import fit_model
 from histodistill.training.fold import prepare_fold
 from histodistill.training.run import open_run
 from histodistill.training.trainer import CHECKPOINT, OnEpoch
@@ -46,11 +46,11 @@ def train_final(
         # Its folds are not those of the cross-validation, and nor are its teachers.
         place, teachers = folder.parent, experiment.output / "final" / TEACHERS
         settings = tuned_method(experiment, method, inputs, place / "tuning", teachers)
-        fitted = fit_model(
-            settings, experiment.targets[target], inputs, seed, folder, on_epoch, teachers=teachers
+        fitted = fit_ensemble(
+            experiment, settings, inputs, seed, folder, on_epoch, teachers=teachers
         )
         info = bundle_info(experiment, inputs, method, settings, seed)
-        return Bundle(info, (fitted.member,))
+        return Bundle(info, fitted.members)
 
 
 def forget_final(experiment: Experiment, target: str, method: str, seed: int) -> None:

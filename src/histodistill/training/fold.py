@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
+import numpy as np
 import pandas as pd
 
 from histodistill.cohort import Fold
+from histodistill.errors import InputError
 from histodistill.experiment.data import ExperimentData
 from histodistill.experiment.folds import extra_patients
 from histodistill.experiment.settings import BlockSettings, Experiment
 from histodistill.genomics import GenomicPreprocessor, SelectionSettings
-from histodistill.preparation import Transforms, fit_transforms
+from histodistill.preparation import ExpressionProgrammes, Transforms, fit_transforms
+from histodistill.preparation.patients import UNKNOWN
+from histodistill.preparation.programmes import mean_patches
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,43 @@ class FoldData:
     transforms: Transforms
     extras: tuple[str, ...]
     data: ExperimentData
+    _programmes: dict[tuple[object, ...], ExpressionProgrammes] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+
+    def programmes(self, n_programmes: int, blocks: Sequence[str]) -> ExpressionProgrammes:
+        """Expression programmes of some blocks, fitted once.
+
+        Patients without a label teach as well.
+
+        Args:
+            n_programmes: How many.
+            blocks: Blocks of genes that they are made of.
+
+        Raises:
+            InputError: There are no slides, no genes, or too few patients with both.
+        """
+        key = (n_programmes, *blocks)
+        if key not in self._programmes:
+            self._programmes[key] = self._fit_programmes(blocks, n_programmes)
+        return self._programmes[key]
+
+    def _fit_programmes(self, blocks: Sequence[str], n_programmes: int) -> ExpressionProgrammes:
+        bags = self.data.bags
+        measured = {p for name in blocks for p in self.data.genomics[name].index}
+        if bags is None or not measured:
+            raise InputError("expression programmes need slides and genomics: give both")
+        everybody = [*self.fold.train, *self.extras]
+        paired = [p for p in everybody if p in measured and p in self.data.with_slides]
+        scaled = []
+        for name in blocks:
+            table, block = self.data.genomics[name], self.transforms.blocks[name]
+            values = pd.DataFrame(block.transform(table), index=table.index)
+            # A block that a patient lacks counts as the mean of every gene.
+            scaled.append(values.reindex(paired).fillna(0.0).to_numpy(dtype="float64"))
+        means = mean_patches(bags, paired)
+        labels = np.array([self.labels.get(p, UNKNOWN) for p in paired], dtype=np.int64)
+        return ExpressionProgrammes.fit(means, np.hstack(scaled), labels, n_programmes)
 
 
 def prepare_fold(experiment: Experiment, data: ExperimentData, target: str, fold: Fold) -> FoldData:

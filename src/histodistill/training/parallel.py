@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import traceback
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -85,17 +86,19 @@ def run_fits(
         else:
             waiting.append(fit)
     threads = threads or max(1, torch.get_num_threads() // jobs)
-    if jobs == 1:
-        outcomes = _one_by_one(runner, waiting, watcher, threads)
-    else:
-        outcomes = _side_by_side(runner, waiting, jobs, threads)
     failures = []
-    for fit, failure in outcomes:
-        if failure is None:
-            watcher.on_fit(fit)
-        else:
-            failures.append(failure)
-            watcher.on_failure(failure)
+    outcomes = (
+        _one_by_one(runner, waiting, watcher, threads)
+        if jobs == 1
+        else _side_by_side(runner, waiting, jobs, threads)
+    )
+    with closing(outcomes):  # at once, whatever ends this: workers shall not go on
+        for fit, failure in outcomes:
+            if failure is None:
+                watcher.on_fit(fit)
+            else:
+                failures.append(failure)
+                watcher.on_failure(failure)
     return failures
 
 
@@ -104,7 +107,7 @@ Outcome = tuple[Fit, Failure | None]
 
 def _one_by_one(
     runner: FitRunner, fits: Sequence[Fit], watcher: Watcher, threads: int
-) -> Iterator[Outcome]:
+) -> Generator[Outcome]:
     with _torch_threads(threads):
         for fit in fits:
             yield _attempt(runner, fit, partial(watcher.on_epoch, fit))
@@ -112,7 +115,7 @@ def _one_by_one(
 
 def _side_by_side(
     runner: FitRunner, fits: Sequence[Fit], jobs: int, threads: int
-) -> Iterator[Outcome]:
+) -> Generator[Outcome]:
     with joblib.parallel_config(backend="loky", inner_max_num_threads=threads):
         parallel = joblib.Parallel(
             n_jobs=jobs,
@@ -130,7 +133,8 @@ def _side_by_side(
             "is kept: run the same command again with fewer --jobs"
         ) from error
     finally:
-        outcomes.close()  # ends the workers, where not all is done
+        with warnings.catch_warnings(action="ignore"):  # that some fits are not done is known
+            outcomes.close()  # ends the workers then
 
 
 # A worker's own, sent to it once, with the bags that it has read and the folds it has prepared.

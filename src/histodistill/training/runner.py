@@ -11,6 +11,7 @@ import pandas as pd
 
 from histodistill.cohort import Fold
 from histodistill.deploy.bundle import Bundle
+from histodistill.deploy.inference import Probabilities
 from histodistill.evaluation import write_predictions
 from histodistill.experiment.data import ExperimentData
 from histodistill.experiment.settings import Experiment, MethodSettings
@@ -18,6 +19,7 @@ from histodistill.files import write_text
 from histodistill.training.baselines import baseline_rows
 from histodistill.training.cost import write_cost
 from histodistill.training.describe import bundle_info
+from histodistill.training.ensemble import FittedEnsemble, fit_ensemble
 from histodistill.training.events import event_writer
 from histodistill.training.fits import (
     BASELINES,
@@ -28,10 +30,8 @@ from histodistill.training.fits import (
     Fit,
     fold_name,
 )
-from histodistill.training.fitting import FittedModel, fit_model
 from histodistill.training.fold import FoldData, prepare_fold
 from histodistill.training.rows import prediction_rows
-from histodistill.training.stage import readable
 from histodistill.training.trainer import CHECKPOINT, Epoch, OnEpoch
 from histodistill.training.tuning import TUNING, tuned_method
 
@@ -64,10 +64,9 @@ class FitRunner:
             method = self._method(fit, inputs)
             fitted = self._fitted(method, fit, inputs, on_epoch)
             self._save(method, fit, inputs, fitted)
-            validation, test = (
-                self._rows(fit, inputs, fitted, part)
-                for part in (fit.fold.validation, fit.fold.test)
-            )
+            tested = fitted.readable(fit.fold.test)
+            validation = self._rows(fit, inputs, fitted, fitted.held_out, fitted.held_out_answers)
+            test = self._rows(fit, inputs, fitted, tested, fitted.answer(tested))
         folder = fit.folder(self.experiment.output)
         write_predictions(folder / VALIDATION, validation)
         write_predictions(folder / PREDICTIONS, test)
@@ -95,9 +94,8 @@ class FitRunner:
 
     def _fitted(
         self, method: MethodSettings, fit: Fit, inputs: FoldData, on_epoch: OnEpoch | None
-    ) -> FittedModel:
+    ) -> FittedEnsemble:
         folder = fit.folder(self.experiment.output)
-        target = self.experiment.targets[fit.target]
         with event_writer(folder) if self._tensorboard else nullcontext() as write_events:
 
             def told(epoch: Epoch) -> None:
@@ -106,29 +104,39 @@ class FitRunner:
                 if write_events is not None:
                     write_events(epoch)
 
-            return fit_model(
-                method, target, inputs, fit.seed, folder, told, teachers=self._teachers
+            return fit_ensemble(
+                self.experiment,
+                method,
+                inputs,
+                fit.seed,
+                folder,
+                told,
+                teachers=self._teachers,
             )
 
     def _save(
-        self, method: MethodSettings, fit: Fit, inputs: FoldData, fitted: FittedModel
+        self, method: MethodSettings, fit: Fit, inputs: FoldData, fitted: FittedEnsemble
     ) -> None:
         folder = fit.folder(self.experiment.output)
         shutil.rmtree(folder / MODEL, ignore_errors=True)
         info = bundle_info(self.experiment, inputs, fit.method, method, fit.seed)
-        Bundle(info, (fitted.member,)).save(folder / MODEL)
-        write_cost(folder, fitted, fit.fold.test)
+        Bundle(info, fitted.members).save(folder / MODEL)
+        write_cost(folder, fitted.models, fit.fold.test)
 
     def _rows(
-        self, fit: Fit, inputs: FoldData, fitted: FittedModel, part: Sequence[str]
+        self,
+        fit: Fit,
+        inputs: FoldData,
+        fitted: FittedEnsemble,
+        patients: Sequence[str],
+        answers: Probabilities,
     ) -> pd.DataFrame:
-        patients = readable(fitted.prepared, part)
         return prediction_rows(
             self.experiment.targets[fit.target],
             inputs,
             patients,
-            fitted.answer(patients),
-            fitted.member.thresholds,
+            answers,
+            fitted.thresholds,
             method=fit.method,
             seed=fit.seed,
         )

@@ -80,10 +80,7 @@ def prepare(method: MethodSettings, inputs: FoldData) -> PreparedPatients:
     return PreparedPatients(
         bags,
         {name: inputs.data.genomics[name] for name in blocks},
-        Transforms(
-            inputs.transforms.scaler if bags else None,
-            {name: inputs.transforms.blocks[name] for name in blocks},
-        ),
+        _transforms(method, inputs, blocks),
         method.network.token_size,
         labels,
     )
@@ -92,10 +89,18 @@ def prepare(method: MethodSettings, inputs: FoldData) -> PreparedPatients:
 def transforms_of(method: MethodSettings, inputs: FoldData) -> Transforms:
     """The transforms that the trained networks need, those of the training's terms left out."""
     blocks = blocks_read(method, inputs) if method.network.reads_genes else ()
-    return Transforms(
-        inputs.transforms.scaler if method.network.reads_slides else None,
-        {name: inputs.transforms.blocks[name] for name in blocks},
-    )
+    return _transforms(method, inputs, blocks)
+
+
+def _transforms(method: MethodSettings, inputs: FoldData, blocks: Sequence[str]) -> Transforms:
+    """The fold's transforms, with the given blocks of genes."""
+    scaler = inputs.transforms.scaler if method.network.reads_slides else None
+    kept = {name: inputs.transforms.blocks[name] for name in blocks}
+    n_programmes = method.network.programmes
+    if n_programmes is None or not method.network.reads_slides:
+        return Transforms(scaler, kept)
+    programmes = inputs.programmes(n_programmes, blocks_read(method, inputs))
+    return Transforms(None, kept, programmes)
 
 
 def blocks_read(method: MethodSettings, inputs: FoldData) -> Sequence[str]:

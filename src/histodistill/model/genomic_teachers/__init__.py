@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from torch import nn
 
 from histodistill.model.genomic_teachers.branches import BranchedTeacher
+from histodistill.model.genomic_teachers.linear import LinearGenomicTeacher
 from histodistill.model.genomic_teachers.snn import SNN
 from histodistill.model.genomic_teachers.tokens import GenomicTeacher
 from histodistill.model.settings import GenomicName, NetworkSettings
@@ -19,6 +20,7 @@ GENOMIC_TEACHERS: dict[GenomicName, type[nn.Module]] = {
     "tokens": GenomicTeacher,
     "snn": SNN,
     "branches": BranchedTeacher,
+    "linear": LinearGenomicTeacher,
 }
 
 

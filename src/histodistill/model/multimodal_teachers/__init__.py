@@ -13,6 +13,7 @@ from torch import nn
 
 from histodistill.model.multimodal_teachers.cmta import CMTA
 from histodistill.model.multimodal_teachers.late import LateFusion
+from histodistill.model.multimodal_teachers.linear import LinearMultimodalTeacher
 from histodistill.model.multimodal_teachers.mcat import MCAT
 from histodistill.model.multimodal_teachers.mkd import MultimodalTeacher
 from histodistill.model.multimodal_teachers.pathomic import PathomicFusion
@@ -26,6 +27,7 @@ MULTIMODAL_TEACHERS: dict[MultimodalName, type[nn.Module]] = {
     "porpoise": Porpoise,
     "pathomic": PathomicFusion,
     "late": LateFusion,
+    "linear": LinearMultimodalTeacher,
 }
 
 

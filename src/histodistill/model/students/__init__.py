@@ -18,6 +18,7 @@ from histodistill.model.students.clam import ClamMB, ClamSB
 from histodistill.model.students.dsmil import DSMIL
 from histodistill.model.students.dtfd import AFS, MAS, MaxMinS, MaxS
 from histodistill.model.students.ghanet import GenomeInformedStudent
+from histodistill.model.students.linear import LinearStudent
 from histodistill.model.students.momkd import MomentumMemoryStudent
 from histodistill.model.students.pooling import MaxPooling, MeanPooling
 from histodistill.model.students.rrt import RRT
@@ -41,6 +42,7 @@ STUDENTS: dict[StudentName, type[nn.Module]] = {
     "rrt": RRT,
     "momkd": MomentumMemoryStudent,
     "ghanet": GenomeInformedStudent,
+    "linear": LinearStudent,
 }
 
 

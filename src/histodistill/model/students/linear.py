@@ -1,0 +1,38 @@
+"""A linear student: the mean patch, and one layer."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from histodistill.model.batch import Bags, Output
+from histodistill.model.settings import NetworkSettings
+
+
+class LinearStudent(nn.Module):
+    """Logistic regression on the mean patch of a bag, with dropout of its inputs.
+
+    Its features are the mean patch, divided by the root of their number, so that networks of
+    any width learn at the same rate. Weights start from 0, so that every class is
+    equally probable at first. The order of the patches does not count.
+
+    Args:
+        feature_width: Size F of a patch feature.
+        n_classes: Number C of classes.
+        settings: Dropout.
+    """
+
+    def __init__(self, feature_width: int, n_classes: int, settings: NetworkSettings) -> None:
+        super().__init__()
+        layer = nn.Linear(feature_width, n_classes)
+        nn.init.zeros_(layer.weight)
+        nn.init.zeros_(layer.bias)
+        self.classifier = nn.Sequential(nn.Dropout(settings.dropout), layer)
+
+    def forward(self, bags: Bags, labels: Tensor | None = None) -> Output:  # noqa: ARG002
+        """Features [n, F] and logits [n, C] of the n bags."""
+        means = torch.stack([bag.mean(dim=0) for bag in bags.split()])
+        features = means / math.sqrt(means.shape[1])
+        return Output(features, self.classifier(features), bags.rows)

@@ -1,0 +1,129 @@
+"""A model of several members: each stops on another part of the training patients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from histodistill.cohort import Fold, site_preserved_folds, stratified_folds
+from histodistill.deploy.bundle import Member
+from histodistill.deploy.inference import Probabilities
+from histodistill.experiment.settings import Experiment, MethodSettings
+from histodistill.model import NetworkName
+from histodistill.training.fitting import FittedModel, fit_model, thresholds_for
+from histodistill.training.fold import FoldData, prepare_fold
+from histodistill.training.stage import readable
+from histodistill.training.trainer import OnEpoch
+
+
+@dataclass(frozen=True)
+class FittedEnsemble:
+    """Trained models whose probabilities are averaged; most often there is one.
+
+    Attributes:
+        models: The models, at least one.
+        held_out: Patients who stopped a model's training and chose the thresholds.
+        held_out_answers: What the model that was not trained with them says, [n, C].
+    """
+
+    models: tuple[FittedModel, ...]
+    held_out: tuple[str, ...]
+    held_out_answers: Probabilities
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """What is deployed."""
+        return tuple(model.member for model in self.models)
+
+    @property
+    def thresholds(self) -> dict[NetworkName, float]:
+        """Operating threshold of each network, the same for every member."""
+        return dict(self.models[0].member.thresholds)
+
+    @property
+    def seconds(self) -> float:
+        """Time that all trainings took."""
+        return sum(model.seconds for model in self.models)
+
+    def readable(self, patients: Sequence[str]) -> list[str]:
+        """Patients who have something that the networks read."""
+        return readable(self.models[0].prepared, patients)
+
+    def answer(self, patients: Sequence[str]) -> Probabilities:
+        """Class probabilities [n, C] of each network, NaN where it cannot answer."""
+        answers = [model.answer(patients) for model in self.models]
+        return {name: np.mean([answer[name] for answer in answers], axis=0) for name in answers[0]}
+
+
+def fit_ensemble(
+    experiment: Experiment,
+    method: MethodSettings,
+    inputs: FoldData,
+    seed: int,
+    folder: Path,
+    on_epoch: OnEpoch | None = None,
+    *,
+    teachers: Path,
+) -> FittedEnsemble:
+    """Train a method on a fold: one model, or ``training.members`` of them.
+
+    With several, the training and the validation patients of the fold are divided anew into as
+    many parts. Each model stops on one part and trains on the others, with transforms of its
+    own, so that together they learn from all patients but those of the test.
+
+    Args:
+        experiment: The experiment.
+        method: One of its methods.
+        inputs: The fold's data.
+        seed: Seed.
+        folder: Gets the training curves of every model.
+        on_epoch: Called after every epoch.
+        teachers: Folder of teachers that are trained first.
+    """
+    target, members = experiment.targets[inputs.target], method.training.members
+    if members == 1:
+        model = fit_model(method, target, inputs, seed, folder, on_epoch, teachers=teachers)
+        patients = readable(model.prepared, inputs.fold.validation)
+        return FittedEnsemble((model,), tuple(patients), model.answer(patients))
+    models, answers, held_out = [], [], []
+    for index, part in enumerate(_parts(experiment, inputs, members)):
+        own = prepare_fold(experiment, inputs.data, inputs.target, part)
+        name = f"member-{index}-of-{members}"
+        model = fit_model(
+            method, target, own, seed, folder / name, on_epoch, teachers=teachers / name
+        )
+        patients = readable(model.prepared, part.validation)
+        models.append(model)
+        answers.append(model.answer(patients))
+        held_out += patients
+    joined = {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
+    labels = np.asarray(inputs.labels.loc[held_out], dtype=np.int64)
+    thresholds = thresholds_for(target, joined, labels, method.training.threshold)
+    return FittedEnsemble(
+        tuple(
+            replace(model, member=replace(model.member, thresholds=thresholds)) for model in models
+        ),
+        tuple(held_out),
+        joined,
+    )
+
+
+def _parts(experiment: Experiment, inputs: FoldData, members: int) -> Iterator[Fold]:
+    """The fold with another validation part for each member; nobody of its test in any.
+
+    Where the experiment keeps hospitals apart, so do the parts.
+    """
+    fold, splits = inputs.fold, experiment.splits
+    labels = inputs.labels.loc[sorted([*fold.train, *fold.validation])]
+    sites = inputs.data.clinical.sites.reindex(labels.index)
+    if splits.scheme == "site":
+        parts = site_preserved_folds(labels, sites, members, seed=splits.seed)
+    else:
+        parts = stratified_folds(labels, members, seed=splits.seed)
+    for part in parts:
+        train = tuple(pd.Index(labels.index).difference(list(part.test)))
+        yield replace(fold, train=train, validation=part.test)
