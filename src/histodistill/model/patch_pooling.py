@@ -280,9 +280,9 @@ class _TowerGradients:
 
         totals = self.totals
         _add_product(totals.layer, d_hidden.T, block.patches)
-        totals.layer_bias.add_(d_hidden.sum(dim=0))
+        _add_rows(totals.layer_bias, d_hidden)
         _add_product(totals.gate, d_gates.T, hidden)
-        totals.gate_bias.add_(d_gates.sum(dim=0))
+        _add_rows(totals.gate_bias, d_gates)
         totals.score.add_(_gated(gates).T @ d_scores)
         totals.score_bias.add_(d_scores.sum())
 
@@ -325,3 +325,8 @@ def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
         total.addmm_(left, right)
     else:
         total.add_(left @ right)
+
+
+def _add_rows(total: Tensor, rows: Tensor) -> None:
+    """Add the sum of all rows; as a product it is several times faster than ``sum(dim=0)``."""
+    total.add_(rows.T @ rows.new_ones(len(rows)))
