@@ -151,6 +151,38 @@ def test_a_method_may_have_seeds_of_its_own(world: World, tmp_path: Path) -> Non
     assert set(rows.loc[rows["method"] == "mkd", "seed"]) == {7}
 
 
+class _PowerCutError(BaseException):
+    """Stands for Ctrl-C."""
+
+
+def workers() -> list[str]:
+    """The workers that this process has started and that run."""
+    listing = subprocess.check_output(["ps", "-A", "-ww", "-o", "ppid=,stat=,args="], text=True)
+    processes = [line.split(maxsplit=2) for line in listing.splitlines()]
+    return [
+        command
+        for parent, state, command in processes
+        if int(parent) == os.getpid() and not state.startswith("Z") and "popen_loky" in command
+    ]
+
+
+class _Unplugged(Silent):
+    def on_fit(self, fit: Fit) -> None:
+        assert len(workers()) == 2
+        raise _PowerCutError
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("error")
+def test_workers_end_whatever_ends_the_run(world: World, tmp_path: Path) -> None:
+    long = {"max_epochs": 5000, "patience": 5000}
+    changes = {"methods": {"abmil": {}, "mkd": {"training": long}}, "training": {"max_epochs": 1}}
+    setup = experiment(world.files, tmp_path, **changes)
+    with pytest.raises(_PowerCutError):
+        cross_validate(setup, world.data, watcher=_Unplugged(), jobs=2, threads=1)
+    assert not workers()
+
+
 class _Dying(FitRunner):
     """Ends its process, as the system does where memory is lacking."""
 

@@ -126,7 +126,8 @@ def _side_by_side(
         )
         outcomes = parallel(joblib.delayed(_attempt_here)(fit) for fit in fits)
     try:
-        yield from outcomes
+        for outcome in outcomes:  # noqa: UP028 (`yield from` would close it without ado)
+            yield outcome
     except BrokenProcessPool as error:
         raise InputError(
             "a process that trained was ended, most likely for lack of memory; what is finished "
