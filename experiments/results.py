@@ -1,72 +1,104 @@
-"""Write docs/results.md, and the README's table, from a finished cross-validation.
+"""Write docs/results.md, and the README's table, from finished cross-validations.
 
-    histodistill crossval experiments/tcga-brca-open.yaml
+    histodistill suite experiments/tcga-brca-suite.yaml --reference abmil
+    histodistill suite experiments/tcga-brca-sites.yaml --reference abmil
     python experiments/results.py
 
-Every figure in the document comes from the predictions that the first command wrote.
+Every figure in the documents comes from the predictions that the first two commands wrote.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from histodistill import compare, contenders_in, evaluate, read_experiment, read_predictions
+from histodistill.evaluation import build_leaderboard
+from histodistill.experiment import Experiment
 from histodistill.files import write_text
 from histodistill.report import headline_table, plain_table, to_markdown
+from histodistill.report.paper_tables import paper_markdown, paper_table
 
 HERE = Path(__file__).resolve().parent
 DOCUMENT = HERE.parent / "docs" / "results.md"
 README = HERE.parent / "README.md"
 START, END = "<!-- results: written by experiments/results.py -->", "<!-- end of results -->"
+RANDOM, SITES = HERE / "tcga-brca-suite.yaml", HERE / "tcga-brca-sites.yaml"
+
+REFERENCE, RECOMMENDED, FAITHFUL = "abmil", "programmes", "mkd"
+HEADLINE = ("logistic-slides", REFERENCE, FAITHFUL, RECOMMENDED, "logistic-mrna", "ERBB2-mrna")
 
 _INTRODUCTION = """\
 # Results
 
 Made by `python experiments/results.py` from the predictions of
-`histodistill crossval experiments/tcga-brca-open.yaml`. Research use only.
+`histodistill suite experiments/tcga-brca-suite.yaml` (folds given with the data, stratified by
+label) and `histodistill suite experiments/tcga-brca-sites.yaml` (no hospital in two parts).
+Research use only.
 
 The cohort: {patients} labelled TCGA-BRCA patients with open slide features (maps of published
-CNNs and H&E morphometrics, 640 numbers a patch: not a pathology foundation model) and
-cBioPortal mRNA z-scores of 1,558 genes, ESR1 and PGR not among them. The folds are given with
-the data, stratified by label; {seeds} seeds. Genes are chosen and scaled on the training
-patients of each fold, the epoch and the threshold on its validation patients, and nothing on
-its test patients.
+CNNs and H&E morphometrics, 640 numbers a patch: not a pathology foundation model; 607 of them
+are the same in every patch of a patient), cBioPortal mRNA z-scores of 1,558 genes, ESR1 and PGR
+not among them, and copy number of 1,333 genes. Every network is trained by the same engine, with
+the paper's optimisation unless its recipe says otherwise, and draws 64 patches of a bag an epoch;
+rows named `-whole-bags` read all. Genes are chosen and scaled on the training patients of each
+fold, the epoch and the threshold on its validation patients, and nothing on its test patients.
+{seeds}
 
-- *Mean of folds*: AUC of each fold and seed, mean ± standard deviation, as papers print it.
-- *Pooled*: every patient once, with the probability averaged over the seeds, and DeLong's
-  95 % interval.
+- *mean ± sd*: AUC of each fold and seed, as papers print it.
+- *pooled*: every patient once, with the probability averaged over the seeds, and its 95 %
+  interval.
 """
 
-_COMPARISONS = """
-## Paired comparisons
+_RECOMMENDED = """
+## The recommended recipe
 
-Pooled AUC on the same patients: difference with its 95 % bootstrap interval, DeLong's test,
-and its p-value after Holm's correction over all rows of the table.
+`programmes` against every other answer from slides alone, and its multimodal answer against its
+genomic one: pooled AUC on the same patients, difference with its 95 % bootstrap interval,
+DeLong's test, and its p-value after Holm's correction over the rows of the table. Its settings
+were chosen on held-out parts of the training patients (see docs/methods.md).
 """
 
-_NETWORKS = {
-    "student": "slides",
-    "multimodal": "slides and genomics",
-    "genomic": "genomics",
-}
+_MEANS = """
+Mean of folds of the student, and the mean over the targets:
+"""
+
+_SITES = """
+## Hospitals kept apart
+
+The main rows in five folds in which no hospital is in two parts, mean ± sd over folds.
+"""
 
 
 def main() -> None:
     """Write both documents."""
-    experiment = read_experiment(HERE / "tcga-brca-open.yaml")
+    experiment = read_experiment(RANDOM)
     predictions = read_predictions(experiment.output / "predictions.csv")
+    costs = pd.read_csv(experiment.output / "costs.csv")
+    board = build_leaderboard(predictions, costs, reference={"student": REFERENCE})
     parts = [
-        _INTRODUCTION.format(
-            patients=predictions["PATIENT"].nunique(), seeds=len(experiment.seeds)
-        ),
-        *(_aucs(predictions, target) for target in experiment.targets),
-        _COMPARISONS,
-        _comparisons(predictions),
+        _INTRODUCTION.format(patients=predictions["PATIENT"].nunique(), seeds=_seeds(experiment)),
+        "## Every method\n",
+        paper_markdown(paper_table(board)),
+        _RECOMMENDED,
+        *_recommended(predictions),
+        _MEANS,
+        _means(predictions, (REFERENCE, FAITHFUL, "logistic-slides", RECOMMENDED)),
+        *_sites(),
     ]
     write_text(DOCUMENT, "\n".join(parts))
-    _into_readme(to_markdown(headline_table(evaluate(predictions).summary)))
+    chosen = predictions[predictions["method"].isin(HEADLINE)]
+    _into_readme(to_markdown(headline_table(evaluate(chosen).summary)))
+
+
+def _seeds(experiment: Experiment) -> str:
+    """How many seeds the rows have, in a sentence."""
+    more = [name for name in experiment.methods if len(experiment.seeds_of(name)) > 1]
+    most = max(len(experiment.seeds_of(name)) for name in experiment.methods)
+    listing = ", ".join(f"`{name}`" for name in more)
+    return f"Rows of {listing}: {most} seeds; every other row: one seed."
 
 
 def _into_readme(table: str) -> None:
@@ -76,35 +108,16 @@ def _into_readme(table: str) -> None:
     write_text(README, f"{before}{START}\n\n{table}\n\n{END}{after}")
 
 
-def _aucs(predictions: pd.DataFrame, target: str) -> str:
-    summary = evaluate(predictions[predictions["target"] == target]).summary
-    rows = [
-        {
-            "answers from": _NETWORKS[row["network"]],
-            "method": row["method"],
-            "network": row["network"],
-            "mean of folds": f"{row['mean']:.3f} ± {row['sd']:.3f}",
-            "pooled": f"{row['estimate']:.3f}",
-            "95 % interval": f"{row['low']:.3f} to {row['high']:.3f}",
-            "patients": row["n_patients"],
-            "positive": row["n_positive"],
-        }
-        for row in summary[summary["metric"] == "auc"].to_dict("records")
-    ]
-    order = list(_NETWORKS.values())
-    rows.sort(key=lambda row: order.index(str(row["answers from"])))
-    return f"## {target}\n\n{to_markdown(plain_table(pd.DataFrame(rows)))}\n"
-
-
-def _comparisons(predictions: pd.DataFrame) -> str:
+def _recommended(predictions: pd.DataFrame) -> Iterator[str]:
     contenders = contenders_in(predictions)
-    student = [c for c in contenders if c.network == "student"]
-    teachers = [c for c in contenders if c.network != "student"]
-    teachers = [c for c in teachers if c.name.startswith(("mkd", "logistic"))]
-    tables = [
-        compare(student, "abmil student"),
-        compare(teachers, "mkd multimodal", common_patients=True),
-    ]
+    students = [c for c in contenders if c.network == "student"]
+    own = [c for c in contenders if c.name.startswith(f"{RECOMMENDED} ")]
+    teachers = [c for c in own if c.network != "student"]
+    yield _comparison(compare(students, f"{RECOMMENDED} student"))
+    yield _comparison(compare(teachers, f"{RECOMMENDED} genomic", common_patients=True))
+
+
+def _comparison(table: pd.DataFrame) -> str:
     columns = {
         "target": "target",
         "contender": "contender",
@@ -118,10 +131,24 @@ def _comparisons(predictions: pd.DataFrame) -> str:
         "p_delong": "p (DeLong)",
         "p_holm": "p (Holm)",
     }
-    return "\n".join(
-        to_markdown(plain_table(table[list(columns)].rename(columns=columns))) + "\n"
-        for table in tables
-    )
+    return to_markdown(plain_table(table[list(columns)].rename(columns=columns))) + "\n"
+
+
+def _means(predictions: pd.DataFrame, methods: Sequence[str]) -> str:
+    """Mean of folds of some students, by target and over the targets."""
+    summary = evaluate(predictions[predictions["method"].isin(methods)]).summary
+    rows = summary[(summary["metric"] == "auc") & (summary["network"] == "student")]
+    wide = rows.pivot_table(index="method", columns="target", values="mean", sort=False)
+    wide["mean"] = wide.mean(axis=1)
+    return to_markdown(plain_table(wide.reset_index())) + "\n"
+
+
+def _sites() -> Iterator[str]:
+    """The site-preserved table, where that cross-validation has finished."""
+    found = read_experiment(SITES).output / "predictions.csv"
+    if found.exists():
+        yield _SITES
+        yield to_markdown(headline_table(evaluate(read_predictions(found)).summary)) + "\n"
 
 
 if __name__ == "__main__":
