@@ -19,6 +19,12 @@ def save_state(path: Path, state: State) -> None:
         torch.save(state, temporary)
 
 
+def forget_states(folder: Path, name: str) -> None:
+    """Remove the states of a finished training, those of an ensemble's members included."""
+    for state in folder.rglob(name):
+        state.unlink()
+
+
 def load_state(path: Path, device: torch.device) -> State | None:
     """Read a state; None where there is none yet.
 

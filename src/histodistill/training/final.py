@@ -7,6 +7,7 @@ from histodistill.deploy.bundle import Bundle
 from histodistill.errors import InputError
 from histodistill.experiment.data import ExperimentData
 from histodistill.experiment.settings import Experiment
+from histodistill.training.checkpoint import forget_states
 from histodistill.training.describe import bundle_info
 from histodistill.training.ensemble import fit_ensemble
 from histodistill.training.fits import MODEL, TEACHERS
@@ -54,9 +55,9 @@ def train_final(
 
 
 def forget_final(experiment: Experiment, target: str, method: str, seed: int) -> None:
-    """Remove the checkpoint of a final training whose bundle is saved."""
+    """Remove the checkpoints of a final training whose bundle is saved."""
     folder = experiment.output / "final" / target / method / f"seed-{seed}"
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    forget_states(folder, CHECKPOINT)
 
 
 def fold_ensemble(experiment: Experiment, target: str, method: str) -> Bundle:

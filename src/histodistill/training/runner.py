@@ -17,6 +17,7 @@ from histodistill.experiment.data import ExperimentData
 from histodistill.experiment.settings import Experiment, MethodSettings
 from histodistill.files import write_text
 from histodistill.training.baselines import baseline_rows
+from histodistill.training.checkpoint import forget_states
 from histodistill.training.cost import write_cost
 from histodistill.training.describe import bundle_info
 from histodistill.training.ensemble import FittedEnsemble, fit_ensemble
@@ -70,7 +71,7 @@ class FitRunner:
         folder = fit.folder(self.experiment.output)
         write_predictions(folder / VALIDATION, validation)
         write_predictions(folder / PREDICTIONS, test)
-        (folder / CHECKPOINT).unlink(missing_ok=True)
+        forget_states(folder, CHECKPOINT)
 
     def _inputs(self, fit: Fit) -> FoldData:
         key = (fit.target, fit.fold)
