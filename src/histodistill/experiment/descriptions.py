@@ -29,6 +29,8 @@ _RECIPES = {
     "mean": "mean of the patches",
     "max": "maximum over the patches",
     "linear": "a linear classifier on the mean patch",
+    "linear-genomic": "a linear classifier on all genes",
+    "linear-multimodal": "a linear classifier on the mean patch and all genes",
     "clam-sb": "CLAM, one attention branch, with the instance loss (Lu 2021, Nat. Biomed. Eng.)",
     "clam-mb": "CLAM, a branch a class, with the instance loss (Lu 2021, Nat. Biomed. Eng.)",
     "dsmil": "DSMIL, the critical patch and its neighbours (Li 2021, CVPR)",

@@ -95,12 +95,14 @@ RECIPES: dict[str, Recipe] = {
     **{name: _student(name) for name in get_args(StudentName) if name not in _TAUGHT_BY_GENES},
     "genomic": _genomic("tokens"),
     "snn": _genomic("snn"),
+    "linear-genomic": _genomic("linear"),
     "multimodal": _multimodal("mkd"),
+    "linear-multimodal": _multimodal("linear"),
     "concat": _multimodal("mkd", fusion="concat"),
     **{
         name: _multimodal(name)
         for name in get_args(MultimodalName)
-        if name not in ("mkd", "linear")
+        if name not in ("mkd", "linear", "experts")
     },
     # Other ways to distil: from teachers that train along, and from finished ones.
     **{name: _distilled(name, offline=False) for name in get_args(DistillationName)},
@@ -123,7 +125,7 @@ RECIPES: dict[str, Recipe] = {
     "programmes": {
         "network": {
             "student": "linear",
-            "multimodal": "linear",
+            "multimodal": "experts",
             "genomic": "linear",
             "programmes": 30,
             "dropout": 0.25,

@@ -30,7 +30,7 @@ StudentName = Literal[
     "linear",
 ]
 GenomicName = Literal["tokens", "snn", "branches", "linear"]
-MultimodalName = Literal["mkd", "mcat", "cmta", "porpoise", "pathomic", "late", "linear"]
+MultimodalName = Literal["mkd", "mcat", "cmta", "porpoise", "pathomic", "late", "linear", "experts"]
 DistillationName = Literal[
     "kd",
     "fitnet",

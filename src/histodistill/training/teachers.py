@@ -13,6 +13,7 @@ from histodistill.experiment.settings import MethodSettings
 from histodistill.files import whole_file, write_json, write_text
 from histodistill.model import NetworkName, Networks, NetworkSettings, ObjectiveSettings
 from histodistill.model.device import resolve_device
+from histodistill.model.multimodal_teachers.experts import Experts
 from histodistill.preparation import PreparedPatients
 from histodistill.training.fits import COST, fold_name
 from histodistill.training.fold import FoldData
@@ -66,7 +67,7 @@ def train_offline(
     teachers: list[_Teacher] = []
     answers: dict[NetworkName, Answers] = {}
     for name in method.network.networks:
-        if name != "student":
+        if name != "student" and not _composed(method.network, name):
             settings = teacher_of(method, name)
             read = prepare(settings, inputs)
             teachers.append(_finished(settings, read, inputs, n_classes, seed, store))
@@ -94,8 +95,9 @@ def teacher_of(method: MethodSettings, name: NetworkName) -> MethodSettings:
     """
     others = {"student", "multimodal", "genomic"} - {name}
     shared = method.network.model_dump(exclude=others | {"networks"})
-    if name != "multimodal":
-        shared = {k: value for k, value in shared.items() if not k.startswith("fusion")}
+    if name == "genomic":
+        of_slides = ("fusion", "fusion_width", "programmes")
+        shared = {k: value for k, value in shared.items() if k not in of_slides}
     training = (method.teacher_training or method.training).model_dump(
         exclude={"offline", "unlabelled", "threshold", "monitor"}
     )
@@ -156,4 +158,13 @@ def _joined(settings: NetworkSettings, parts: list[Networks]) -> Networks:
     for part in parts:
         (name,) = part.settings.networks
         together.get_submodule(name).load_state_dict(part.get_submodule(name).state_dict())
+    if isinstance(together.multimodal, Experts):
+        together.multimodal.take(
+            together.get_submodule("student"), together.get_submodule("genomic")
+        )
     return together.eval()
+
+
+def _composed(settings: NetworkSettings, name: NetworkName) -> bool:
+    """Whether a teacher is made of the other networks when they are finished."""
+    return name == "multimodal" and settings.multimodal == "experts"

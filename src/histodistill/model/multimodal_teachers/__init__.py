@@ -2,7 +2,8 @@
 
 A multimodal teacher is built as ``Teacher(feature_width, blocks, n_classes, settings)`` and
 called as ``teacher(bags, genes)`` with the patients of a batch that have bags and genes, in
-the same order. It answers features [n, settings.width] and logits [n, C].
+the same order. It answers features [n, settings.width], or [n, F + genes] if linear, and
+logits [n, C].
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 from torch import nn
 
 from histodistill.model.multimodal_teachers.cmta import CMTA
+from histodistill.model.multimodal_teachers.experts import Experts
 from histodistill.model.multimodal_teachers.late import LateFusion
 from histodistill.model.multimodal_teachers.linear import LinearMultimodalTeacher
 from histodistill.model.multimodal_teachers.mcat import MCAT
@@ -27,6 +29,7 @@ MULTIMODAL_TEACHERS: dict[MultimodalName, type[nn.Module]] = {
     "porpoise": Porpoise,
     "pathomic": PathomicFusion,
     "late": LateFusion,
+    "experts": Experts,
     "linear": LinearMultimodalTeacher,
 }
 
