@@ -62,10 +62,11 @@ def extra_patients(
     """
     labelled = set(data.labels(target).index)
     extras = [patient for patient in data.patients if patient not in labelled]
-    apart = {"site": (*fold.validation, *fold.test), "external": fold.test}
-    if experiment.splits.scheme in apart:
-        sites = data.clinical.sites
-        held_out = set(sites.reindex(list(apart[experiment.splits.scheme])))
+    splits, sites = experiment.splits, data.clinical.sites
+    if splits.scheme in ("site", "external"):
+        apart = fold.test if splits.scheme == "external" else (*fold.validation, *fold.test)
+        # A final model is tested on nobody, and external hospitals stay out of it all the same.
+        held_out = {*sites.reindex(list(apart)), *splits.external_sites}
         extras = [p for p in extras if pd.notna(sites[p]) and sites[p] not in held_out]
     return extras
 

@@ -23,6 +23,7 @@ from pydantic import (
 from histodistill.errors import InputError, listed
 from histodistill.experiment.recipes import EMPTY, RECIPES, merged
 from histodistill.model import NetworkSettings, ObjectiveSettings
+from histodistill.model.settings import DistillationName
 from histodistill.settings import Settings
 
 # Names become folders, columns and rows of tables; those of blocks also parts of the networks,
@@ -285,8 +286,10 @@ class MethodSettings(Settings):
 
     @property
     def reads_genes(self) -> bool:
-        """Whether the training reads genes, for a network or for a term of the loss."""
-        return self.network.reads_genes or self.objective.reads_genes
+        """Whether the training reads genes: a network, a term of the loss, or the programmes."""
+        network = self.network
+        in_bags = network.programmes is not None and network.reads_slides
+        return network.reads_genes or in_bags or self.objective.reads_genes
 
     @property
     def taught_offline(self) -> bool:
@@ -321,9 +324,23 @@ class MethodSettings(Settings):
 
     @model_validator(mode="after")
     def _terms_have_their_student(self) -> MethodSettings:
-        misplaced = list(_misplaced_terms(self.network, self.objective))
+        misplaced = [
+            *_misplaced_terms(self.network, self.objective),
+            *_incomparable_features(self.network, self.objective),
+        ]
         if misplaced:
             raise ValueError("; ".join(misplaced))
+        return self
+
+    @model_validator(mode="after")
+    def _experts_are_trained(self) -> MethodSettings:
+        networks = self.network.networks
+        composed = "multimodal" in networks and self.network.multimodal == "experts"
+        if self.taught_offline and composed and "genomic" not in networks:
+            raise ValueError(
+                "`network.multimodal: experts` with `offline: true` is made of the student and "
+                "the genomic teacher: train `genomic` as well"
+            )
         return self
 
     @model_validator(mode="after")
@@ -351,6 +368,25 @@ def _misplaced_terms(network: NetworkSettings, objective: ObjectiveSettings) -> 
         yield "`objective.group_reconstruction` needs the student `ghanet`; or set it to 0"
     if objective.memory_alignment and student != "momkd":
         yield "`objective.memory_alignment` needs the student `momkd`; or set it to 0"
+
+
+# Ways to distil that compare features one by one, or through layers of ``network.width``.
+_OF_ONE_WIDTH: tuple[DistillationName, ...] = ("fitnet", "at", "crd", "vid", "tdc")
+
+
+def _incomparable_features(network: NetworkSettings, objective: ObjectiveSettings) -> Iterator[str]:
+    """Terms of the loss between networks whose features differ in width."""
+    odd = {name for name in network.networks if getattr(network, name) in ("linear", "experts")}
+    why = "needs features of `network.width`, which `linear` and `experts` do not have"
+    for term in ("orthogonality", "alignment"):
+        if getattr(objective, term) and odd and len(network.networks) > 1:
+            yield f"`objective.{term}` {why}; set it to 0"
+    taught = {"student", *objective.teachers} & set(network.networks)
+    for name, weight in objective.distillation.items():
+        if weight and name in _OF_ONE_WIDTH and "student" in taught and taught & odd:
+            yield f"`objective.distillation.{name}` {why}; set it to 0"
+    if objective.reconstruction and "student" in odd:
+        yield f"`objective.reconstruction` {why}; set it to 0"
 
 
 class Experiment(Settings):

@@ -40,7 +40,7 @@ class SelfNormalisingNetwork(nn.Module):
 
     def forward(self, genes: Genes) -> Tensor:
         """Features of n patients, [n, last of widths]."""
-        features: Tensor = self.layers(_present_tokens(genes, self.blocks).flatten(1))
+        features: Tensor = self.layers(present_tokens(genes, self.blocks).flatten(1))
         return features
 
 
@@ -71,7 +71,7 @@ class TokenEncoders(nn.Module):
 
     def forward(self, genes: Genes) -> Tensor:
         """Hidden tokens of all blocks, [n, sum of T, d]."""
-        hidden: Tensor = self.layers(_present_tokens(genes, self.blocks))
+        hidden: Tensor = self.layers(present_tokens(genes, self.blocks))
         return hidden
 
 
@@ -98,7 +98,7 @@ class TokenLinear(nn.Module):
         return torch.einsum("nti,tio->nto", tokens, self.weight) + self.bias
 
 
-def _present_tokens(genes: Genes, blocks: Sequence[str]) -> Tensor:
+def present_tokens(genes: Genes, blocks: Sequence[str]) -> Tensor:
     """Tokens of all blocks, [n, sum of T, token_size]; zeros where a patient was not measured."""
     present = [
         genes.tokens[name].masked_fill(~genes.present[name][:, None, None], 0) for name in blocks

@@ -40,7 +40,8 @@ class TrainingTerms(nn.Module):
         super().__init__()
         self._settings = settings
         self.distillers = nn.ModuleDict()
-        for name in settings.distillation:
+        self._ways = {name: weight for name, weight in settings.distillation.items() if weight}
+        for name in self._ways:
             for teacher in settings.teachers:
                 distiller = DISTILLERS[name](networks.settings.width, networks.n_classes)
                 self.distillers[f"{name}_{teacher}"] = distiller
@@ -62,7 +63,7 @@ class TrainingTerms(nn.Module):
         return terms
 
     def _distilled(self, outputs: Outputs, batch: Batch) -> Iterator[tuple[str, Tensor]]:
-        for name, weight in self._settings.distillation.items():
+        for name, weight in self._ways.items():
             for teacher in self._settings.teachers:
                 if "student" in outputs and teacher in outputs:
                     learner, taught_by = common(outputs["student"], outputs[teacher])

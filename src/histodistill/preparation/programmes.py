@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
@@ -87,10 +87,10 @@ class ExpressionProgrammes:
         coefficients = np.atleast_2d(ridge.coef_) / spread
         weight = coefficients.T / scale[:, None]
         bias = -centre @ weight
-        return cls(torch.from_numpy(weight).float(), torch.from_numpy(bias).float())
+        return cls(_stored(weight), _stored(bias))
 
     def transform(self, bag: Tensor) -> Tensor:
-        """Programmes [..., k] float32 of patches [..., F], on the patches' device."""
+        """Programmes [n, k] float32 of n patches [n, F], on the patches' device."""
         weight, bias = self.weight.to(bag.device), self.bias.to(bag.device)
         return torch.addmm(bias, bag.float(), weight)
 
@@ -102,6 +102,10 @@ class ExpressionProgrammes:
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> ExpressionProgrammes:
         """Restore what :meth:`to_tensors` returned."""
         return cls(tensors["weight"], tensors["bias"])
+
+
+def _stored(values: NDArray[np.float64]) -> Tensor:
+    return torch.from_numpy(values).float().contiguous()
 
 
 def label_correlation(genes: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -167,12 +171,22 @@ class ProgrammeBags:
         return self._programmes.transform(self._bags.sample(patient, size, generator))
 
 
-@lru_cache(maxsize=2)
+# While an entry is in use, it keeps its bags and its map alive, so that their ids are their own.
+_IN_USE: WeakValueDictionary[tuple[int, int], ProgrammeBags] = WeakValueDictionary()
+
+
 def programme_bags(bags: BagStore, programmes: ExpressionProgrammes) -> ProgrammeBags:
-    """The bags read by a map; the networks of one training share them."""
-    return ProgrammeBags(bags, programmes)
+    """The bags read by a map; the networks of one training share them, as long as one lives."""
+    key = id(bags), id(programmes)
+    known = _IN_USE.get(key)
+    if known is None:
+        known = _IN_USE[key] = ProgrammeBags(bags, programmes)
+    return known
 
 
 def mean_patches(bags: BagStore, patients: Sequence[str]) -> NDArray[np.float64]:
     """The mean patch of some patients, [n, F]."""
-    return np.stack([bags.bag(patient).double().mean(dim=0).numpy() for patient in patients])
+    means = np.empty((len(patients), bags.width))
+    for row, patient in enumerate(patients):
+        means[row] = bags.bag(patient).double().mean(dim=0).cpu()
+    return means

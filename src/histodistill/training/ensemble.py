@@ -12,6 +12,7 @@ import pandas as pd
 from histodistill.cohort import Fold, site_preserved_folds, stratified_folds
 from histodistill.deploy.bundle import Member
 from histodistill.deploy.inference import Probabilities
+from histodistill.errors import InputError
 from histodistill.experiment.settings import Experiment, MethodSettings
 from histodistill.model import NetworkName
 from histodistill.training.fitting import FittedModel, fit_model, thresholds_for
@@ -120,10 +121,14 @@ def _parts(experiment: Experiment, inputs: FoldData, members: int) -> Iterator[F
     fold, splits = inputs.fold, experiment.splits
     labels = inputs.labels.loc[sorted([*fold.train, *fold.validation])]
     sites = inputs.data.clinical.sites.reindex(labels.index)
-    if splits.scheme == "site":
-        parts = site_preserved_folds(labels, sites, members, seed=splits.seed)
-    else:
-        parts = stratified_folds(labels, members, seed=splits.seed)
+    try:
+        if splits.scheme == "site":
+            parts = site_preserved_folds(labels, sites, members, seed=splits.seed)
+        else:
+            parts = stratified_folds(labels, members, seed=splits.seed)
+    except InputError as error:
+        told = f"`training.members: {members}` divides the training patients like folds"
+        raise InputError(*(f"{told}: {problem}" for problem in error.problems)) from error
     for part in parts:
         train = tuple(pd.Index(labels.index).difference(list(part.test)))
         yield replace(fold, train=train, validation=part.test)

@@ -39,7 +39,7 @@ class FoldData:
     extras: tuple[str, ...]
     data: ExperimentData
     _programmes: dict[tuple[object, ...], ExpressionProgrammes] = field(
-        default_factory=dict, compare=False, repr=False
+        default_factory=dict, init=False, compare=False, repr=False
     )
 
     def programmes(self, n_programmes: int, blocks: Sequence[str]) -> ExpressionProgrammes:

@@ -25,7 +25,11 @@ def teacher(name: MultimodalName, n_classes: int = 2, **changes: object) -> nn.M
     """A network in evaluation mode, without dropout unless ``changes`` ask for it."""
     torch.manual_seed(0)
     settings = SMALL.model_copy(update={"multimodal": name, **changes})
-    return build_multimodal_teacher(WIDTH, BLOCKS, n_classes, settings).double().eval()
+    network = build_multimodal_teacher(WIDTH, BLOCKS, n_classes, settings).double().eval()
+    if name == "linear":  # its weights start from 0, where nothing can be told apart
+        for parameter in network.parameters():
+            nn.init.normal_(parameter)
+    return network
 
 
 def patients() -> tuple[Bags, Genes]:

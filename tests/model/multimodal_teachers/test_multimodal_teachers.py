@@ -12,7 +12,7 @@ from histodistill.model import Bags, Batch, Genes, Networks
 from histodistill.model.multimodal_teachers import MULTIMODAL_TEACHERS
 from histodistill.model.settings import MultimodalName
 from tests.model.batches import SMALL as SIZES_OF_NETWORKS
-from tests.model.batches import alone, bags, genes, gradients, networks
+from tests.model.batches import TOKEN_SIZE, WIDTH, alone, bags, genes, gradients, networks
 from tests.model.multimodal_teachers.patients import (
     ABSENT,
     BLOCKS,
@@ -113,7 +113,8 @@ def test_nobody_with_both_gets_no_answer(name: MultimodalName) -> None:
 def test_bags_of_one_patch(name: MultimodalName) -> None:
     network = teacher(name).train()
     output = answer(network, bags({0: 1, 1: 1}), genes((0, 1), BLOCKS))
-    assert output.features.shape == (2, 8)
+    widths = {"linear": WIDTH + 5 * TOKEN_SIZE, "experts": 8 + 8}
+    assert output.features.shape == (2, widths.get(name, 8))
     output.logits.sum().backward()
     assert all(gradient.isfinite().all() for gradient in gradients(network).values())
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-import torch
 from torch import nn
 
 from histodistill.model.batch import Genes, Output
+from histodistill.model.self_normalising import present_tokens
 from histodistill.model.settings import NetworkSettings
 
 
@@ -32,10 +32,11 @@ class LinearGenomicTeacher(nn.Module):
         layer = nn.Linear(sum(blocks.values()) * settings.token_size, n_classes)
         nn.init.zeros_(layer.weight)
         nn.init.zeros_(layer.bias)
+        self.blocks = tuple(blocks)
         self.classifier = nn.Sequential(nn.Dropout(settings.dropout), layer)
 
     def forward(self, genes: Genes) -> Output:
         """Features [n, genes] and logits [n, C] of n patients."""
-        every = torch.cat([block.flatten(1) for block in genes.tokens.values()], dim=1)
+        every = present_tokens(genes, self.blocks).flatten(1)
         features = every / math.sqrt(every.shape[1])
         return Output(features, self.classifier(features), genes.rows)

@@ -1,10 +1,10 @@
 """Slide-only networks by name: one file each, all built and called alike.
 
 A student is built as ``Student(feature_width, n_classes, settings)`` and called as
-``student(bags, labels)``. It answers every bag with features [n, settings.width] and logits
-[n, C]. ``labels`` [n] (-1 where unknown) are given in training only, for students that add a
-loss of their own, which they return as ``Output.auxiliary``; ``Output.internals`` then holds
-what terms of the loss read of them.
+``student(bags, labels)``. It answers every bag with features [n, settings.width], or [n, F] if
+linear, and logits [n, C]. ``labels`` [n] (-1 where unknown) are given in training only, for
+students that add a loss of their own, which they return as ``Output.auxiliary``;
+``Output.internals`` then holds what terms of the loss read of them.
 """
 
 from __future__ import annotations
