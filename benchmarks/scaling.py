@@ -55,6 +55,7 @@ class GeneratedBags:
     """Stands for a store of bags: each is a window of the same random patches."""
 
     width = WIDTH
+    in_memory = True
 
     def __init__(self, patients: Sequence[str]) -> None:
         self.patients = list(patients)

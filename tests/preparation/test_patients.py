@@ -35,6 +35,10 @@ def prepared(bags: BagStore, transforms: Transforms) -> PreparedPatients:
 def test_who_has_what(prepared: PreparedPatients) -> None:
     assert [p for p in "abcdefgh" if prepared.has_slides(p)] == list("abcdef")
     assert [p for p in "abcdefgh" if prepared.has_genes(p)] == list("bcdefgh")
+    everybody = "abcdefgh"
+    assert [p for p in everybody if prepared.has_inputs(p, "student")] == list("abcdef")
+    assert [p for p in everybody if prepared.has_inputs(p, "multimodal")] == list("bcdef")
+    assert [p for p in everybody if prepared.has_inputs(p, "genomic")] == list("bcdefgh")
     assert [prepared.n_patches(p) for p in "abg"] == [SIZES["a"], SIZES["b"], 0]
     assert prepared.labels(list("abcg")).tolist() == [0, 1, -1, 0]
     assert prepared.feature_width == WIDTH

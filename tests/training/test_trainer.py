@@ -355,7 +355,10 @@ def test_a_figure_that_cannot_be_had_is_refused(
             run.fit(tmp_path / monitor)
 
 
-def test_divergence_is_told(world: World, inputs: FoldData, tmp_path: Path) -> None:
-    run = trainer(method(world.files, learning_rate=1e30), inputs)
+@pytest.mark.parametrize("batch_size", [8, 64])  # in the epoch, and after its only step
+def test_divergence_is_told(
+    world: World, inputs: FoldData, tmp_path: Path, batch_size: int
+) -> None:
+    run = trainer(method(world.files, learning_rate=1e30, batch_size=batch_size), inputs)
     with pytest.raises(InputError, match=r"epoch 0: the loss is no longer a number.*learning_rate"):
         run.fit(tmp_path)

@@ -64,6 +64,7 @@ class BagStore:
         self.n_bytes: int = n_values * self.dtype.itemsize
         self.in_memory: bool = self.n_bytes <= memory_limit_bytes
         self._kept: dict[str, torch.Tensor] = {}
+        self._moved: dict[torch.device, BagStore] = {}
 
     @property
     def patients(self) -> list[str]:
@@ -87,18 +88,22 @@ class BagStore:
     def to(self, device: torch.device) -> BagStore:
         """A store that keeps all bags on a GPU, or this one where they cannot be kept there.
 
+        They are moved at the first call and stay there as long as this store lives.
+
         Args:
             device: Where packed bags go if half of its free memory holds them; the other half is
                 left to the computation.
         """
         if self.packed is None or device.type != "cuda":
             return self
-        free, _ = torch.cuda.mem_get_info(device)
-        if self.n_bytes > free // 2:
-            return self
-        moved = copy.copy(self)
-        moved.packed = self.packed.to(device)
-        return moved
+        if device not in self._moved:
+            free, _ = torch.cuda.mem_get_info(device)
+            if self.n_bytes > free // 2:
+                return self
+            moved = copy.copy(self)
+            moved.packed = self.packed.to(device)
+            self._moved[device] = moved
+        return self._moved[device]
 
     def bag(self, patient: str) -> torch.Tensor:
         """A patient's whole bag.
@@ -153,7 +158,7 @@ class BagStore:
         return torch.cat(parts)
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_kept": {}}
+        return {**self.__dict__, "_kept": {}, "_moved": {}}
 
 
 def open_bags(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from histodistill.features import BagStore
-from histodistill.model import Bags, Batch, Genes, to_tokens
+from histodistill.model import Bags, Batch, Genes, NetworkName, to_tokens
 from histodistill.preparation.programmes import ProgrammeBags, programme_bags
 from histodistill.preparation.transforms import Transforms
 
@@ -25,6 +25,9 @@ class PreparedPatients:
         transforms: Fitted transforms.
         token_size: Genes in one token.
         labels: Known class indices, by patient; everybody else counts as unknown.
+
+    Attributes:
+        in_memory: Whether all bags are kept in memory, so that a batch is made in no time.
     """
 
     def __init__(
@@ -35,6 +38,7 @@ class PreparedPatients:
         token_size: int,
         labels: Mapping[str, int] | None = None,
     ) -> None:
+        self.in_memory = bags is None or bags.in_memory
         self._bags: BagStore | ProgrammeBags | None = bags
         if bags is not None and transforms.programmes is not None:
             self._bags = programme_bags(bags, transforms.programmes)
@@ -65,6 +69,12 @@ class PreparedPatients:
     def has_genes(self, patient: str) -> bool:
         """Whether the patient has at least one genomic block."""
         return any(patient in rows for rows in self._rows.values())
+
+    def has_inputs(self, patient: str, network: NetworkName) -> bool:
+        """Whether the patient has all that a network answers from."""
+        slides = network == "genomic" or self.has_slides(patient)
+        genes = network == "student" or self.has_genes(patient)
+        return slides and genes
 
     def n_patches(self, patient: str) -> int:
         """Patches of a patient, 0 without slides."""

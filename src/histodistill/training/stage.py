@@ -72,8 +72,13 @@ def train_stage(
 
 
 def prepare(method: MethodSettings, inputs: FoldData) -> PreparedPatients:
-    """The patients with the modalities that a method's training reads."""
+    """The patients with the modalities that a method's training reads.
+
+    Packed bags go to the GPU that trains, where they fit.
+    """
     bags = inputs.data.bags if method.network.reads_slides else None
+    if bags is not None:
+        bags = bags.to(resolve_device(method.training.device))
     reads_genes = method.network.reads_genes or method.objective.reads_genes
     blocks = blocks_read(method, inputs) if reads_genes else ()
     labels = {str(patient): int(label) for patient, label in inputs.labels.items()}

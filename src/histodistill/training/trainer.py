@@ -7,7 +7,7 @@ import json
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from histodistill.deploy.inference import probabilities
+from histodistill.deploy.inference import Probabilities, probabilities
 from histodistill.errors import InputError
 from histodistill.experiment.settings import MethodSettings
+from histodistill.features import prefetched
 from histodistill.files import write_text
 from histodistill.model import Batch, Networks
 from histodistill.model.objectives.total import Outputs
@@ -183,7 +184,7 @@ class Trainer:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         losses = self._train_epoch(epoch)
-        figures = self._validate()
+        figures = self._validate(epoch)
         best = self._stopping.update(epoch, figures)
         if best:
             self._best = copy.deepcopy(self.networks.state_dict())
@@ -198,23 +199,31 @@ class Trainer:
         self.networks.train()
         sums: defaultdict[str, float] = defaultdict(float)
         parts = batches(order, self._settings.batch_size)
-        for part in parts:
-            patients = [self._training[row] for row in part.tolist()]
-            batch = self._prepared.batch(
-                patients,
-                device=self._device,
-                dtype=self._dtype,
-                patches=self._settings.patches,
-                generator=generator,
-            )
+        made = self._made(parts, generator)
+        for patients, batch in made if self._prepared.in_memory else prefetched(made):
             taught = self._teachers.outputs(patients)
             for name, value in self._step(batch, taught).items():
                 sums[name] += value / len(parts)
         if not all(map(math.isfinite, sums.values())):
-            raise InputError(
-                f"epoch {epoch}: the loss is no longer a number; give a lower `learning_rate`"
-            )
+            raise _diverged(epoch)
         return dict(sums)
+
+    def _made(
+        self, parts: Sequence[Tensor], generator: torch.Generator
+    ) -> Iterator[tuple[list[str], Batch]]:
+        """The patients of each part of an epoch, and their batch."""
+        for part in parts:
+            patients = [self._training[row] for row in part.tolist()]
+            yield (
+                patients,
+                self._prepared.batch(
+                    patients,
+                    device=self._device,
+                    dtype=self._dtype,
+                    patches=self._settings.patches,
+                    generator=generator,
+                ),
+            )
 
     def _step(self, batch: Batch, taught: Outputs) -> dict[str, float]:
         """One forward, one backward, one update; ``taught`` holds what finished teachers say."""
@@ -234,8 +243,10 @@ class Trainer:
         self._optimizer.step()
         return _as_floats(terms | {"total": loss})
 
-    def _validate(self) -> Figures:
+    def _validate(self, epoch: int) -> Figures:
         answers = probabilities(self.networks, self._prepared, self._validation, self._device)
+        if self._lacks_numbers(answers):
+            raise _diverged(epoch)
         labels = self._prepared.labels(self._validation).numpy()
         figures = validation_figures(answers, labels)
         if np.isnan(figures[self._settings.monitor]):
@@ -244,6 +255,14 @@ class Trainer:
                 "among those the network can answer; monitor a loss, or divide otherwise"
             )
         return figures
+
+    def _lacks_numbers(self, answers: Probabilities) -> bool:
+        """Whether a network gives NaN for a validation patient whom it can answer."""
+        for name, answer in answers.items():
+            able = [self._prepared.has_inputs(patient, name) for patient in self._validation]
+            if np.isnan(answer[able]).any():
+                return True
+        return False
 
     def _write(self, folder: Path, epoch: int) -> None:
         write_text(folder / CURVES, "".join(json.dumps(c) + "\n" for c in self._curves))
@@ -287,6 +306,12 @@ def cosine(learning_rate: float, epoch: int, half_period: int) -> float:
     Source: Loshchilov & Hutter, "SGDR", ICLR 2017, eq. 5, without restarts.
     """
     return learning_rate * (1 + math.cos(math.pi * epoch / half_period)) / 2
+
+
+def _diverged(epoch: int) -> InputError:
+    return InputError(
+        f"epoch {epoch}: the loss is no longer a number; give a lower `learning_rate`"
+    )
 
 
 def _as_floats(terms: dict[str, Tensor]) -> dict[str, float]:
