@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import get_args
 
@@ -165,7 +165,7 @@ def test_networks_of_any_width_learn_at_the_same_rate() -> None:
 
 
 @pytest.mark.parametrize("build", [student, genomic, multimodal])
-def test_dropout_is_of_the_inputs_and_for_training_alone(build) -> None:  # type: ignore[no-untyped-def]
+def test_dropout_is_of_the_inputs_and_for_training_alone(build: Callable[..., nn.Module]) -> None:
     network = build(settings=SMALL.model_copy(update={"dropout": 0.5}))
     read = {
         student: (bags(SIZES),),
@@ -180,12 +180,12 @@ def test_dropout_is_of_the_inputs_and_for_training_alone(build) -> None:  # type
     assert torch.equal(during.features, before.features)
 
 
-def settings_of(recipe: str = "mkd", **changes: dict[str, object]) -> MethodSettings:
+def settings_of(recipe: str = "mkd", **changes: Mapping[str, object]) -> MethodSettings:
     raw = merged(merged({"network": {}, "objective": {}, "training": {}}, RECIPES[recipe]), changes)
     return MethodSettings.model_validate({"recipe": recipe} | raw)
 
 
-def refusal(recipe: str = "mkd", **changes: dict[str, object]) -> str:
+def refusal(recipe: str = "mkd", **changes: Mapping[str, object]) -> str:
     with pytest.raises(ValidationError) as refused:
         settings_of(recipe, **changes)
     (problem,) = refused.value.errors()

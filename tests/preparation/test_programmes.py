@@ -232,6 +232,27 @@ def test_mean_patches_are_the_means(tmp_path: Path) -> None:
     assert mean_patches(bags, []).shape == (0, WIDTH)
 
 
+def test_bags_are_read_once_for_their_means(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bags, read, original = unkept(tmp_path), [], BagStore.bag
+
+    def noted(self: BagStore, patient: str) -> torch.Tensor:
+        read.append(patient)
+        return original(self, patient)
+
+    monkeypatch.setattr(BagStore, "bag", noted)
+    first = mean_patches(bags, ["a", "b"])
+    again = mean_patches(bags, ["c", "b", "a"])
+    assert read == ["a", "b", "c"]
+    np.testing.assert_array_equal(again[[2, 1]], first)
+    first += 1  # the caller's own
+    np.testing.assert_array_equal(mean_patches(bags, ["a", "b"]), again[[2, 1]])
+    # Another store of the same patients is another cohort.
+    changed = store(tmp_path / "other", {"a": np.full((2, WIDTH), 7, dtype="float32")})
+    assert mean_patches(changed, ["a"]).tolist() == [[7] * WIDTH]
+
+
 @pytest.mark.parametrize("kept", [True, False])
 def test_bags_are_read_as_programmes(tmp_path: Path, kept: bool) -> None:
     bags = store(tmp_path) if kept else unkept(tmp_path)
@@ -306,6 +327,7 @@ def test_a_cohort_that_nobody_uses_is_not_kept(tmp_path: Path) -> None:
     bags, programmes = store(tmp_path), a_map()
     prepared = PreparedPatients(bags, {}, Transforms(None, {}, programmes), 4)
     prepared.batch(["a"], device=CPU)
+    mean_patches(bags, ["a"])
     gone = weakref.ref(bags)
     del bags
     gc.collect()

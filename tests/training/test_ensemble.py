@@ -20,12 +20,12 @@ from histodistill.evaluation import choose_threshold, read_predictions
 from histodistill.experiment import Experiment, ExperimentData
 from histodistill.experiment.folds import extra_patients
 from histodistill.features import BagStore, open_bags
-from histodistill.model import NETWORKS
+from histodistill.model import NETWORKS, NetworkName
 from histodistill.preparation import ExpressionProgrammes
 from histodistill.training import cross_validate, ensemble, train_final, trainer
 from histodistill.training.cost import write_cost
-from histodistill.training.ensemble import FittedEnsemble, fit_ensemble
 from histodistill.training.describe import bundle_info
+from histodistill.training.ensemble import FittedEnsemble, fit_ensemble
 from histodistill.training.fitting import FittedModel, fit_model
 from histodistill.training.fold import FoldData, prepare_fold
 from histodistill.training.teachers import teacher_of
@@ -162,7 +162,7 @@ def test_an_ensemble_answers_with_the_mean(trained: Trained) -> None:
     for name, answer in fitted.answer(asked).items():
         each = [model.answer(asked)[name] for model in fitted.models]
         assert not np.array_equal(each[0], each[1], equal_nan=True)
-        np.testing.assert_allclose(answer, sum(each) / MEMBERS, rtol=1e-12)
+        np.testing.assert_allclose(answer, np.stack(each).sum(axis=0) / MEMBERS, rtol=1e-12)
     genes = np.array([patient in trained.inputs.data.with_genes for patient in asked])
     assert not genes.all()
     able = ~np.isnan(fitted.answer(asked)["multimodal"]).any(axis=1)
@@ -210,7 +210,12 @@ def test_a_bundle_predicts_what_its_members_do(trained: Trained, tmp_path: Path,
         genomics=genomics if what != "slides" else None,
         device="cpu",
     ).table.set_index("PATIENT")
-    network = {"slides": "student", "genomics": "genomic", "both": "multimodal"}[what]
+    answering: dict[str, NetworkName] = {
+        "slides": "student",
+        "genomics": "genomic",
+        "both": "multimodal",
+    }
+    network = answering[what]
     expected = fitted.answer(asked)
     names = NETWORKS if what == "both" else (network,)
     for name in names:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
 import torch
@@ -184,9 +184,14 @@ def programme_bags(bags: BagStore, programmes: ExpressionProgrammes) -> Programm
     return known
 
 
+# Every member of every fold asks for the means, and reading all bags again takes minutes.
+_MEANS: WeakKeyDictionary[BagStore, dict[str, NDArray[np.float64]]] = WeakKeyDictionary()
+
+
 def mean_patches(bags: BagStore, patients: Sequence[str]) -> NDArray[np.float64]:
-    """The mean patch of some patients, [n, F]."""
-    means = np.empty((len(patients), bags.width))
-    for row, patient in enumerate(patients):
-        means[row] = bags.bag(patient).double().mean(dim=0).cpu()
-    return means
+    """The mean patch of some patients, [n, F]; a bag is read once as long as its store lives."""
+    known = _MEANS.setdefault(bags, {})
+    for patient in patients:
+        if patient not in known:
+            known[patient] = bags.bag(patient).double().mean(dim=0).cpu().numpy()
+    return np.array([known[patient] for patient in patients]).reshape(len(patients), bags.width)
