@@ -13,6 +13,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from histodistill.cli.results import _curves
 from histodistill.cohort import Fold
 from histodistill.deploy import Bundle, predict
 from histodistill.errors import InputError
@@ -527,6 +528,10 @@ def test_a_whole_cross_validation(both: World, tmp_path: Path) -> None:
         own = costs[(costs["fold"] == fold) & (costs["network"] == "student")]
         assert own["parameters"].tolist() == [sum(sizes)]
     assert len(costs) == 2 * 3
+    # The report shows how the first member learnt.
+    ((title, epochs),) = _curves(setup).items()
+    assert title == f"ER {RECIPE}, first fold"
+    assert [epoch["epoch"] for epoch in epochs] == [0, 1]
     assert not list(tmp_path.rglob(CHECKPOINT))
 
 

@@ -86,14 +86,14 @@ def _reference(experiment: Experiment) -> str | None:
 
 
 def _curves(experiment: Experiment) -> dict[str, list[dict[str, Any]]]:
-    """Training curves of the first seed and fold of every target and method."""
+    """Training curves of the first seed, fold and member of every target and method."""
     curves = {}
     for target in experiment.targets:
         for method in experiment.methods:
             seed = experiment.seeds_of(method)[0]
             place = experiment.output / "fits" / target / method / f"seed-{seed}"
-            path = place / "repeat-0-fold-0" / CURVES
-            if path.exists():
-                lines = path.read_text(encoding="utf-8").splitlines()
+            paths = sorted((place / "repeat-0-fold-0").rglob(CURVES))
+            if paths:
+                lines = paths[0].read_text(encoding="utf-8").splitlines()
                 curves[f"{target} {method}, first fold"] = [json.loads(line) for line in lines]
     return curves
