@@ -33,7 +33,8 @@ import torch
 
 from histodistill.cohort import ClinicalTable, Fold, stratified_folds
 from histodistill.experiment import ExperimentData, MethodSettings
-from histodistill.experiment.settings import TargetSettings, TrainingSettings
+from histodistill.experiment.inputs import TargetSettings
+from histodistill.experiment.methods import TrainingSettings
 from histodistill.features import BagStore, PackedBags, SlideFeatures
 from histodistill.features.packing.manifest import (
     Manifest,

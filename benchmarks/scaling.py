@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from histodistill.experiment import MethodSettings
-from histodistill.experiment.settings import TrainingSettings
+from histodistill.experiment.methods import TrainingSettings
 from histodistill.genomics import GenomicPreprocessor
 from histodistill.model import (
     Bags,

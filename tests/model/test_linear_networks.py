@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from histodistill.experiment.methods import MethodSettings
 from histodistill.experiment.recipes import RECIPES, merged
-from histodistill.experiment.settings import MethodSettings
 from histodistill.model import Genes, Networks, NetworkSettings, Output
 from histodistill.model.distillation import DISTILLERS
 from histodistill.model.genomic_teachers.linear import LinearGenomicTeacher

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from histodistill.experiment.settings import MethodSettings
+from histodistill.experiment.methods import MethodSettings
 from histodistill.model import Batch, Networks
 from histodistill.training import trainer
 from histodistill.training.fitting import FittedModel, fit_model

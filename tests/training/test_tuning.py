@@ -12,7 +12,7 @@ import pytest
 
 from histodistill.deploy import Bundle
 from histodistill.errors import InputError
-from histodistill.experiment.settings import MethodSettings, TuningSettings
+from histodistill.experiment.methods import MethodSettings, TuningSettings
 from histodistill.training import cross_validate, train_final
 from histodistill.training.fold import prepare_fold
 from histodistill.training.tuning import TUNING, search, tuned_method

@@ -15,7 +15,7 @@ from histodistill.cohort import find_slides
 from histodistill.deploy import Bundle, predict
 from histodistill.errors import InputError
 from histodistill.experiment.data import read_block, slide_notes
-from histodistill.experiment.settings import BlockSettings
+from histodistill.experiment.inputs import BlockSettings
 from histodistill.features import open_bags
 from histodistill.files import whole_file
 

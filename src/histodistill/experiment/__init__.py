@@ -2,7 +2,9 @@
 
 from histodistill.experiment.data import ExperimentData, load, load_bags
 from histodistill.experiment.folds import folds_for
-from histodistill.experiment.settings import Experiment, MethodSettings, read_experiment
+from histodistill.experiment.methods import MethodSettings
+from histodistill.experiment.reading import read_experiment
+from histodistill.experiment.settings import Experiment
 
 __all__ = [
     "Experiment",

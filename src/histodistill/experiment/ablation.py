@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from histodistill.errors import InputError
+from histodistill.experiment.reading import read_experiment
 from histodistill.experiment.recipes import RECIPES, merged
-from histodistill.experiment.settings import Experiment, read_experiment
+from histodistill.experiment.settings import Experiment
 
 REFERENCE = "mkd"
 ABLATION = (

@@ -20,7 +20,8 @@ from histodistill.cohort import (
     read_clinical,
 )
 from histodistill.errors import InputError, listed
-from histodistill.experiment.settings import BlockSettings, Experiment, FeatureSettings
+from histodistill.experiment.inputs import BlockSettings, FeatureSettings
+from histodistill.experiment.settings import Experiment
 from histodistill.features import BagStore, open_bags, user_cache
 from histodistill.genomics import GenomicTable, read_genomic_table
 

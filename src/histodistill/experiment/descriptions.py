@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from histodistill.experiment.methods import MethodSettings
 from histodistill.experiment.recipes import RECIPES
-from histodistill.experiment.settings import MethodSettings
 from histodistill.model.settings import DistillationName
 
 _MKD = "MKD (Zhang 2025, MICCAI)"

@@ -17,7 +17,8 @@ from histodistill.cohort import (
 )
 from histodistill.errors import InputError, listed
 from histodistill.experiment.data import ExperimentData
-from histodistill.experiment.settings import Experiment, SplitSettings
+from histodistill.experiment.settings import Experiment
+from histodistill.experiment.splits import SplitSettings
 
 
 @dataclass(frozen=True)

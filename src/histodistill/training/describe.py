@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from histodistill.deploy.info import BundleInfo, FeatureOrigin
-from histodistill.experiment.settings import Experiment, MethodSettings
+from histodistill.experiment.methods import MethodSettings
+from histodistill.experiment.settings import Experiment
 from histodistill.features import BagStore
 from histodistill.training.fold import FoldData
 from histodistill.training.run import versions

@@ -13,7 +13,8 @@ from histodistill.cohort import Fold, site_preserved_folds, stratified_folds
 from histodistill.deploy.bundle import Member
 from histodistill.deploy.inference import Probabilities
 from histodistill.errors import InputError
-from histodistill.experiment.settings import Experiment, MethodSettings
+from histodistill.experiment.methods import MethodSettings
+from histodistill.experiment.settings import Experiment
 from histodistill.model import NetworkName
 from histodistill.training.fitting import FittedModel, fit_model, thresholds_for
 from histodistill.training.fold import FoldData, prepare_fold

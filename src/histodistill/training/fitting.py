@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from histodistill.deploy.bundle import Member
 from histodistill.deploy.inference import Probabilities, probabilities
 from histodistill.evaluation import ThresholdRule, choose_threshold
-from histodistill.experiment.settings import MethodSettings, TargetSettings
+from histodistill.experiment.inputs import TargetSettings
+from histodistill.experiment.methods import MethodSettings
 from histodistill.model import NetworkName
 from histodistill.model.device import resolve_device
 from histodistill.preparation import PreparedPatients

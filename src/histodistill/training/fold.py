@@ -12,7 +12,8 @@ from histodistill.cohort import Fold
 from histodistill.errors import InputError
 from histodistill.experiment.data import ExperimentData
 from histodistill.experiment.folds import extra_patients
-from histodistill.experiment.settings import BlockSettings, Experiment
+from histodistill.experiment.inputs import BlockSettings
+from histodistill.experiment.settings import Experiment
 from histodistill.genomics import GenomicPreprocessor, SelectionSettings
 from histodistill.preparation import ExpressionProgrammes, Transforms, fit_transforms
 from histodistill.preparation.patients import UNKNOWN

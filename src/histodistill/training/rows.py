@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from histodistill.deploy.inference import Probabilities
-from histodistill.experiment.settings import TargetSettings
+from histodistill.experiment.inputs import TargetSettings
 from histodistill.model import NetworkName
 from histodistill.training.fold import FoldData
 

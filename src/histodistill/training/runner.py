@@ -14,7 +14,8 @@ from histodistill.deploy.bundle import Bundle
 from histodistill.deploy.inference import Probabilities
 from histodistill.evaluation import write_predictions
 from histodistill.experiment.data import ExperimentData
-from histodistill.experiment.settings import Experiment, MethodSettings
+from histodistill.experiment.methods import MethodSettings
+from histodistill.experiment.settings import Experiment
 from histodistill.files import write_text
 from histodistill.training.baselines import baseline_rows
 from histodistill.training.checkpoint import forget_states

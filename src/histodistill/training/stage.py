@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from histodistill.experiment.settings import MethodSettings
+from histodistill.experiment.methods import MethodSettings
 from histodistill.model import Networks
 from histodistill.model.device import resolve_device
 from histodistill.preparation import PreparedPatients, Transforms

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
-from histodistill.experiment.settings import MethodSettings
+from histodistill.experiment.methods import MethodSettings
 from histodistill.files import whole_file, write_json, write_text
 from histodistill.model import NetworkName, Networks, NetworkSettings, ObjectiveSettings
 from histodistill.model.device import resolve_device

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from histodistill.deploy.inference import Probabilities, probabilities
 from histodistill.errors import InputError
-from histodistill.experiment.settings import MethodSettings
+from histodistill.experiment.methods import MethodSettings
 from histodistill.features import prefetched
 from histodistill.files import write_text
 from histodistill.model import Batch, Networks

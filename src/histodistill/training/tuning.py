@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from histodistill.errors import InputError
-from histodistill.experiment.settings import Experiment, MethodSettings, TuningSettings
+from histodistill.experiment.methods import MethodSettings, TuningSettings
+from histodistill.experiment.settings import Experiment
 from histodistill.files import write_json
 from histodistill.training.fitting import fit_model
 from histodistill.training.fold import FoldData

@@ -1,0 +1,130 @@
+"""What an experiment reads: patients, slide features, genomics and labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from histodistill.settings import Settings
+
+
+class SurvivalSettings(Settings):
+    """Columns of the clinical table with the follow-up time and the event."""
+
+    time: str
+    event: str
+
+
+class CohortSettings(Settings):
+    """Patients and their slides.
+
+    Attributes:
+        clinical: Clinical table (CSV, TSV, Excel or Parquet), a row a patient.
+        patient_column: Column with the patient, in the clinical and the slide table.
+        site_column: Column with the hospital; by default the TCGA barcode is read.
+        survival: Follow-up columns, needed only to select genes by Cox p-value.
+        slides: Slide table; without one the patient is read from the file name.
+        filename_column: Column of the slide table with the feature file.
+        patient_pattern: Regular expression that finds the patient in a file name.
+    """
+
+    clinical: Path
+    patient_column: str = "PATIENT"
+    site_column: str | None = None
+    survival: SurvivalSettings | None = None
+    slides: Path | None = None
+    filename_column: str = "FILENAME"
+    patient_pattern: str | None = None
+
+
+class FeatureSettings(Settings):
+    """Patch features.
+
+    Attributes:
+        directory: Folder of feature files, one a slide.
+        standardise: Standardise every feature with the training patients' mean and sd.
+        memory_gb: Bags stay in memory when the cohort needs no more than this; those of larger
+            cohorts are read batch by batch.
+        dtype: Type of the patches; None takes the narrowest that holds those of every file.
+        cache: Folder where bags are packed on first use: ``auto`` is the user's cache folder,
+            None reads the feature files each time. No result depends on it.
+    """
+
+    directory: Path
+    standardise: bool = False
+    memory_gb: PositiveFloat = 8.0
+    dtype: Literal["float16", "bfloat16", "float32"] | None = None
+    cache: str | None = Field(default="auto", min_length=1, exclude=True)
+
+
+class SelectionSettings(Settings):
+    """Which genes of a block are read, chosen on the training patients of a fold.
+
+    Attributes:
+        method: ``cox`` (p-value against survival), ``univariate`` (association with the
+            label), ``variance``, ``list`` (named genes) or ``all``.
+        n_genes: How many of the best; None keeps all, in order of rank.
+        genes: Names for ``list``.
+        exclude: Genes never read, such as the ones that encode the label itself.
+    """
+
+    method: Literal["cox", "univariate", "variance", "list", "all"] = "variance"
+    n_genes: PositiveInt | None = 8192
+    genes: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+
+class BlockSettings(Settings):
+    """One block of genomic measurements, such as mRNA or copy number.
+
+    Attributes:
+        file: The matrix, or the folder of a GDC download.
+        format: Its layout; ``auto`` recognises it by content.
+        transform: Applied to every value: ``log2p1`` is log2(x + 1).
+        gdc_column: Column of GDC STAR-counts files.
+        patient_column: Column with the patient in a patients x genes table.
+        sample_pattern: Regular expression that finds the patient in a sample name.
+        selection: Which genes.
+        impute: Value of a gene that a patient lacks, over the training patients.
+        scale: ``standard`` to mean 0 and sd 1 over the training patients, or ``none``.
+        clip: Scaled values are cut to this many standard deviations.
+    """
+
+    file: Path
+    format: Literal["auto", "cbioportal", "xena", "gdc", "plain", "h5ad"] = "auto"
+    transform: Literal["none", "log2p1"] = "none"
+    gdc_column: str = "tpm_unstranded"
+    patient_column: str = "PATIENT"
+    sample_pattern: str | None = None
+    selection: SelectionSettings = SelectionSettings()
+    impute: Literal["median", "mean", "zero"] = "median"
+    scale: Literal["standard", "none"] = "standard"
+    clip: PositiveFloat | None = None
+
+
+class TargetSettings(Settings):
+    """One label to predict.
+
+    Attributes:
+        column: Column of the clinical table; by default the target's name.
+        classes: All values that the column may hold.
+        positive: The positive one of two classes.
+    """
+
+    column: str | None = None
+    classes: tuple[str, ...]
+    positive: str | None = None
+
+    @model_validator(mode="after")
+    def _positive_is_a_class(self) -> TargetSettings:
+        if len(self.classes) < 2:
+            raise ValueError("name two classes or more")
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError("a class is named twice")
+        if len(self.classes) == 2 and self.positive not in self.classes:
+            raise ValueError("`positive` must name one of the two classes")
+        if len(self.classes) > 2 and self.positive is not None:
+            raise ValueError("`positive` applies to two classes only; leave it out")
+        return self

@@ -1,0 +1,238 @@
+"""Methods of an experiment: networks, loss, optimisation, and which of them go together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any, Literal
+
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
+
+from histodistill.experiment.recipes import EMPTY, RECIPES, merged
+from histodistill.model import NetworkSettings, ObjectiveSettings
+from histodistill.model.settings import DistillationName
+from histodistill.settings import Settings
+
+
+class TrainingSettings(Settings):
+    """Optimisation; the defaults are the paper's.
+
+    Attributes:
+        learning_rate: Of AdamW, at the start.
+        weight_decay: Of AdamW.
+        max_epochs: Epochs at most.
+        cosine_epochs: Epochs of half a cosine period of the learning rate.
+        batch_size: Patients in a batch.
+        patience: Epochs without a better validation figure before stopping.
+        monitor: Validation figure that decides the best epoch: ``<network>_auc`` or
+            ``<network>_loss`` (cross-entropy), or ``loss`` (sum of the cross-entropies).
+            All networks are kept from the epoch that is best by this one figure.
+        balanced: Draw patients so that classes are equally frequent, with replacement.
+        unlabelled: Let patients whose label is unknown take part in the terms of the
+            loss that need none.
+        members: Models whose probabilities are averaged. With more than one, training and
+            validation patients are divided anew into as many parts; each model stops on one
+            part and trains on the others.
+        offline: Train the teachers first, each alone and by its own validation loss, and then
+            the student, taught by the frozen teachers. Otherwise all are trained together.
+            Methods without a student, or without a teacher, are trained as ever.
+        patches: Patches drawn from each bag in each epoch; None reads whole bags.
+        threshold: How the operating threshold is chosen on the validation patients.
+        precision: ``float32``, or ``bfloat16`` autocast.
+        device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda`` or ``cuda:<n>``.
+    """
+
+    learning_rate: PositiveFloat = 2e-4
+    weight_decay: NonNegativeFloat = 1e-5
+    max_epochs: PositiveInt = 100
+    cosine_epochs: PositiveInt = 50
+    batch_size: int = Field(default=16, ge=2)
+    patience: PositiveInt = 5
+    monitor: str = Field(
+        default="student_loss", pattern=r"^((student|multimodal|genomic)_(auc|loss)|loss)$"
+    )
+    balanced: bool = True
+    unlabelled: bool = False
+    members: PositiveInt = 1
+    offline: bool = False
+    patches: PositiveInt | None = None
+    threshold: Literal["youden", "balanced_accuracy", "f1"] = "youden"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+
+
+class TuningSettings(Settings):
+    """The inner search: the same few trials for every method, target and fold.
+
+    Each trial is a training that is judged on the validation patients of its fold alone, by the
+    method's ``monitor`` at the best epoch. Teachers that are trained first are not tuned.
+
+    Attributes:
+        learning_rates: Learning rates to try.
+        weight_decays: Weight decays to try.
+        trials: Trainings at most; fewer than all pairs are drawn as ``sampler`` says.
+        sampler: ``grid`` (pairs without repetition, in random order) or ``tpe`` (later trials
+            near the good ones).
+        seed: Seed of the sampler.
+    """
+
+    learning_rates: tuple[PositiveFloat, ...] = Field(default=(5e-5, 2e-4, 1e-3), min_length=1)
+    weight_decays: tuple[NonNegativeFloat, ...] = Field(default=(1e-5, 1e-2), min_length=1)
+    trials: PositiveInt = 6
+    sampler: Literal["grid", "tpe"] = "grid"
+    seed: NonNegativeInt = 0
+
+
+class MethodSettings(Settings):
+    """A method: a recipe and what the experiment changes in it.
+
+    Attributes:
+        recipe: Name of the recipe that it starts from.
+        network: Architecture.
+        objective: Weights of the loss.
+        training: Optimisation.
+        teacher_training: Optimisation of teachers that are trained first, where it differs from
+            ``training``, on top of which it is read.
+        seeds: Seeds of this method; None for the experiment's.
+    """
+
+    recipe: str
+    network: NetworkSettings
+    objective: ObjectiveSettings
+    training: TrainingSettings
+    teacher_training: TrainingSettings | None = None
+    seeds: tuple[NonNegativeInt, ...] | None = None
+
+    @property
+    def reads_genes(self) -> bool:
+        """Whether the training reads genes: a network, a term of the loss, or the programmes."""
+        network = self.network
+        in_bags = network.programmes is not None and network.reads_slides
+        return network.reads_genes or in_bags or self.objective.reads_genes
+
+    @property
+    def taught_offline(self) -> bool:
+        """Whether a student is taught by teachers that are finished before."""
+        return self.training.offline and {"student"} < set(self.network.networks)
+
+    def tuned(self, learning_rate: float, weight_decay: float) -> MethodSettings:
+        """The same method with other optimisation; its finished teachers stay as they are."""
+        chosen = {"learning_rate": learning_rate, "weight_decay": weight_decay}
+        return self.model_copy(
+            update={
+                "training": self.training.model_copy(update=chosen),
+                "teacher_training": self.teacher_training or self.training,
+            }
+        )
+
+    @field_validator("recipe")
+    @classmethod
+    def _recipe_is_known(cls, recipe: str) -> str:
+        if recipe not in RECIPES:
+            close = get_close_matches(recipe, RECIPES, n=5)
+            meant = f"did you mean {', '.join(close)}? " if close else ""
+            raise ValueError(
+                f"unknown recipe {recipe!r}; {meant}`histodistill suite --list-methods` lists all"
+            )
+        return recipe
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_differ(cls, seeds: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        return None if seeds is None else different_seeds(seeds)
+
+    @model_validator(mode="after")
+    def _terms_have_their_student(self) -> MethodSettings:
+        misplaced = [
+            *_misplaced_terms(self.network, self.objective),
+            *_incomparable_features(self.network, self.objective),
+        ]
+        if misplaced:
+            raise ValueError("; ".join(misplaced))
+        return self
+
+    @model_validator(mode="after")
+    def _experts_are_trained(self) -> MethodSettings:
+        networks = self.network.networks
+        composed = "multimodal" in networks and self.network.multimodal == "experts"
+        if self.taught_offline and composed and "genomic" not in networks:
+            raise ValueError(
+                "`network.multimodal: experts` with `offline: true` is made of the student and "
+                "the genomic teacher: train `genomic` as well"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _monitors_a_trained_network(self) -> MethodSettings:
+        monitored = self.training.monitor.rpartition("_")[0]
+        if monitored and monitored not in self.network.networks:
+            raise ValueError(
+                f"`monitor: {self.training.monitor}` names a network that is not trained; "
+                f"trained are {', '.join(self.network.networks)}"
+            )
+        if self.taught_offline and monitored not in ("", "student"):
+            raise ValueError(
+                f"`monitor: {self.training.monitor}` with `offline: true`: each teacher is "
+                "stopped by its own loss; monitor student_loss or student_auc"
+            )
+        return self
+
+
+def _misplaced_terms(network: NetworkSettings, objective: ObjectiveSettings) -> Iterator[str]:
+    """Terms of the loss whose student is not trained."""
+    student = network.student if "student" in network.networks else None
+    if objective.reconstruction and student is None:
+        yield "`objective.reconstruction` needs a student; train one, or set it to 0"
+    if objective.group_reconstruction and student != "ghanet":
+        yield "`objective.group_reconstruction` needs the student `ghanet`; or set it to 0"
+    if objective.memory_alignment and student != "momkd":
+        yield "`objective.memory_alignment` needs the student `momkd`; or set it to 0"
+
+
+# Ways to distil that compare features one by one, or through layers of ``network.width``.
+_OF_ONE_WIDTH: tuple[DistillationName, ...] = ("fitnet", "at", "crd", "vid", "tdc")
+
+
+def _incomparable_features(network: NetworkSettings, objective: ObjectiveSettings) -> Iterator[str]:
+    """Terms of the loss between networks whose features differ in width."""
+    odd = {name for name in network.networks if getattr(network, name) in ("linear", "experts")}
+    why = "needs features of `network.width`, which `linear` and `experts` do not have"
+    for term in ("orthogonality", "alignment"):
+        if getattr(objective, term) and odd and len(network.networks) > 1:
+            yield f"`objective.{term}` {why}; set it to 0"
+    taught = {"student", *objective.teachers} & set(network.networks)
+    for name, weight in objective.distillation.items():
+        if weight and name in _OF_ONE_WIDTH and "student" in taught and taught & odd:
+            yield f"`objective.distillation.{name}` {why}; set it to 0"
+    if objective.reconstruction and "student" in odd:
+        yield f"`objective.reconstruction` {why}; set it to 0"
+
+
+def resolved_method(name: str, changes: Any, shared: Any) -> Any:
+    """A method's settings: recipe, then the experiment's training, then its own changes."""
+    if changes is not None and not isinstance(changes, Mapping):
+        return changes  # refused with all the rest that is wrong
+    changes = {"recipe": name} | dict(changes or {})
+    base = RECIPES.get(changes["recipe"], EMPTY)
+    method = merged(merged(base, {"training": shared}), changes)
+    own, teachers = method.get("training"), method.get("teacher_training")
+    if isinstance(own, Mapping) and isinstance(teachers, Mapping):
+        method["teacher_training"] = merged(own, teachers)
+    return method
+
+
+def different_seeds(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    """The seeds, refused where there are none or one comes twice."""
+    if not seeds:
+        raise ValueError("must not be empty")
+    if len(set(seeds)) != len(seeds):
+        raise ValueError("a seed is named twice")
+    return seeds

@@ -1,0 +1,130 @@
+"""An experiment's file is read, and what is wrong in it is told in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from histodistill.errors import InputError
+from histodistill.experiment.settings import Experiment
+
+Raw = dict[str, Any]
+
+
+def read_experiment(path: Path, adapted: Callable[[Raw], Raw] | None = None) -> Experiment:
+    """Read and validate an experiment file; its paths are relative to its own folder.
+
+    Args:
+        path: The YAML file.
+        adapted: Makes another experiment of the file's settings, before they are validated.
+
+    Raises:
+        InputError: Not YAML, or settings that are wrong, all of them at once.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: cannot be read as YAML: {_reason(error)}") from error
+    if not isinstance(raw, dict):
+        raise InputError(f"{path}: must be a mapping of settings")
+    if adapted is not None:
+        raw = adapted(raw)
+    try:
+        experiment = Experiment.model_validate(raw)
+    except ValidationError as error:
+        sentences = [
+            f"{path}: {sentence}"
+            for problem in error.errors()
+            for sentence in _sentences(problem, raw)
+        ]
+        raise InputError(*dict.fromkeys(sentences)) from error
+    return _absolute(experiment, path.resolve().parent)
+
+
+def _reason(error: Exception) -> str:
+    """What stops the reader, in one line."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return str(error)
+    return f"line {mark.line + 1}, column {mark.column + 1}: {getattr(error, 'problem', '')}"
+
+
+_MESSAGES = {
+    "model_type": "must be a mapping of settings",
+    "dict_type": "must be a mapping",
+    "tuple_type": "must be a list",
+    "path_type": "must be a path",
+    "too_short": "must not be empty",
+}
+
+
+def _sentences(problem: Any, raw: Mapping[str, Any]) -> list[str]:
+    """A problem that pydantic found, in the words of who wrote the file."""
+    where = ".".join(_location(problem["loc"], raw)) or "the experiment"
+    found = problem["input"]
+    if problem["type"] == "value_error":
+        lines = problem["msg"].removeprefix("Value error, ").splitlines()
+        return [f"{where}: {line}" for line in lines]
+    if problem["type"] == "extra_forbidden":
+        return [f"{where}: unknown key; check its spelling"]
+    if problem["type"] == "missing":
+        return [f"{where}: is missing"]
+    if problem["type"] == "string_type" and isinstance(found, bool | int | float):
+        # YAML reads a bare no, off or 0 as a value of its own.
+        return [f"{where}: {found} is not text; write it in quotes"]
+    message = _MESSAGES.get(problem["type"], problem["msg"].replace("Input should", "must"))
+    shown = "" if isinstance(found, Mapping | list | tuple) else f", not {found!r}"
+    return [f"{where}: {message}{shown}"]
+
+
+def _location(keys: Sequence[str | int], raw: Mapping[str, Any]) -> list[str]:
+    """Where a setting stands in the file: what all methods share is told once."""
+    if keys[:1] == ("methods",) and keys[2:3] == ("training",):
+        methods = raw["methods"]
+        changes = methods.get(keys[1]) if isinstance(methods, Mapping) else None
+        own = changes.get("training") if isinstance(changes, Mapping) else None
+        if own is None or (len(keys) > 3 and isinstance(own, Mapping) and keys[3] not in own):
+            keys = keys[2:]
+    return [str(key) for key in keys]
+
+
+def _absolute(experiment: Experiment, folder: Path) -> Experiment:
+    """The experiment with every path made absolute."""
+
+    def located(path: Path | None) -> Path | None:
+        return None if path is None else (folder / path.expanduser()).resolve()
+
+    cohort, features, splits = experiment.cohort, experiment.features, experiment.splits
+    return experiment.model_copy(
+        update={
+            "cohort": cohort.model_copy(
+                update={"clinical": located(cohort.clinical), "slides": located(cohort.slides)}
+            ),
+            "features": features
+            and features.model_copy(
+                update={
+                    "directory": located(features.directory),
+                    "cache": features.cache
+                    if features.cache in ("auto", None)
+                    else str(located(Path(features.cache))),
+                }
+            ),
+            "genomics": {
+                name: block.model_copy(update={"file": located(block.file)})
+                for name, block in experiment.genomics.items()
+            },
+            "splits": splits.model_copy(
+                update={
+                    "directory": splits.directory
+                    and str(folder / Path(splits.directory).expanduser())
+                }
+            ),
+            "output": located(experiment.output),
+        }
+    )
