@@ -41,8 +41,11 @@ def test_fits_are_those_of_scikit_learn(mixing):
 
 
 def _strongest(x, y, mixing):
-    weights = len(y) / (2 * np.bincount(y))[y]
-    return np.abs((weights * (y - 0.5)) @ x).max() / len(y) / mixing
+    return np.abs((_weights(y) * (y - 0.5)) @ x).max() / len(y) / mixing
+
+
+def _weights(y):
+    return len(y) / (2 * np.bincount(y))[y]
 
 
 def test_strengths_are_shares_of_the_one_that_leaves_no_feature():
@@ -82,6 +85,27 @@ def test_few_features_count_where_few_matter():
     assert {1, 3} <= set(kept)
     assert len(kept) < 100
     assert fitted.coefficients_[1, 1] < 0 < fitted.coefficients_[1, 3]
+
+
+def test_genes_that_go_together_are_fitted_to_the_end():
+    random = np.random.default_rng(0)
+    n, d = 120, 200
+    changes = (random.random((n, d)) < 0.005) * random.normal(size=(n, d))
+    x = changes.cumsum(axis=1) + random.normal(size=(n, 1))  # as copy number along a chromosome
+    y = (x[:, 50] - x[:, 150] + random.normal(scale=0.5, size=n) > 0).astype(np.int64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # no fit stops short, in the inner search neither
+        ElasticNetBaseline().fit(x, y)
+        x, mixing = StandardScaler().fit_transform(x), 0.5
+        *_, (coefficients, intercept) = _path(x, y == 1, mixing, (0.5, 0.2, 0.05))
+    # At the minimum the slope of the loss balances that of the penalty, gene by gene.
+    slopes = (_weights(y) * (1 / (1 + np.exp(-x @ coefficients - intercept)) - y)) @ x / len(y)
+    penalty = 0.05 * _strongest(x, y, mixing)
+    balance = slopes + penalty * (1 - mixing) * coefficients
+    kept = coefficients != 0
+    threshold = penalty * mixing
+    np.testing.assert_allclose(balance[kept] / threshold, -np.sign(coefficients[kept]), atol=0.01)
+    assert (np.abs(balance[~kept]) <= 1.01 * threshold).all()
 
 
 def test_strength_and_mixing_are_chosen_on_training_patients():

@@ -24,6 +24,9 @@ _STRENGTHS = tuple(float(strength) for strength in np.geomspace(0.7, 0.05, 6))
 _INNER_FOLDS = 5
 _NEWTON_STEPS = 25
 _TOLERANCE = 1e-4
+# Genes that lie side by side have nearly the same copy number: coordinate descent goes over them
+# some thousand times, of a cohort of 600 patients up to 3000.
+_PASSES = 20_000
 _SMALLEST_CURVATURE = 1e-5
 
 
@@ -161,6 +164,7 @@ def _elastic_net(
             alphas=[penalty],
             coef_init=before.copy(),  # it is overwritten
             tol=_TOLERANCE,
+            max_iter=_PASSES,
         )
         coefficients = path[:, 0]
         intercept = float(mean - centre @ coefficients)
