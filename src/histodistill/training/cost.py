@@ -81,12 +81,8 @@ def _inference_ms(fitted: FittedModel, name: NetworkName, patients: Sequence[str
     """Median milliseconds a patient, from patches in memory to logits; None without patients."""
     prepared = fitted.prepared
     alone = _alone(fitted.member.networks, name)
-    able = {
-        "student": prepared.has_slides,
-        "multimodal": lambda p: prepared.has_slides(p) and prepared.has_genes(p),
-        "genomic": prepared.has_genes,
-    }[name]
-    chosen = [patient for patient in patients if able(patient)][:_TIMED_PATIENTS]
+    able = [patient for patient in patients if prepared.has_inputs(patient, name)]
+    chosen = able[:_TIMED_PATIENTS]
     times = []
     for patient in chosen[:1] + chosen:  # the first comes twice: once to warm up
         batch = prepared.batch([patient], device=fitted.device)
