@@ -19,6 +19,14 @@ def user_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def freed_memory_is_returned() -> Iterator[None]:
+    """Trainings leave the allocator as it is: other tests measure the memory of the process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("histodistill.training.trainer.keep_freed_memory", lambda: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The development cohort and slides that may lie beside the repository."""

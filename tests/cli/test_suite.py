@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from histodistill.cli import live_table
+from histodistill.cli.console import console
 from histodistill.cli.live_table import LiveTable
 from histodistill.experiment import load, read_experiment
 from histodistill.experiment.descriptions import descriptions
@@ -114,7 +115,7 @@ def test_a_misspelt_reference_is_refused_before_anything_is_trained(template, tm
 
 
 def test_every_method_is_listed_with_what_it_is(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(console, "_width", 200)
     told = succeed("suite", "--list-methods").stdout
     known = {one.name: one for one in descriptions()}
     assert list(known) == list(RECIPES)
