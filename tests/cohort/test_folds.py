@@ -95,8 +95,12 @@ def test_no_site_crosses(patients, n_folds, seed):
     labels = series([label for label, _ in patients])
     sites = pd.Series([f"S{site}" for _, site in patients], index=labels.index)
     assume(labels.nunique() == 2)
-    assume(sites.nunique() >= max(n_folds, 3))
-    folds = site_preserved_folds(labels, sites, n_folds, seed=seed)
+    assume(sites.nunique() >= (4 if n_folds == 2 else n_folds))
+    try:
+        folds = site_preserved_folds(labels, sites, n_folds, seed=seed)
+    except InputError:
+        assert n_folds == 2  # a site that outweighs all others may leave no room in two folds
+        return
     assert sorted(patient for fold in folds for patient in fold.test) == list(labels.index)
     for fold in folds:
         used = [set(sites[list(part)]) for part in (fold.train, fold.validation, fold.test)]
@@ -194,7 +198,7 @@ def test_sites_that_cannot_be_preserved():
         "Use fewer folds, or stratified folds."
     )
     two = SITES.map(lambda site: min(site, "S1"))
-    assert "2 site-preserved folds need at least 3 sites; there are 2." in message(
+    assert "2 site-preserved folds need at least 4 sites; there are 2." in message(
         site_preserved_folds, LABELS, two, 2, seed=0
     )
     assert message(site_preserved_folds, LABELS, SITES, 5, repeats=2, seed=0) == (

@@ -119,7 +119,8 @@ def site_preserved_folds(
             f"Site-preserved folds need the site of every patient; it is unknown for "
             f"{listed(homeless)}. Name the column with the site, or use stratified folds."
         )
-    needed = max(n_folds, 3)  # training, validation and test sites
+    # Beside the test sites of a fold, one for training and one for validation are needed.
+    needed = 4 if n_folds == 2 else n_folds
     if sites.nunique() < needed:
         problems.append(
             f"{n_folds} site-preserved folds need at least {needed} sites; "
@@ -128,7 +129,8 @@ def site_preserved_folds(
     if problems:
         raise InputError(*problems)
     rng = np.random.default_rng(seed)
-    divisions = _site_divisions(labels, sites, np.full(n_folds, 1 / n_folds), rng)[:repeats]
+    found = _site_divisions(labels, sites, np.full(n_folds, 1 / n_folds), rng)
+    divisions = [dealt for dealt in found if _leave_two_sites(dealt, sites, n_folds)][:repeats]
     if len(divisions) < repeats:
         raise InputError(
             f"The repeats must be {len(divisions)} or less: no more different divisions of these "
@@ -272,6 +274,11 @@ def _held_out(labels: pd.Series[int], share: float, rng: np.random.Generator) ->
         size = min(max(round(share * len(patients)), 1), len(patients) - 1)
         chosen += rng.permutation(patients.index.to_numpy())[:size].tolist()
     return chosen
+
+
+def _leave_two_sites(dealt: np.ndarray, sites: pd.Series[str], n_folds: int) -> bool:
+    """Whether two sites or more are left beside every fold."""
+    return all(len(set(sites[dealt != index])) > 1 for index in range(n_folds))
 
 
 def _site_divisions(
