@@ -131,6 +131,12 @@ def site_preserved_folds(
     rng = np.random.default_rng(seed)
     found = _site_divisions(labels, sites, np.full(n_folds, 1 / n_folds), rng)
     divisions = [dealt for dealt in found if _leave_two_sites(dealt, sites, n_folds)][:repeats]
+    if not divisions:
+        raise InputError(
+            f"No division of these {sites.nunique()} sites into {n_folds} folds was found that "
+            "leaves sites for training and for validation beside each. Use more folds, or "
+            "stratified folds."
+        )
     if len(divisions) < repeats:
         raise InputError(
             f"The repeats must be {len(divisions)} or less: no more different divisions of these "
