@@ -29,6 +29,7 @@ from histodistill.training.describe import bundle_info
 from histodistill.training.ensemble import FittedEnsemble, fit_ensemble
 from histodistill.training.fitting import FittedModel, fit_model
 from histodistill.training.fold import FoldData, prepare_fold
+from histodistill.training.steps import Steps, Stepwise
 from histodistill.training.teachers import teacher_of
 from histodistill.training.trainer import CHECKPOINT, CURVES
 from tests.training.cohorts import (
@@ -102,9 +103,12 @@ def trained(both: World, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     setup = setup_of(both, folder)
     inputs, folds = inputs_of(setup, both.data), []
 
-    def noted(method: Any, target: Any, own: FoldData, *args: Any, **kwargs: Any) -> FittedModel:
+    @Stepwise
+    def noted(
+        method: Any, target: Any, own: FoldData, *args: Any, **kwargs: Any
+    ) -> Steps[FittedModel]:
         folds.append(own.fold)
-        return fit_model(method, target, own, *args, **kwargs)
+        return (yield from fit_model.steps(method, target, own, *args, **kwargs))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ensemble, "fit_model", noted)
@@ -286,16 +290,16 @@ def test_an_interruption_in_any_member_changes_nothing(
     """Each member trains its genomic teacher for two epochs, and its student for two."""
     monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
     epochs: list[int] = []
-    original = trainer.Trainer._run_epoch
+    original = trainer.Trainer._train_epoch
 
-    def run(self: trainer.Trainer, epoch: int) -> trainer.Epoch:
+    def run(self: trainer.Trainer) -> dict[str, float]:
         if len(epochs) == done:
             epochs.append(-1)
             raise _PowerCutError
-        epochs.append(epoch)
-        return original(self, epoch)
+        epochs.append(1)
+        return original(self)
 
-    monkeypatch.setattr(trainer.Trainer, "_run_epoch", run)
+    monkeypatch.setattr(trainer.Trainer, "_train_epoch", run)
     with pytest.raises(_PowerCutError):
         fit(trained.setup, trained.inputs, tmp_path)
     assert_same(fit(trained.setup, trained.inputs, tmp_path), trained.fitted)

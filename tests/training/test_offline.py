@@ -176,16 +176,16 @@ def test_an_interruption_in_any_stage_changes_nothing(
     settings = method(world.files, "mkd-offline", patience=4)
     whole = fit(world, inputs, settings, tmp_path / "whole")
     epochs: list[int] = []
-    original = trainer.Trainer._run_epoch
+    original = trainer.Trainer._train_epoch
 
-    def run(self: Trainer, epoch: int) -> trainer.Epoch:
+    def run(self: Trainer) -> dict[str, float]:
         if len(epochs) == saved:
             epochs.append(-1)
             raise _PowerCutError
-        epochs.append(epoch)
-        return original(self, epoch)
+        epochs.append(1)
+        return original(self)
 
-    monkeypatch.setattr(trainer.Trainer, "_run_epoch", run)
+    monkeypatch.setattr(trainer.Trainer, "_train_epoch", run)
     with pytest.raises(_PowerCutError):
         fit(world, inputs, settings, tmp_path / "cut")
     resumed = fit(world, inputs, settings, tmp_path / "cut")

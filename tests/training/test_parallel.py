@@ -16,6 +16,7 @@ from histodistill.training import Epoch, Failure, Fit, cross_validate, fits_of, 
 from histodistill.training.fold import FoldData, prepare_fold
 from histodistill.training.parallel import FAILURE, Silent, run_fits
 from histodistill.training.runner import FitRunner
+from histodistill.training.steps import Steps
 from histodistill.training.trainer import CHECKPOINT
 from tests.training.cohorts import World, described, experiment
 from tests.training.test_resume import assert_same, living, results, wait_until
@@ -186,7 +187,7 @@ def test_workers_end_whatever_ends_the_run(world: World, tmp_path: Path) -> None
 class _Dying(FitRunner):
     """Ends its process, as the system does where memory is lacking."""
 
-    def run(self, fit: Fit, on_epoch: object = None) -> None:
+    def steps(self, fit: Fit, on_epoch: object = None) -> Steps[None]:
         os._exit(9)
 
 

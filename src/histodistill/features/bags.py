@@ -138,14 +138,22 @@ class BagStore:
         Raises:
             InputError: As for :meth:`bag`.
         """
-        n_patches = self.n_patches(patient)
-        if n_patches <= size:
+        rows = self.sampled_rows(patient, size, generator)
+        if rows is None:
             return self.bag(patient)
-        rows = torch.randperm(n_patches, generator=generator)[:size].sort().values
         if self.packed is None and not self.in_memory:
             return self._rows(patient, rows.numpy())
         bag = self.bag(patient)
         return bag.index_select(0, rows.to(bag.device))
+
+    def sampled_rows(
+        self, patient: str, size: int, generator: torch.Generator
+    ) -> torch.Tensor | None:
+        """The rows that :meth:`sample` draws, increasing, [size] int64; None for the whole bag."""
+        n_patches = self.n_patches(patient)
+        if n_patches <= size:
+            return None
+        return torch.randperm(n_patches, generator=generator)[:size].sort().values
 
     def _rows(self, patient: str, rows: np.ndarray) -> torch.Tensor:
         """Read increasing rows of a bag, from the slides that hold them."""

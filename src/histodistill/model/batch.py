@@ -106,6 +106,8 @@ class Output:
             none.
         internals: What terms of the loss read of the network's inside, in training only, by
             names that the network and the term agree on.
+        weight: Which rows count, [n] of 0 and 1; None where all do. In a stack of models all
+            networks answer all rows of a padded batch, and this tells padding apart.
     """
 
     features: Tensor
@@ -113,6 +115,7 @@ class Output:
     rows: Tensor
     auxiliary: Tensor | None = None
     internals: Mapping[str, Tensor] = field(default_factory=dict)
+    weight: Tensor | None = None
 
     def float(self) -> Output:
         """The same in float32."""
@@ -157,7 +160,7 @@ def paired(bags: Bags, genes: Genes) -> tuple[Bags, Genes]:
 
 def common(first: Output, second: Output) -> tuple[Output, Output]:
     """The two outputs cut to the patients that both networks answer, row by row."""
-    if torch.equal(first.rows, second.rows):
+    if first.weight is not None or torch.equal(first.rows, second.rows):
         return first, second
     return _only(first, second.rows), _only(second, first.rows)
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from histodistill.model.batch import Genes
+from histodistill.model.dropout import AlphaDropout
 from histodistill.model.settings import NetworkSettings
 
 
@@ -38,7 +39,7 @@ class TokenNetwork(nn.Module):
         self.blocks = nn.ModuleDict(
             {name: nn.Linear(settings.token_size, settings.width) for name in blocks}
         )
-        self.activation = nn.Sequential(nn.ELU(), nn.AlphaDropout(settings.dropout))
+        self.activation = nn.Sequential(nn.ELU(), AlphaDropout(settings.dropout))
 
     def forward(self, genes: Genes) -> Tensor:
         """Hidden tokens of all blocks, [n, sum of T, d]."""

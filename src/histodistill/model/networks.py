@@ -73,7 +73,7 @@ class Networks(nn.Module):
             return {}
         for_student, for_teacher = pool_patches(bags, [student.tower(), teacher.tower()])
         return {
-            "student": student.answer(for_student, bags),
+            "student": student.answer(for_student, bags.rows),
             "multimodal": teacher.answer(for_teacher, bags, genes),
         }
 

@@ -17,6 +17,11 @@ CPU_ROWS = 1024
 GPU_ROWS = 65_536
 
 
+def block_rows(device: torch.device) -> int:
+    """Rows of a block on a device."""
+    return CPU_ROWS if device.type == "cpu" else GPU_ROWS
+
+
 @dataclass(frozen=True)
 class Block:
     """Some consecutive patches and the bags that they belong to.
@@ -53,7 +58,7 @@ class PatchBlocks:
         self.dtype = dtype
         self.n_bags = len(bags.sizes)
         self.n_patches = len(bags.stored)
-        self.n_rows = min(self.n_patches, CPU_ROWS if bags.stored.is_cpu else GPU_ROWS)
+        self.n_rows = min(self.n_patches, block_rows(bags.stored.device))
 
     def empty(self, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
         """An uninitialised tensor where the patches are."""

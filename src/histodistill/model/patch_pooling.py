@@ -208,7 +208,8 @@ class _TowerPass:
         weights = self.weights
         hidden, gates, scores = self.kept(block)
         torch.addmm(weights.layer_bias, block.patches, weights.layer.T, out=hidden).relu_()
-        _drop_(hidden, self._dropout)
+        if self._dropout:
+            hidden.mul_(keep_mask(hidden, self._dropout))
         torch.addmm(weights.gate_bias, hidden, weights.gate.T, out=gates).tanh_()
         scores.copy_(torch.addmv(weights.score_bias, _gated(gates), weights.score))
         self._add_to_bags(block, hidden, scores)
@@ -304,19 +305,22 @@ def _gated(gates: Tensor) -> Tensor:
     return torch.addcmul(content, content, gate)
 
 
-def _drop_(hidden: Tensor, dropout: float) -> None:
-    """Set each value to 0 with the given probability.
+def keep_mask(hidden: Tensor, dropout: float, generator: torch.Generator | None = None) -> Tensor:
+    """Ones, and zeros with the given probability, in the shape and type of a block's values.
 
     Sixteen random bits decide about a value, four values a draw: drawing is what dropout costs.
+
+    Args:
+        hidden: Values of a block, [B, d].
+        dropout: Probability of a zero.
+        generator: Random stream; None for torch's global one.
     """
-    if dropout == 0:
-        return
     draws = torch.empty(-(-hidden.numel() // 4), dtype=torch.int64, device=hidden.device)
-    draws.random_(-(2**63), None)
+    draws.random_(-(2**63), None, generator=generator)
     bits = draws.view(torch.int16)[: hidden.numel()].view_as(hidden)
     highest_dropped = round(dropout * 2**16) - 2**15 - 1
     keep = bits.clamp_(highest_dropped, highest_dropped + 1).sub_(highest_dropped)
-    hidden.mul_(keep.to(hidden.dtype))
+    return keep.to(hidden.dtype)
 
 
 def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:

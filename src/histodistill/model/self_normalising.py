@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from histodistill.model.batch import Genes
+from histodistill.model.dropout import AlphaDropout
 from histodistill.model.settings import NetworkSettings
 
 
@@ -33,7 +34,7 @@ class SelfNormalisingNetwork(nn.Module):
         sizes = (sum(blocks.values()) * settings.token_size, *widths)
         self.layers = nn.Sequential(
             *(
-                nn.Sequential(nn.Linear(wide, narrow), nn.ELU(), nn.AlphaDropout(settings.dropout))
+                nn.Sequential(nn.Linear(wide, narrow), nn.ELU(), AlphaDropout(settings.dropout))
                 for wide, narrow in pairwise(sizes)
             )
         )
@@ -63,10 +64,10 @@ class TokenEncoders(nn.Module):
         self.layers = nn.Sequential(
             TokenLinear(n_tokens, settings.token_size, hidden),
             nn.ELU(),
-            nn.AlphaDropout(settings.dropout),
+            AlphaDropout(settings.dropout),
             TokenLinear(n_tokens, hidden, settings.width),
             nn.ELU(),
-            nn.AlphaDropout(settings.dropout),
+            AlphaDropout(settings.dropout),
         )
 
     def forward(self, genes: Genes) -> Tensor:

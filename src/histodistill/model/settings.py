@@ -129,6 +129,12 @@ class ObjectiveSettings(Settings):
     memory_alignment: NonNegativeFloat = 0.0
 
     @property
+    def between_networks(self) -> bool:
+        """Whether a term reads two networks, of which one may be a finished teacher."""
+        terms = self.orthogonality, self.alignment, self.similarity, self.collaboration
+        return any(terms) or any(self.distillation.values())
+
+    @property
     def reads_genes(self) -> bool:
         """Whether a term reads the genes themselves, beside the networks."""
         return bool(self.reconstruction or self.group_reconstruction or self.memory_alignment)

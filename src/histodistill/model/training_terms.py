@@ -75,5 +75,5 @@ class TrainingTerms(nn.Module):
 
 
 def total(terms: dict[str, Tensor]) -> Tensor:
-    """The sum of all terms."""
-    return torch.stack(list(terms.values())).sum()
+    """The sum of all terms; for the models of a stack, [M], of each."""
+    return torch.stack(list(terms.values())).sum(dim=0)

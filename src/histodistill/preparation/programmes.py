@@ -168,7 +168,11 @@ class ProgrammeBags:
 
     def sample(self, patient: str, size: int, generator: torch.Generator) -> Tensor:
         """A random part of a patient's bag, [min(n, size), k]; the rows that ``bags`` draws."""
-        return self._programmes.transform(self._bags.sample(patient, size, generator))
+        if not self._bags.in_memory:
+            return self._programmes.transform(self._bags.sample(patient, size, generator))
+        rows = self._bags.sampled_rows(patient, size, generator)
+        bag = self.bag(patient)
+        return bag if rows is None else bag.index_select(0, rows.to(bag.device))
 
 
 # While an entry is in use, it keeps its bags and its map alive, so that their ids are their own.

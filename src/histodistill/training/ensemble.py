@@ -19,6 +19,7 @@ from histodistill.model import NetworkName
 from histodistill.training.fitting import FittedModel, fit_model, thresholds_for
 from histodistill.training.fold import FoldData, prepare_fold
 from histodistill.training.stage import readable
+from histodistill.training.steps import Steps, Stepwise, side_by_side
 from histodistill.training.trainer import OnEpoch
 
 
@@ -61,6 +62,7 @@ class FittedEnsemble:
         return {name: np.mean([answer[name] for answer in answers], axis=0) for name in answers[0]}
 
 
+@Stepwise
 def fit_ensemble(
     experiment: Experiment,
     method: MethodSettings,
@@ -70,7 +72,7 @@ def fit_ensemble(
     on_epoch: OnEpoch | None = None,
     *,
     teachers: Path,
-) -> FittedEnsemble:
+) -> Steps[FittedEnsemble]:
     """Train a method on a fold: one model, or ``training.members`` of them.
 
     With several, the training and the validation patients of the fold are divided anew into as
@@ -88,18 +90,25 @@ def fit_ensemble(
     """
     target, members = experiment.targets[inputs.target], method.training.members
     if members == 1:
-        model = fit_model(method, target, inputs, seed, folder, on_epoch, teachers=teachers)
+        model = yield from fit_model.steps(
+            method, target, inputs, seed, folder, on_epoch, teachers=teachers
+        )
         patients = readable(model.prepared, inputs.fold.validation)
         return FittedEnsemble((model,), tuple(patients), model.answer(patients))
-    models, answers, held_out = [], [], []
-    for index, part in enumerate(_parts(experiment, inputs, members)):
+    parts = list(_parts(experiment, inputs, members))
+    fits = []
+    for index, part in enumerate(parts):
         own = prepare_fold(experiment, inputs.data, inputs.target, part)
         name = f"member-{index}-of-{members}"
-        model = fit_model(
-            method, target, own, seed, folder / name, on_epoch, teachers=teachers / name
+        fits.append(
+            fit_model.steps(
+                method, target, own, seed, folder / name, on_epoch, teachers=teachers / name
+            )
         )
+    models = yield from side_by_side(fits)
+    answers, held_out = [], []
+    for model, part in zip(models, parts, strict=True):
         patients = readable(model.prepared, part.validation)
-        models.append(model)
         answers.append(model.answer(patients))
         held_out += patients
     joined = {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}

@@ -20,6 +20,7 @@ from histodistill.model.device import resolve_device
 from histodistill.preparation import PreparedPatients
 from histodistill.training.fold import FoldData
 from histodistill.training.stage import prepare, readable, train_stage, transforms_of
+from histodistill.training.steps import Steps, Stepwise
 from histodistill.training.teachers import train_offline
 from histodistill.training.trainer import OnEpoch
 
@@ -48,6 +49,7 @@ class FittedModel:
         return probabilities(self.member.networks, self.prepared, patients, self.device)
 
 
+@Stepwise
 def fit_model(
     method: MethodSettings,
     target: TargetSettings,
@@ -57,7 +59,7 @@ def fit_model(
     on_epoch: OnEpoch | None = None,
     *,
     teachers: Path | None = None,
-) -> FittedModel:
+) -> Steps[FittedModel]:
     """Train on a fold's training patients, or go on where an interrupted training stopped.
 
     Args:
@@ -75,11 +77,13 @@ def fit_model(
     n_classes = len(target.classes)
     if method.taught_offline:
         store = teachers or folder / "teachers"
-        trained = train_offline(
+        trained = yield from train_offline.steps(
             method, inputs, n_classes, seed, folder, store=store, on_epoch=on_epoch
         )
     else:
-        trained = train_stage(method, prepared, inputs, n_classes, seed, folder, on_epoch=on_epoch)
+        trained = yield from train_stage.steps(
+            method, prepared, inputs, n_classes, seed, folder, on_epoch=on_epoch
+        )
     validation = readable(prepared, inputs.fold.validation)
     answers = probabilities(trained.networks, prepared, validation, device)
     labels = prepared.labels(validation).numpy()

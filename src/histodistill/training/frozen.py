@@ -31,6 +31,9 @@ class FrozenTeachers:
                 self._features[name] = torch.stack([both[0] for both in known.values()])
                 self._logits[name] = torch.stack([both[1] for both in known.values()])
 
+    def __bool__(self) -> bool:
+        return bool(self._places)
+
     def outputs(self, patients: Sequence[str]) -> dict[NetworkName, Output]:
         """What each teacher makes of those of a batch's patients whom it can answer.
 

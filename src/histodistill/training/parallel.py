@@ -11,6 +11,8 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
+from pathlib import Path
 from typing import Protocol
 
 import joblib
@@ -20,7 +22,8 @@ from histodistill.errors import InputError
 from histodistill.files import write_text
 from histodistill.training.fits import Fit
 from histodistill.training.runner import FitRunner
-from histodistill.training.trainer import Epoch, OnEpoch
+from histodistill.training.steps import in_one_pass
+from histodistill.training.trainer import Epoch
 from histodistill.training.workers import end_with_parent
 
 FAILURE = "failure.txt"
@@ -74,6 +77,7 @@ def run_fits(
         fits: All fits.
         watcher: Told of epochs (with one job) and of every fit.
         jobs: Fits at the same time, each in a process of its own; 1 stays in this process.
+            Fits that are faster together share a process, and their trainings a pass.
         threads: Threads of a fit; by default the cores are divided among the jobs.
 
     Returns:
@@ -88,9 +92,9 @@ def run_fits(
     threads = threads or max(1, torch.get_num_threads() // jobs)
     failures = []
     outcomes = (
-        _one_by_one(runner, waiting, watcher, threads)
+        _one_by_one(runner, passes(runner, waiting), watcher, threads)
         if jobs == 1
-        else _side_by_side(runner, waiting, jobs, threads)
+        else _side_by_side(runner, passes(runner, waiting), jobs, threads)
     )
     with closing(outcomes):  # at once, whatever ends this: workers shall not go on
         for fit, failure in outcomes:
@@ -105,16 +109,25 @@ def run_fits(
 Outcome = tuple[Fit, Failure | None]
 
 
+def passes(runner: FitRunner, fits: Sequence[Fit]) -> list[tuple[Fit, ...]]:
+    """The fits, those together that share a pass: the targets and folds of a method and a seed."""
+    groups: list[tuple[Fit, ...]] = []
+    for (method, _), own in groupby(fits, lambda fit: (fit.method, fit.seed)):
+        alike = tuple(own)
+        groups += [alike] if runner.shares_a_pass(method) else [(fit,) for fit in alike]
+    return groups
+
+
 def _one_by_one(
-    runner: FitRunner, fits: Sequence[Fit], watcher: Watcher, threads: int
+    runner: FitRunner, groups: Sequence[Sequence[Fit]], watcher: Watcher, threads: int
 ) -> Generator[Outcome]:
     with _torch_threads(threads):
-        for fit in fits:
-            yield _attempt(runner, fit, partial(watcher.on_epoch, fit))
+        for fits in groups:
+            yield from _attempt(runner, fits, watcher)
 
 
 def _side_by_side(
-    runner: FitRunner, fits: Sequence[Fit], jobs: int, threads: int
+    runner: FitRunner, groups: Sequence[Sequence[Fit]], jobs: int, threads: int
 ) -> Generator[Outcome]:
     with joblib.parallel_config(backend="loky", inner_max_num_threads=threads):
         parallel = joblib.Parallel(
@@ -124,10 +137,10 @@ def _side_by_side(
             initializer=_begin,
             initargs=(runner, threads, os.getpid()),
         )
-        outcomes = parallel(joblib.delayed(_attempt_here)(fit) for fit in fits)
+        outcomes = parallel(joblib.delayed(_attempt_here)(fits) for fits in groups)
     try:
-        for outcome in outcomes:  # noqa: UP028 (`yield from` would close it without ado)
-            yield outcome
+        for together in outcomes:
+            yield from together
     except BrokenProcessPool as error:
         raise InputError(
             "a process that trained was ended, most likely for lack of memory; what is finished "
@@ -151,21 +164,26 @@ def _begin(runner: FitRunner, threads: int, parent: int) -> None:
     _runner[:] = [runner]
 
 
-def _attempt_here(fit: Fit) -> Outcome:
-    return _attempt(_runner[0], fit)
+def _attempt_here(fits: Sequence[Fit]) -> list[Outcome]:
+    return list(_attempt(_runner[0], fits, Silent()))
 
 
-def _attempt(runner: FitRunner, fit: Fit, on_epoch: OnEpoch | None = None) -> Outcome:
-    """Run a fit; a failure is written down beside its results and told."""
-    path = fit.folder(runner.experiment.output) / FAILURE
-    try:
-        runner.run(fit, on_epoch)
-    except Exception as error:
-        write_text(path, "".join(traceback.format_exception(error)))
-        unforeseen = (f"{type(error).__name__}: {error} ({path} tells where)",)
-        return fit, Failure(fit, error.problems if isinstance(error, InputError) else unforeseen)
-    path.unlink(missing_ok=True)
-    return fit, None
+def _attempt(runner: FitRunner, fits: Sequence[Fit], watcher: Watcher) -> Iterator[Outcome]:
+    """Run fits together; a failure is written down beside its results and told."""
+    steps = {fit: runner.steps(fit, partial(watcher.on_epoch, fit)) for fit in fits}
+    for fit, ended in in_one_pass(steps):
+        path = fit.folder(runner.experiment.output) / FAILURE
+        if isinstance(ended, Exception):
+            yield fit, _failure(fit, ended, path)
+        else:
+            path.unlink(missing_ok=True)
+            yield fit, None
+
+
+def _failure(fit: Fit, error: Exception, path: Path) -> Failure:
+    write_text(path, "".join(traceback.format_exception(error)))
+    unforeseen = (f"{type(error).__name__}: {error} ({path} tells where)",)
+    return Failure(fit, error.problems if isinstance(error, InputError) else unforeseen)
 
 
 @contextmanager

@@ -34,12 +34,14 @@ from histodistill.training.fits import (
 )
 from histodistill.training.fold import FoldData, prepare_fold
 from histodistill.training.rows import prediction_rows
+from histodistill.training.steps import Steps
+from histodistill.training.teachers import shares_a_pass
 from histodistill.training.trainer import CHECKPOINT, Epoch, OnEpoch
 from histodistill.training.tuning import TUNING, tuned_method
 
 
 class FitRunner:
-    """Runs the fits of one experiment, one by one.
+    """Runs the fits of one experiment.
 
     Gene selection and scaling are fitted once a fold, whatever the number of its fits.
 
@@ -57,14 +59,18 @@ class FitRunner:
         self._tensorboard = tensorboard
         self._folds: dict[tuple[str, Fold], FoldData] = {}
 
-    def run(self, fit: Fit, on_epoch: OnEpoch | None = None) -> None:
+    def shares_a_pass(self, method: str) -> bool:
+        """Whether fits of a method are faster when they are trained together."""
+        return method != BASELINES and shares_a_pass(self.experiment.methods[method])
+
+    def steps(self, fit: Fit, on_epoch: OnEpoch | None = None) -> Steps[None]:
         """Train a fit, or go on with it, and write its model, cost and predictions."""
         inputs = self._inputs(fit)
         if fit.method == BASELINES:
             validation, test = baseline_rows(self.experiment, inputs)
         else:
             method = self._method(fit, inputs)
-            fitted = self._fitted(method, fit, inputs, on_epoch)
+            fitted = yield from self._fitted(method, fit, inputs, on_epoch)
             self._save(method, fit, inputs, fitted)
             tested = fitted.readable(fit.fold.test)
             validation = self._rows(fit, inputs, fitted, fitted.held_out, fitted.held_out_answers)
@@ -96,7 +102,7 @@ class FitRunner:
 
     def _fitted(
         self, method: MethodSettings, fit: Fit, inputs: FoldData, on_epoch: OnEpoch | None
-    ) -> FittedEnsemble:
+    ) -> Steps[FittedEnsemble]:
         folder = fit.folder(self.experiment.output)
         with event_writer(folder) if self._tensorboard else nullcontext() as write_events:
 
@@ -106,7 +112,7 @@ class FitRunner:
                 if write_events is not None:
                     write_events(epoch)
 
-            return fit_ensemble(
+            fitted = yield from fit_ensemble.steps(
                 self.experiment,
                 method,
                 inputs,
@@ -115,6 +121,7 @@ class FitRunner:
                 told,
                 teachers=self._teachers,
             )
+        return fitted
 
     def _save(
         self, method: MethodSettings, fit: Fit, inputs: FoldData, fitted: FittedEnsemble

@@ -13,6 +13,7 @@ from histodistill.preparation import PreparedPatients, Transforms
 from histodistill.training.fold import FoldData
 from histodistill.training.frozen import FrozenTeachers
 from histodistill.training.seeds import derived_seed
+from histodistill.training.steps import Steps, Stepwise, Training
 from histodistill.training.trainer import OnEpoch, Trainer, build_networks
 
 
@@ -32,6 +33,7 @@ class Trained:
     best_figure: float
 
 
+@Stepwise
 def train_stage(
     method: MethodSettings,
     prepared: PreparedPatients,
@@ -42,7 +44,7 @@ def train_stage(
     *,
     teachers: FrozenTeachers | None = None,
     on_epoch: OnEpoch | None = None,
-) -> Trained:
+) -> Steps[Trained]:
     """Train networks together, or go on where an interrupted training stopped.
 
     Args:
@@ -67,7 +69,7 @@ def train_stage(
         device=resolve_device(method.training.device),
         teachers=teachers,
     )
-    trainer.fit(folder, on_epoch)
+    yield [Training(trainer, folder, on_epoch)]
     return Trained(trainer.networks.eval(), trainer.seconds, trainer.best_figure)
 
 

@@ -19,7 +19,9 @@ from histodistill.training.fits import COST, fold_name
 from histodistill.training.fold import FoldData
 from histodistill.training.frozen import Answers, FrozenTeachers, answers_of
 from histodistill.training.locks import held
+from histodistill.training.stacked import pays, stackable
 from histodistill.training.stage import Trained, prepare, readable, train_stage
+from histodistill.training.steps import Steps, Stepwise
 from histodistill.training.trainer import CHECKPOINT, OnEpoch
 
 WEIGHTS = "teacher.safetensors"
@@ -36,6 +38,7 @@ class _Teacher:
     seconds: float
 
 
+@Stepwise
 def train_offline(
     method: MethodSettings,
     inputs: FoldData,
@@ -45,7 +48,7 @@ def train_offline(
     *,
     store: Path,
     on_epoch: OnEpoch | None = None,
-) -> Trained:
+) -> Steps[Trained]:
     """Train the teachers, each alone, and then the student, with the teachers frozen.
 
     Args:
@@ -70,9 +73,9 @@ def train_offline(
         if name != "student" and not _composed(method.network, name):
             settings = teacher_of(method, name)
             read = prepare(settings, inputs)
-            teachers.append(_finished(settings, read, inputs, n_classes, seed, store))
+            teachers.append((yield from _finished(settings, read, inputs, n_classes, seed, store)))
             answers[name] = answers_of(teachers[-1].networks, read, taught, device)
-    student = train_stage(
+    student = yield from train_stage.steps(
         alone,
         prepared,
         inputs,
@@ -85,6 +88,19 @@ def train_offline(
     parts = [student.networks, *(teacher.networks for teacher in teachers)]
     seconds = student.seconds + sum(teacher.seconds for teacher in teachers)
     return Trained(_joined(method.network, parts).to(device), seconds, student.best_figure)
+
+
+def shares_a_pass(method: MethodSettings) -> bool:
+    """Whether fits of a method, or their students or teachers, are faster in one pass."""
+    stages = [method]
+    if method.taught_offline:
+        trained = [n for n in method.network.networks if not _composed(method.network, n)]
+        stages = [
+            _student_of(method) if name == "student" else teacher_of(method, name)
+            for name in trained
+        ]
+    device = resolve_device(method.training.device)
+    return any(stackable(stage) and pays(stage, device) for stage in stages)
 
 
 def teacher_of(method: MethodSettings, name: NetworkName) -> MethodSettings:
@@ -124,7 +140,7 @@ def _finished(
     n_classes: int,
     seed: int,
     store: Path,
-) -> _Teacher:
+) -> Steps[_Teacher]:
     """The teacher from the store; trained and put there, by one process, where it is lacking."""
     (name,) = settings.network.networks
     described = settings.model_dump_json(indent=2, exclude={"training": {"device"}})
@@ -134,7 +150,10 @@ def _finished(
     with held(folder):
         if not (folder / WEIGHTS).exists():
             write_text(kind / SETTINGS, described + "\n")
-            _save(train_stage(settings, prepared, inputs, n_classes, seed, folder), folder)
+            teacher = yield from train_stage.steps(
+                settings, prepared, inputs, n_classes, seed, folder
+            )
+            _save(teacher, folder)
             (folder / CHECKPOINT).unlink(missing_ok=True)
     networks = Networks(prepared.feature_width, prepared.blocks, n_classes, settings.network)
     networks.load_state_dict(load_file(folder / WEIGHTS))

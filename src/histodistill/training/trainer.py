@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,6 +111,11 @@ class Trainer:
 
     Attributes:
         networks: The networks; after ``fit`` as they were in the best epoch.
+        method: Objective and optimisation.
+        device: Where it computes.
+        dtype: Type that patches are read in, and products are taken in.
+        optimizer: Updates the networks and the terms of the loss that have weights.
+        teachers: Finished teachers.
         seconds: Time spent in epochs, over all interruptions.
     """
 
@@ -128,28 +133,32 @@ class Trainer:
     ) -> None:
         self.networks = networks.to(device)
         self.seconds = 0.0
-        self._teachers = teachers or FrozenTeachers()
-        self._method = method
+        self.teachers = FrozenTeachers() if teachers is None else teachers
+        self.method = method
         self._settings = method.training
         self._prepared = prepared
         self._training = list(training)
         self._validation = list(validation)
         self._seed = seed
-        self._device = device
-        self._dtype = torch.bfloat16 if self._settings.precision == "bfloat16" else torch.float32
+        self.device = device
+        self.dtype = torch.bfloat16 if self._settings.precision == "bfloat16" else torch.float32
         torch.manual_seed(derived_seed(seed, "weights", "terms"))
         genes = prepared.genes(self._training, CPU) if method.objective.reads_genes else None
         self._terms = TrainingTerms(method.objective, networks, genes).to(device)
-        self._optimizer = torch.optim.AdamW(
+        self.optimizer = torch.optim.AdamW(
             [*self.networks.parameters(), *self._terms.parameters()],
             lr=self._settings.learning_rate,
             weight_decay=self._settings.weight_decay,
             fused=True,
         )
         self._stopping = EarlyStopping(self._settings.monitor, self._settings.patience)
-        self._best = copy.deepcopy(self.networks.state_dict())
+        self._best = self._weights()
         self._curves: list[dict[str, object]] = []
         self._saved_at = -math.inf
+        self._epoch = 0
+        self._generator = torch.Generator()
+        self._folder = Path()
+        self._on_epoch: OnEpoch | None = None
 
     def fit(self, folder: Path, on_epoch: OnEpoch | None = None) -> None:
         """Train, or go on where an interrupted training stopped.
@@ -160,18 +169,70 @@ class Trainer:
             folder: Gets ``curves.jsonl`` and, until the training is finished, a checkpoint.
             on_epoch: Called after every epoch.
         """
-        keep_freed_memory()
-        first = self._resume(folder)
-        for epoch in range(first, self._settings.max_epochs):
-            if self._stopping.stops:
-                break
+        self.begin(folder, on_epoch)
+        while not self.finished:
             started = time.perf_counter()
-            done = self._run_epoch(epoch)
-            self.seconds += time.perf_counter() - started
-            self._curves.append(done.record())
-            self._write(folder, epoch)
-            if on_epoch is not None:
-                on_epoch(done)
+            losses = self._train_epoch()
+            self.end_epoch(losses, time.perf_counter() - started)
+        self.restore_best()
+
+    def begin(self, folder: Path, on_epoch: OnEpoch | None = None) -> None:
+        """Make ready for the first epoch, or for the one after an interruption."""
+        keep_freed_memory()
+        self._folder, self._on_epoch = folder, on_epoch
+        self._epoch = self._resume(folder)
+
+    @property
+    def finished(self) -> bool:
+        """Whether no epoch is left, or patience is spent."""
+        return self._epoch >= self._settings.max_epochs or self._stopping.stops
+
+    @property
+    def learning_rate(self) -> float:
+        """In the present epoch."""
+        return cosine(self._settings.learning_rate, self._epoch, self._settings.cosine_epochs)
+
+    @property
+    def epoch_seed(self) -> int:
+        """Seed of all that is random in the present epoch."""
+        return derived_seed(self._seed, "epoch", self._epoch)
+
+    def epoch_batches(self) -> Sequence[Tensor]:
+        """Positions of the training patients of each batch of the present epoch."""
+        self._generator = torch.Generator().manual_seed(self.epoch_seed)  # order, patches
+        labels = self._prepared.labels(self._training)
+        order = epoch_order(labels, self._settings.balanced, self._generator)
+        return batches(order, self._settings.batch_size)
+
+    def made(self, parts: Sequence[Tensor]) -> Iterator[tuple[list[str], Batch]]:
+        """The patients of each batch of ``epoch_batches``, and the batch; read ahead if on disk."""
+        made = self._made(parts)
+        return made if self._prepared.in_memory else prefetched(made)
+
+    def end_epoch(self, losses: dict[str, float], seconds: float) -> None:
+        """Validate, keep the weights if they are the best so far, and write all down.
+
+        Args:
+            losses: Mean of each term of the loss over the batches.
+            seconds: That training took.
+        """
+        if not all(map(math.isfinite, losses.values())):
+            raise _diverged(self._epoch)
+        started = time.perf_counter()
+        figures = self._validate(self._epoch)
+        best = self._stopping.update(self._epoch, figures)
+        if best:
+            self._best = self._weights()
+        self.seconds += seconds + time.perf_counter() - started
+        done = Epoch(self._epoch, self.learning_rate, losses, figures, best)
+        self._curves.append(done.record())
+        self._write(self._folder, self._epoch)
+        self._epoch += 1
+        if self._on_epoch is not None:
+            self._on_epoch(done)
+
+    def restore_best(self) -> None:
+        """Give the networks the weights of the best epoch, all of the same one."""
         self.networks.load_state_dict(self._best)
 
     @property
@@ -179,56 +240,41 @@ class Trainer:
         """The monitored figure of the best epoch, a loss with its sign changed: more is better."""
         return self._stopping.best
 
-    def _run_epoch(self, epoch: int) -> Epoch:
-        rate = cosine(self._settings.learning_rate, epoch, self._settings.cosine_epochs)
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
-        losses = self._train_epoch(epoch)
-        figures = self._validate(epoch)
-        best = self._stopping.update(epoch, figures)
-        if best:
-            self._best = copy.deepcopy(self.networks.state_dict())
-        return Epoch(epoch, rate, losses, figures, best)
-
-    def _train_epoch(self, epoch: int) -> dict[str, float]:
-        seed = derived_seed(self._seed, "epoch", epoch)
-        torch.manual_seed(seed)  # dropout
-        generator = torch.Generator().manual_seed(seed)  # order, patches
-        labels = self._prepared.labels(self._training)
-        order = epoch_order(labels, self._settings.balanced, generator)
+    def _train_epoch(self) -> dict[str, float]:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate
+        torch.manual_seed(self.epoch_seed)  # dropout
         self.networks.train()
         sums: defaultdict[str, float] = defaultdict(float)
-        parts = batches(order, self._settings.batch_size)
-        made = self._made(parts, generator)
-        for patients, batch in made if self._prepared.in_memory else prefetched(made):
-            taught = self._teachers.outputs(patients)
+        parts = self.epoch_batches()
+        for patients, batch in self.made(parts):
+            taught = self.teachers.outputs(patients)
             for name, value in self._step(batch, taught).items():
                 sums[name] += value / len(parts)
-        if not all(map(math.isfinite, sums.values())):
-            raise _diverged(epoch)
         return dict(sums)
 
-    def _made(
-        self, parts: Sequence[Tensor], generator: torch.Generator
-    ) -> Iterator[tuple[list[str], Batch]]:
-        """The patients of each part of an epoch, and their batch."""
+    def _made(self, parts: Sequence[Tensor]) -> Iterator[tuple[list[str], Batch]]:
         for part in parts:
             patients = [self._training[row] for row in part.tolist()]
             yield (
                 patients,
                 self._prepared.batch(
                     patients,
-                    device=self._device,
-                    dtype=self._dtype,
+                    device=self.device,
+                    dtype=self.dtype,
                     patches=self._settings.patches,
-                    generator=generator,
+                    generator=self._generator,
                 ),
             )
 
+    def precision(self) -> AbstractContextManager[object]:
+        """Where the networks compute in the method's precision."""
+        reduced = self.dtype is torch.bfloat16
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=reduced)
+
     def _step(self, batch: Batch, taught: Outputs) -> dict[str, float]:
         """One forward, one backward, one update; ``taught`` holds what finished teachers say."""
-        reduced = self._dtype is torch.bfloat16
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=reduced):
+        with self.precision():
             outputs = self.networks(batch)
         # Covariances and inner products lose too much in bfloat16.
         precise = {name: output.float() for name, output in outputs.items()}
@@ -238,13 +284,13 @@ class Trainer:
         if not terms:  # nobody of this batch has a label, and no other term applies
             return {}
         loss = total(terms)
-        self._optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        self._optimizer.step()
+        self.optimizer.step()
         return _as_floats(terms | {"total": loss})
 
     def _validate(self, epoch: int) -> Figures:
-        answers = probabilities(self.networks, self._prepared, self._validation, self._device)
+        answers = probabilities(self.networks, self._prepared, self._validation, self.device)
         if self._lacks_numbers(answers):
             raise _diverged(epoch)
         labels = self._prepared.labels(self._validation).numpy()
@@ -255,6 +301,10 @@ class Trainer:
                 "among those the network can answer; monitor a loss, or divide otherwise"
             )
         return figures
+
+    def _weights(self) -> dict[str, Tensor]:
+        """A copy of the weights as they are now."""
+        return {name: value.clone() for name, value in self.networks.state_dict().items()}
 
     def _lacks_numbers(self, answers: Probabilities) -> bool:
         """Whether a network gives NaN for a validation patient whom it can answer."""
@@ -279,7 +329,7 @@ class Trainer:
                 "networks": self.networks.state_dict(),
                 "terms": self._terms.state_dict(),
                 "best": self._best,
-                "optimizer": self._optimizer.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
                 "stopping": self._stopping.state(),
                 "curves": self._curves,
             },
@@ -287,13 +337,13 @@ class Trainer:
 
     def _resume(self, folder: Path) -> int:
         """Load the checkpoint, where there is one; the epoch to go on with."""
-        state = load_state(folder / CHECKPOINT, self._device)
+        state = load_state(folder / CHECKPOINT, self.device)
         if state is None:
             return 0
         self.networks.load_state_dict(state["networks"])
         self._terms.load_state_dict(state["terms"])
         self._best = state["best"]
-        self._optimizer.load_state_dict(state["optimizer"])
+        self.optimizer.load_state_dict(state["optimizer"])
         self._stopping = EarlyStopping(**state["stopping"])
         self._curves = state["curves"]
         self.seconds = state["seconds"]

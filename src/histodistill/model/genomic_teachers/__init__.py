@@ -31,4 +31,10 @@ def build_genomic_teacher(
     return GENOMIC_TEACHERS[settings.genomic](blocks, n_classes, settings)
 
 
-__all__ = ["GENOMIC_TEACHERS", "GenomicTeacher", "build_genomic_teacher"]
+__all__ = [
+    "GENOMIC_TEACHERS",
+    "SNN",
+    "GenomicTeacher",
+    "LinearGenomicTeacher",
+    "build_genomic_teacher",
+]

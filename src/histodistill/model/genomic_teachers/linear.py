@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from torch import nn
 
 from histodistill.model.batch import Genes, Output
+from histodistill.model.dropout import Dropout
 from histodistill.model.self_normalising import present_tokens
 from histodistill.model.settings import NetworkSettings
 
@@ -33,7 +34,7 @@ class LinearGenomicTeacher(nn.Module):
         nn.init.zeros_(layer.weight)
         nn.init.zeros_(layer.bias)
         self.blocks = tuple(blocks)
-        self.classifier = nn.Sequential(nn.Dropout(settings.dropout), layer)
+        self.classifier = nn.Sequential(Dropout(settings.dropout), layer)
 
     def forward(self, genes: Genes) -> Output:
         """Features [n, genes] and logits [n, C] of n patients."""

@@ -8,6 +8,7 @@ from torch import nn
 
 from histodistill.model.attention import GatedAttention, pool_tokens
 from histodistill.model.batch import Genes, Output
+from histodistill.model.dropout import Dropout
 from histodistill.model.gene_tokens import TokenNetwork
 from histodistill.model.initialisation import init_self_normalising
 from histodistill.model.settings import NetworkSettings
@@ -29,7 +30,7 @@ class GenomicTeacher(nn.Module):
         self.tokens = TokenNetwork(blocks, settings)
         self.attention = GatedAttention(settings.width, settings.attention_width)
         self.classifier = nn.Sequential(
-            nn.Dropout(settings.dropout), nn.Linear(settings.width, n_classes)
+            Dropout(settings.dropout), nn.Linear(settings.width, n_classes)
         )
         init_self_normalising(self)
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from histodistill.model.attention import GatedAttention, pool_tokens
 from histodistill.model.batch import Bags, Genes, Output, paired
+from histodistill.model.dropout import Dropout
 from histodistill.model.gene_tokens import TokenNetwork
 from histodistill.model.multimodal_teachers.mkd_fusion import build_fusion
 from histodistill.model.patch_pooling import Tower, pool_patches
@@ -36,7 +37,7 @@ class MultimodalTeacher(nn.Module):
     ) -> None:
         super().__init__()
         self.patches = nn.Sequential(
-            nn.Linear(feature_width, settings.width), nn.ReLU(), nn.Dropout(settings.dropout)
+            nn.Linear(feature_width, settings.width), nn.ReLU(), Dropout(settings.dropout)
         )
         self.patch_attention = GatedAttention(settings.width, settings.attention_width)
         self.tokens = TokenNetwork(blocks, settings)
@@ -61,9 +62,17 @@ class MultimodalTeacher(nn.Module):
 
     def answer(self, path: Tensor, bags: Bags, genes: Genes) -> Output:
         """The same, where the bags have been pooled already, [n, d]."""
-        tokens = self.tokens(genes)
-        omic = pool_tokens(self.token_attention(tokens), tokens, genes.mask())
+        omic = self.pooled_tokens(genes)
         with_genes = torch.isin(bags.rows, genes.rows)
         with_bag = torch.isin(genes.rows, bags.rows)
-        features = self.fusion(path[with_genes], omic[with_bag])
-        return Output(features, self.classifier(features), bags.rows[with_genes])
+        return self.fused(path[with_genes], omic[with_bag], bags.rows[with_genes])
+
+    def pooled_tokens(self, genes: Genes) -> Tensor:
+        """Attention-pooled gene tokens, [n, d]."""
+        tokens = self.tokens(genes)
+        return pool_tokens(self.token_attention(tokens), tokens, genes.mask())
+
+    def fused(self, path: Tensor, omic: Tensor, rows: Tensor) -> Output:
+        """Features and logits of patients whose bags and tokens are pooled, [n, d] both."""
+        features = self.fusion(path, omic)
+        return Output(features, self.classifier(features), rows)

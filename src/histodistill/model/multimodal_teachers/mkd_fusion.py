@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from histodistill.model.dropout import Dropout
 from histodistill.model.settings import NetworkSettings
 
 
@@ -44,9 +45,7 @@ class GatedModality(nn.Module):
         super().__init__()
         self.hidden = nn.Sequential(nn.Linear(width, fusion_width), nn.ReLU())
         self.gate = gate(width, width, fusion_width)
-        self.out = nn.Sequential(
-            nn.Linear(fusion_width, fusion_width), nn.ReLU(), nn.Dropout(dropout)
-        )
+        self.out = nn.Sequential(nn.Linear(fusion_width, fusion_width), nn.ReLU(), Dropout(dropout))
 
     def forward(self, modality: Tensor, path: Tensor, omic: Tensor) -> Tensor:
         """Gated features [n, fusion_width] of ``modality`` [n, d]."""
@@ -80,13 +79,13 @@ class KroneckerFusion(nn.Module):
         self.skip_gated = skip_gated
         self.path = GatedModality(width, small, dropout, gate)
         self.omic = GatedModality(width, small, dropout, gate)
-        self.product_dropout = nn.Dropout(dropout)
+        self.product_dropout = Dropout(dropout)
         self.product = nn.Sequential(
-            nn.Linear((small + 1) ** 2, fused), nn.ReLU(), nn.Dropout(dropout)
+            nn.Linear((small + 1) ** 2, fused), nn.ReLU(), Dropout(dropout)
         )
         skipped = small + 1 if skip_gated else width
         self.joint = nn.Sequential(
-            nn.Linear(fused + 2 * skipped, fused), nn.ReLU(), nn.Dropout(dropout)
+            nn.Linear(fused + 2 * skipped, fused), nn.ReLU(), Dropout(dropout)
         )
 
     def forward(self, path: Tensor, omic: Tensor) -> Tensor:

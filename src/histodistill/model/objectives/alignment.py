@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from histodistill.model.objectives.counting import count, mean_over_patients, weighted
 
-def alignment(first: Tensor, second: Tensor) -> Tensor:
+
+def alignment(first: Tensor, second: Tensor, weight: Tensor | None = None) -> Tensor:
     """Mean squared difference of the means, plus that of the covariances, of two batches.
 
     ``mean_d (mu_A - mu_B)^2 + mean_dxd (C_A - C_B)^2``, C with 1 / (n - 1).
@@ -16,12 +18,13 @@ def alignment(first: Tensor, second: Tensor) -> Tensor:
     Args:
         first: Features A, [n, d], n >= 2.
         second: Features B of the same patients, [n, d].
+        weight: Which patients count, [n] of 0 and 1, at least two of them; None for all.
     """
-    means = (first.mean(dim=0) - second.mean(dim=0)).square().mean()
-    covariances = (_covariance(first) - _covariance(second)).square().mean()
-    return means + covariances
+    means = mean_over_patients(first, weight) - mean_over_patients(second, weight)
+    covariances = _covariance(first, weight) - _covariance(second, weight)
+    return means.square().mean() + covariances.square().mean()
 
 
-def _covariance(features: Tensor) -> Tensor:
-    centred = features - features.mean(dim=0)
-    return centred.T @ centred / (len(features) - 1)
+def _covariance(features: Tensor, weight: Tensor | None) -> Tensor:
+    centred = weighted(features - mean_over_patients(features, weight), weight)
+    return centred.T @ centred / (count(features, weight) - 1)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from histodistill.model.objectives.counting import mean_over_patients
 
-def orthogonality(first: Tensor, second: Tensor) -> Tensor:
+
+def orthogonality(first: Tensor, second: Tensor, weight: Tensor | None = None) -> Tensor:
     """``| mean_i <A_i, B_i> |``, the absolute batch mean of raw inner products.
 
     Source: MKD (MICCAI 2025), L_OR for one pair of networks, before the factor 1/6.
@@ -13,5 +15,6 @@ def orthogonality(first: Tensor, second: Tensor) -> Tensor:
     Args:
         first: Features A, [n, d].
         second: Features B of the same patients, [n, d].
+        weight: Which patients count, [n] of 0 and 1; None for all.
     """
-    return (first * second).sum(dim=1).mean().abs()
+    return mean_over_patients((first * second).sum(dim=1), weight).abs()

@@ -5,8 +5,10 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from histodistill.model.objectives.counting import count, weighted
 
-def similarity(first: Tensor, second: Tensor) -> Tensor:
+
+def similarity(first: Tensor, second: Tensor, weight: Tensor | None = None) -> Tensor:
     """``1 / n^2 || rn(A A^T) - rn(B B^T) ||_F^2``, rn dividing each row by its L2 norm.
 
     Source: Tung & Mori, "Similarity-preserving knowledge distillation", ICCV 2019, eq. 2-4.
@@ -15,6 +17,12 @@ def similarity(first: Tensor, second: Tensor) -> Tensor:
     Args:
         first: Features A, [n, d].
         second: Features B of the same patients, [n, d].
+        weight: Which patients count, [n] of 0 and 1; None for all.
     """
-    difference = normalize(first @ first.T, dim=1) - normalize(second @ second.T, dim=1)
-    return difference.square().mean()
+    difference = _similarities(first, weight) - _similarities(second, weight)
+    return difference.square().sum() / count(first, weight) ** 2
+
+
+def _similarities(features: Tensor, weight: Tensor | None) -> Tensor:
+    mine = weighted(features, weight)
+    return normalize(mine @ mine.T, dim=1)

@@ -51,4 +51,4 @@ def build_student(feature_width: int, n_classes: int, settings: NetworkSettings)
     return STUDENTS[settings.student](feature_width, n_classes, settings)
 
 
-__all__ = ["STUDENTS", "Student", "build_student"]
+__all__ = ["STUDENTS", "LinearStudent", "Student", "build_student"]

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from histodistill.model.attention import GatedAttention
 from histodistill.model.batch import Bags, Output
+from histodistill.model.dropout import Dropout
 from histodistill.model.initialisation import init_self_normalising
 from histodistill.model.patch_pooling import Tower, pool_patches
 from histodistill.model.settings import NetworkSettings
@@ -25,7 +26,7 @@ class Student(nn.Module):
         self.patches = nn.Sequential(nn.Linear(feature_width, settings.width), nn.ReLU())
         self.attention = GatedAttention(settings.width, settings.attention_width)
         self.classifier = nn.Sequential(
-            nn.Dropout(settings.dropout), nn.Linear(settings.width, n_classes)
+            Dropout(settings.dropout), nn.Linear(settings.width, n_classes)
         )
         init_self_normalising(self)
 
@@ -41,8 +42,8 @@ class Student(nn.Module):
     def forward(self, bags: Bags, labels: Tensor | None = None) -> Output:  # noqa: ARG002
         """Features [n, d] and logits [n, C] of the n bags."""
         (pooled,) = pool_patches(bags, [self.tower()])
-        return self.answer(pooled, bags)
+        return self.answer(pooled, bags.rows)
 
-    def answer(self, pooled: Tensor, bags: Bags) -> Output:
+    def answer(self, pooled: Tensor, rows: Tensor) -> Output:
         """Features and logits of bags that have been pooled already, [n, d]."""
-        return Output(pooled, self.classifier(pooled), bags.rows)
+        return Output(pooled, self.classifier(pooled), rows)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from histodistill.model.batch import Bags, Output
+from histodistill.model.dropout import Dropout
 from histodistill.model.settings import NetworkSettings
 
 
@@ -29,10 +30,13 @@ class LinearStudent(nn.Module):
         layer = nn.Linear(feature_width, n_classes)
         nn.init.zeros_(layer.weight)
         nn.init.zeros_(layer.bias)
-        self.classifier = nn.Sequential(nn.Dropout(settings.dropout), layer)
+        self.classifier = nn.Sequential(Dropout(settings.dropout), layer)
 
     def forward(self, bags: Bags, labels: Tensor | None = None) -> Output:  # noqa: ARG002
         """Features [n, F] and logits [n, C] of the n bags."""
-        means = torch.stack([bag.mean(dim=0) for bag in bags.split()])
+        return self.answer(torch.stack([bag.mean(dim=0) for bag in bags.split()]), bags.rows)
+
+    def answer(self, means: Tensor, rows: Tensor) -> Output:
+        """Features and logits of bags whose mean patch is known, [n, F]."""
         features = means / math.sqrt(means.shape[1])
-        return Output(features, self.classifier(features), bags.rows)
+        return Output(features, self.classifier(features), rows)

@@ -1,0 +1,246 @@
+"""Trainings of one architecture in one pass, each with its own patients, stream and stopping."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torch.optim.adamw import adamw
+
+from histodistill.experiment.methods import MethodSettings
+from histodistill.model import Batch, NetworkName
+from histodistill.model.stacked_batch import StackedBatch
+from histodistill.model.stacked_networks import StackedNetworks, Weights, can_be_stacked
+from histodistill.model.training_terms import total
+from histodistill.training.trainer import Trainer
+
+
+def stackable(method: MethodSettings) -> bool:
+    """Whether trainings of a method can share a pass; whether that pays is another question.
+
+    A batch that gives some network no loss leaves it as it is, and that must not hang on what is
+    known of each patient: trainings in which patients without a label take part stay alone.
+    """
+    return can_be_stacked(method.network, method.objective) and not method.training.unlabelled
+
+
+def pays(method: MethodSettings, device: torch.device) -> bool:
+    """Whether trainings of a method are faster in one pass; docs/performance.md has figures.
+
+    A GPU waits for the next operation most of the time. A CPU does so only with a linear student:
+    the weights of any other network fill the caches, and those of several leave them.
+    """
+    network = method.network
+    return device.type == "cuda" or (network.networks, network.student) == (("student",), "linear")
+
+
+def train_together(trainers: Sequence[Trainer]) -> list[Exception | None]:
+    """Run trainings that have begun to their ends; each as it would have run alone.
+
+    Args:
+        trainers: Of one architecture and method, on one device, ``Trainer.begin`` done.
+
+    Returns:
+        Of each training the problem that ended it; None where it went well.
+    """
+    members = [_Member(trainer) for trainer in trainers]
+    alive = _still_training(members)
+    while alive:
+        stack = _Stack(alive)
+        survivors = alive
+        while len(survivors) == len(alive):
+            stack.run_epoch()
+            survivors = _still_training(alive)
+        stack.dissolve()
+        alive = survivors
+    for member in members:
+        if member.problem is None:
+            member.trainer.restore_best()
+    return [member.problem for member in members]
+
+
+@dataclass(eq=False)
+class _Member:
+    """A training in a stack.
+
+    Attributes:
+        trainer: The training.
+        problem: What ended it, if something did.
+        sums: Of each term of the loss so far in the epoch, divided by the number of batches.
+    """
+
+    trainer: Trainer
+    problem: Exception | None = None
+    sums: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    def attempt(self, action: Callable[[], None]) -> None:
+        """Do something that concerns this training alone; its problems stay its own."""
+        try:
+            action()
+        except Exception as error:
+            self.problem = error
+
+
+def _still_training(members: Sequence[_Member]) -> list[_Member]:
+    return [m for m in members if m.problem is None and not m.trainer.finished]
+
+
+class _Stack:
+    """Trainings whose weights lie in one tensor for each parameter of their architecture.
+
+    The parameters of every trainer are views of these tensors, so that it validates, keeps and
+    writes its own weights as ever.
+
+    Args:
+        members: The trainings.
+    """
+
+    def __init__(self, members: Sequence[_Member]) -> None:
+        self._members = list(members)
+        self._trainers = [member.trainer for member in members]
+        self._device = self._trainers[0].device
+        parameters = [dict(t.networks.named_parameters()) for t in self._trainers]
+        self._weights: Weights = {
+            name: torch.stack([own[name].detach() for own in parameters]) for name in parameters[0]
+        }
+        for name, stacked in self._weights.items():
+            for own, view in zip(parameters, stacked, strict=True):
+                own[name].data = view
+            stacked.requires_grad_()
+
+    def dissolve(self) -> None:
+        """Give every training weights of its own again."""
+        for trainer in self._trainers:
+            for parameter in trainer.networks.parameters():
+                parameter.data = parameter.data.clone()
+
+    def run_epoch(self) -> None:
+        """One epoch of all trainings."""
+        started = time.perf_counter()
+        parts = [trainer.epoch_batches() for trainer in self._trainers]
+        generators = [
+            torch.Generator(self._device).manual_seed(trainer.epoch_seed)
+            for trainer in self._trainers
+        ]
+        streams = [t.made(own) for t, own in zip(self._trainers, parts, strict=True)]
+        for trainer, member in zip(self._trainers, self._members, strict=True):
+            trainer.networks.train()
+            member.sums.clear()
+        for rows, batches in _in_step(streams):
+            terms = self._step(rows, batches, [generators[row] for row in rows])
+            for row, values in zip(rows, terms, strict=True):
+                for name, value in values.items():
+                    self._members[row].sums[name] += value / len(parts[row])
+        seconds = (time.perf_counter() - started) / len(self._members)
+        for member in self._members:
+            member.attempt(lambda m=member: m.trainer.end_epoch(dict(m.sums), seconds))  # type: ignore[misc]
+
+    def _step(
+        self,
+        rows: Sequence[int],
+        batches: Sequence[Batch],
+        generators: Sequence[torch.Generator],
+    ) -> list[dict[str, float]]:
+        """One forward, one backward, one update of some of the trainings; their terms."""
+        first = self._trainers[0]
+        weights = self._weights
+        if len(rows) < len(self._members):  # the others have had their last batch
+            weights = {n: w.detach()[list(rows)].requires_grad_() for n, w in weights.items()}
+        alone = first.method.network.networks == ("multimodal",)
+        batch = StackedBatch.of(batches, pairs_only=alone)
+        networks = StackedNetworks(first.networks, first.method.objective, generators)
+        with first.precision():
+            terms = networks.terms(weights, batch)
+        if not terms:  # nobody in these batches can be answered
+            return [{} for _ in rows]
+        losses = total(terms)
+        gradients = torch.autograd.grad(losses.sum(), list(weights.values()), allow_unused=True)
+        # The fused optimiser reads memory in the order of the parameters.
+        dense = [None if own is None else own.contiguous() for own in gradients]
+        self._update(rows, batch, dict(zip(weights, dense, strict=True)))
+        values = torch.stack([*terms.values(), losses], dim=1).tolist()
+        return [dict(zip([*terms, "total"], own, strict=True)) for own in values]
+
+    def _update(
+        self, rows: Sequence[int], batch: StackedBatch, gradients: dict[str, Tensor | None]
+    ) -> None:
+        """An AdamW step of every network that answered somebody, at its training's own rate."""
+        answered: dict[NetworkName, tuple[int, ...]] = {
+            "student": batch.n_bags,
+            "multimodal": batch.n_pairs,
+            "genomic": batch.n_genes,
+        }
+        by_rate: defaultdict[float, _Update] = defaultdict(_Update)
+        for place, row in enumerate(rows):
+            trainer = self._trainers[row]
+            update = by_rate[trainer.learning_rate]
+            able = {name for name, patients in answered.items() if patients[place]}
+            for name, parameter in trainer.networks.named_parameters():
+                gradient = gradients[name]
+                if gradient is not None and name.partition(".")[0] in able:
+                    update.add(trainer.optimizer, parameter, gradient[place])
+        settings = self._trainers[0].optimizer.param_groups[0]
+        for rate, update in by_rate.items():
+            update.run(rate, settings["weight_decay"], settings["betas"], settings["eps"])
+
+
+class _Update:
+    """Parameters of many trainings that take an AdamW step of one learning rate."""
+
+    def __init__(self) -> None:
+        self._lists: tuple[list[Tensor], ...] = ([], [], [], [], [])
+
+    def add(
+        self, optimizer: torch.optim.Optimizer, parameter: torch.nn.Parameter, gradient: Tensor
+    ) -> None:
+        """Another parameter, with its training's own moments."""
+        state = optimizer.state[parameter]
+        if not state:  # as torch.optim.AdamW begins
+            state["step"] = torch.zeros((), device=parameter.device)
+            state["exp_avg"] = torch.zeros_like(parameter)
+            state["exp_avg_sq"] = torch.zeros_like(parameter)
+        moments = state["exp_avg"], state["exp_avg_sq"], state["step"]
+        for values, value in zip(self._lists, (parameter, gradient, *moments), strict=True):
+            values.append(value)
+
+    @torch.no_grad()
+    def run(self, rate: float, decay: float, betas: tuple[float, float], eps: float) -> None:
+        """Update all of them in one call."""
+        parameters, gradients, means, squares, steps = self._lists
+        adamw(
+            parameters,
+            gradients,
+            means,
+            squares,
+            [],
+            steps,
+            fused=True,
+            amsgrad=False,
+            beta1=betas[0],
+            beta2=betas[1],
+            lr=rate,
+            weight_decay=decay,
+            eps=eps,
+            maximize=False,
+        )
+
+
+def _in_step(
+    streams: Sequence[Iterator[tuple[list[str], Batch]]],
+) -> Iterator[tuple[list[int], list[Batch]]]:
+    """The next batch of every training that has one left, and which trainings those are."""
+    waiting = dict(enumerate(streams))
+    while waiting:
+        found = {}
+        for row, stream in list(waiting.items()):
+            made = next(stream, None)
+            if made is None:
+                del waiting[row]
+            else:
+                found[row] = made[1]
+        if found:
+            yield list(found), list(found.values())

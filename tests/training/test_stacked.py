@@ -1,0 +1,209 @@
+"""Trainings in one pass: each as it would have been alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+
+from histodistill.errors import InputError
+from histodistill.experiment.methods import MethodSettings
+from histodistill.training import cross_validate, fits_of, steps, teachers
+from histodistill.training.fold import FoldData
+from histodistill.training.parallel import passes
+from histodistill.training.runner import FitRunner
+from histodistill.training.stacked import pays, stackable, train_together
+from histodistill.training.trainer import CHECKPOINT, CURVES, Epoch, Trainer
+from tests.training.cohorts import CPU, World, experiment, fold_data, method, trainer
+
+SEEDS = (0, 1, 2)
+# A softmax ignores a shift: what this bias becomes is rounding, which Adam blows up.
+MEANINGLESS = "score.bias"
+
+
+@pytest.fixture(scope="module")
+def inputs(world: World) -> FoldData:
+    return fold_data(world)
+
+
+def curves(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / CURVES).read_text().splitlines()]
+
+
+def assert_alike(one: Trainer, other: Trainer) -> None:
+    theirs = dict(other.networks.named_parameters())
+    for name, parameter in one.networks.named_parameters():
+        if not name.endswith(MEANINGLESS):
+            torch.testing.assert_close(parameter, theirs[name], rtol=1e-3, atol=1e-4)
+
+
+def assert_curves_alike(one: Path, other: Path) -> None:
+    records, others = curves(one), curves(other)
+    assert len(records) == len(others)
+    for record, theirs in zip(records, others, strict=True):
+        assert record["epoch"] == theirs["epoch"]
+        assert record["best"] == theirs["best"]
+        assert record["learning_rate"] == theirs["learning_rate"]
+        assert record["losses"] == pytest.approx(theirs["losses"], rel=1e-3, abs=1e-4)
+
+
+def together(run: list[Trainer], folder: Path) -> list[Exception | None]:
+    for seed, each in enumerate(run):
+        each.begin(folder / str(seed))
+    return train_together(run)
+
+
+@pytest.mark.parametrize("recipe", ["mkd", "mkd-concat", "abmil", "linear", "genomic", "multimodal"])
+@pytest.mark.parametrize("patches", [None, 4])
+def test_trainings_in_one_pass_are_those_alone(
+    world: World, inputs: FoldData, tmp_path: Path, recipe: str, patches: int | None
+) -> None:
+    settings = method(world.files, recipe, max_epochs=9, patience=2, patches=patches)
+    assert stackable(settings)
+    alone = [trainer(settings, inputs, seed, weights=seed) for seed in SEEDS]
+    for seed, each in enumerate(alone):
+        each.fit(tmp_path / "alone" / str(seed))
+    stacked = [trainer(settings, inputs, seed, weights=seed) for seed in SEEDS]
+    assert together(stacked, tmp_path / "together") == [None] * len(SEEDS)
+    for seed in SEEDS:
+        assert_curves_alike(tmp_path / "together" / str(seed), tmp_path / "alone" / str(seed))
+        assert_alike(stacked[seed], alone[seed])
+
+
+def test_each_stops_by_itself(world: World, inputs: FoldData, tmp_path: Path) -> None:
+    settings = method(world.files, "linear", max_epochs=60, patience=3, learning_rate=0.05)
+    run = [trainer(settings, inputs, seed) for seed in range(6)]
+    together(run, tmp_path)
+    lengths = [len(curves(tmp_path / str(seed))) for seed in range(6)]
+    assert len(set(lengths)) > 1
+    for seed in range(6):
+        best = [record["epoch"] for record in curves(tmp_path / str(seed)) if record["best"]][-1]
+        assert lengths[seed] in (best + 1 + 3, 60)
+    # Weights of their own again: changing one changes no other.
+    before = [next(each.networks.parameters()).detach().clone() for each in run]
+    with torch.no_grad():
+        next(run[0].networks.parameters()).add_(1)
+    for each, kept in zip(run[1:], before[1:], strict=True):
+        assert torch.equal(next(each.networks.parameters()), kept)
+
+
+def test_an_interrupted_training_goes_on_in_another_pass(
+    world: World, inputs: FoldData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trainings in one pass may be at different epochs, with different learning rates."""
+    monkeypatch.setattr("histodistill.training.trainer.CHECKPOINT_SECONDS", 0)
+    settings = method(world.files, "linear", max_epochs=6, patience=9)
+    whole = [trainer(settings, inputs, seed) for seed in SEEDS]
+    together(whole, tmp_path / "whole")
+
+    def cut(done: Epoch) -> None:
+        if done.epoch == 2:
+            raise KeyboardInterrupt
+
+    first = trainer(settings, inputs, 0)
+    first.begin(tmp_path / "cut" / "0", cut)
+    with pytest.raises(KeyboardInterrupt):
+        train_together([first])
+    resumed = [trainer(settings, inputs, seed) for seed in SEEDS]
+    assert together(resumed, tmp_path / "cut") == [None] * len(SEEDS)
+    for seed in SEEDS:
+        assert_curves_alike(tmp_path / "cut" / str(seed), tmp_path / "whole" / str(seed))
+        assert_alike(resumed[seed], whole[seed])
+
+
+def test_a_problem_stays_with_its_training(world: World, inputs: FoldData, tmp_path: Path) -> None:
+    settings = method(world.files, "linear", max_epochs=4)
+    run = [trainer(settings, inputs, seed) for seed in SEEDS]
+    with torch.no_grad():
+        next(run[1].networks.parameters()).fill_(torch.nan)
+    problems = together(run, tmp_path)
+    assert isinstance(problems[1], InputError)
+    assert "the loss is no longer a number" in str(problems[1])
+    assert problems[0] is None
+    assert problems[2] is None
+    assert not (tmp_path / "1" / CURVES).exists()
+    assert len(curves(tmp_path / "2")) == 4
+
+
+CHANGES = {
+    "methods": {"programmes": {"network": {"programmes": 3}, "training": {"members": 2}}},
+    "seeds": [0, 1],
+    "training": {"max_epochs": 3},
+}
+
+
+def test_a_cross_validation_in_passes_is_one_without(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup = experiment(world.files, tmp_path / "together", **CHANGES)
+    runs: list[int] = []
+    original = train_together
+
+    def counted(trainers: list[Trainer]) -> list[Exception | None]:
+        runs.append(len(trainers))
+        return original(trainers)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(steps, "train_together", counted)
+        shared = cross_validate(setup, world.data)
+    # Two folds of two members, for each seed.
+    assert runs == [4, 4]
+    assert not list((tmp_path / "together").rglob(CHECKPOINT))
+    monkeypatch.setattr(steps, "pays", lambda method, device: False)
+    monkeypatch.setattr(teachers, "pays", lambda method, device: False)
+    apart = cross_validate(experiment(world.files, tmp_path / "apart", **CHANGES), world.data)
+    pd.testing.assert_frame_equal(shared, apart, rtol=1e-4, atol=1e-5)
+
+
+def test_a_fit_that_fails_takes_nobody_of_its_pass_along(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup = experiment(world.files, tmp_path, **CHANGES)
+    original = FitRunner._save
+
+    def broken(self: FitRunner, method: object, fit: Any, *args: Any) -> None:
+        if (fit.seed, fit.fold.index) == (0, 1):
+            raise RuntimeError("no room")
+        original(self, method, fit, *args)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FitRunner, "_save", broken)
+        with pytest.raises(InputError) as refused:
+            cross_validate(setup, world.data)
+    assert refused.value.problems[0].startswith(
+        "ER programmes seed 0 fold 1: RuntimeError: no room"
+    )
+    assert refused.value.problems[1].startswith("1 of 4 trainings failed")
+    assert len(cross_validate(setup, world.data)) > 0
+
+
+def test_which_fits_share_a_pass(world: World, tmp_path: Path) -> None:
+    methods = {"programmes": CHANGES["methods"]["programmes"], "abmil": {}, "kd-offline": {}}  # type: ignore[index]
+    setup = experiment(world.files, tmp_path, **{**CHANGES, "methods": methods})
+    groups = passes(FitRunner(setup, world.data), fits_of(setup, world.data))
+    assert [(group[0].method, len(group)) for group in groups] == [
+        *[("programmes", 2)] * 2,
+        *[("abmil", 1)] * 4,
+        *[("kd-offline", 1)] * 4,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "alone"), [("linear", True), ("abmil", False), ("mkd", False), ("snn", False)]
+)
+def test_on_a_cpu_passes_pay_for_the_smallest_networks(
+    world: World, recipe: str, alone: bool
+) -> None:
+    settings: MethodSettings = method(world.files, recipe)
+    assert pays(settings, CPU) is alone
+    assert pays(settings, torch.device("cuda"))
+
+
+def test_what_is_never_stacked(world: World) -> None:
+    for recipe in ("transmil", "kd", "mkd-reconstruction", "mcat"):
+        assert not stackable(method(world.files, recipe))
+    assert not stackable(method(world.files, "mkd", unlabelled=True))
