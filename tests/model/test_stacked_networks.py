@@ -85,12 +85,12 @@ def test_a_stack_gives_each_model_what_it_gets_alone(
     code = networks(settings=settings).train()
     stacked = StackedBatch.of(batches, pairs_only=settings.networks == ("multimodal",))
     terms = StackedNetworks(code, loss, streams).terms(weights, stacked)
-    total(terms).sum().backward()  # type: ignore[no-untyped-call]
+    total(terms).sum().backward()
 
     for seed, own in enumerate(batches):
-        if settings.networks == ("multimodal",) and not len(own.paired_rows):
-            expected, gradients = {}, {}
-        else:
+        expected: dict[str, Tensor] = {}
+        gradients: dict[str, Tensor] = {}
+        if settings.networks != ("multimodal",) or len(own.paired_rows):
             expected, gradients = alone(settings, loss, own, seed)
         for name, values in terms.items():
             torch.testing.assert_close(

@@ -57,7 +57,10 @@ def together(run: list[Trainer], folder: Path) -> list[Exception | None]:
     return train_together(run)
 
 
-@pytest.mark.parametrize("recipe", ["mkd", "mkd-concat", "abmil", "linear", "genomic", "multimodal"])
+RECIPES = ("mkd", "mkd-concat", "abmil", "linear", "genomic", "multimodal")
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("patches", [None, 4])
 def test_trainings_in_one_pass_are_those_alone(
     world: World, inputs: FoldData, tmp_path: Path, recipe: str, patches: int | None
