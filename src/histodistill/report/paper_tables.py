@@ -259,7 +259,8 @@ def _notes(board: Leaderboard) -> tuple[str, ...]:
     if board.results[["parameters", "training_seconds", "inference_ms"]].notna().any(axis=None):
         notes.append(
             "Cost: parameters used at inference, seconds to train the whole method once, "
-            "milliseconds a patient at inference; means over the targets."
+            "milliseconds a patient at inference; means over the targets. On a CPU the time of the "
+            "processor counts, all threads together, so that other work does not."
         )
     fewer = _methods_with_fewer_fits(board.results)
     if fewer:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import statistics
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import torch
 
 from histodistill.files import write_json
 from histodistill.model import Batch, NetworkName, Networks
+from histodistill.training.clock import clock_of
 from histodistill.training.fits import COST, Fit
 from histodistill.training.fitting import FittedModel
 
@@ -86,7 +86,7 @@ def _inference_ms(fitted: FittedModel, name: NetworkName, patients: Sequence[str
     times = []
     for patient in chosen[:1] + chosen:  # the first comes twice: once to warm up
         batch = prepared.batch([patient], device=fitted.device)
-        times.append(_milliseconds(alone, batch, name))
+        times.append(_milliseconds(alone, batch, name, fitted.device))
     return statistics.median(times[1:]) if chosen else None
 
 
@@ -100,7 +100,10 @@ def _alone(networks: Networks, name: NetworkName) -> Networks:
 
 
 @torch.inference_mode()
-def _milliseconds(network: Networks, batch: Batch, name: NetworkName) -> float:
-    started = time.perf_counter()
+def _milliseconds(
+    network: Networks, batch: Batch, name: NetworkName, device: torch.device
+) -> float:
+    clock = clock_of(device)
+    started = clock()
     network(batch)[name].logits.cpu()  # waits for a GPU
-    return 1000 * (time.perf_counter() - started)
+    return 1000 * (clock() - started)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from histodistill.model import Batch, NetworkName
 from histodistill.model.stacked_batch import StackedBatch
 from histodistill.model.stacked_networks import StackedNetworks, Weights, can_be_stacked
 from histodistill.model.training_terms import total
+from histodistill.training.clock import clock_of
 from histodistill.training.trainer import Trainer
 
 
@@ -120,7 +120,8 @@ class _Stack:
 
     def run_epoch(self) -> None:
         """One epoch of all trainings."""
-        started = time.perf_counter()
+        clock = clock_of(self._device)
+        started = clock()
         parts = [trainer.epoch_batches() for trainer in self._trainers]
         generators = [
             torch.Generator(self._device).manual_seed(trainer.epoch_seed)
@@ -135,7 +136,7 @@ class _Stack:
             for row, values in zip(rows, terms, strict=True):
                 for name, value in values.items():
                     self._members[row].sums[name] += value / len(parts[row])
-        seconds = (time.perf_counter() - started) / len(self._members)
+        seconds = (clock() - started) / len(self._members)
         for member in self._members:
             member.attempt(lambda m=member: m.trainer.end_epoch(dict(m.sums), seconds))  # type: ignore[misc]
 

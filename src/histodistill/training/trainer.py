@@ -25,6 +25,7 @@ from histodistill.model.objectives.total import Outputs
 from histodistill.model.training_terms import TrainingTerms, total
 from histodistill.preparation import PreparedPatients
 from histodistill.training.checkpoint import load_state, save_state
+from histodistill.training.clock import clock_of
 from histodistill.training.frozen import FrozenTeachers
 from histodistill.training.memory import keep_freed_memory
 from histodistill.training.sampling import batches, epoch_order
@@ -116,7 +117,7 @@ class Trainer:
         dtype: Type that patches are read in, and products are taken in.
         optimizer: Updates the networks and the terms of the loss that have weights.
         teachers: Finished teachers.
-        seconds: Time spent in epochs, over all interruptions.
+        seconds: Time spent in epochs, over all interruptions, by the device's clock.
     """
 
     def __init__(
@@ -155,6 +156,7 @@ class Trainer:
         self._best = self._weights()
         self._curves: list[dict[str, object]] = []
         self._saved_at = -math.inf
+        self._clock = clock_of(device)
         self._epoch = 0
         self._generator = torch.Generator()
         self._folder = Path()
@@ -171,9 +173,9 @@ class Trainer:
         """
         self.begin(folder, on_epoch)
         while not self.finished:
-            started = time.perf_counter()
+            started = self._clock()
             losses = self._train_epoch()
-            self.end_epoch(losses, time.perf_counter() - started)
+            self.end_epoch(losses, self._clock() - started)
         self.restore_best()
 
     def begin(self, folder: Path, on_epoch: OnEpoch | None = None) -> None:
@@ -218,12 +220,12 @@ class Trainer:
         """
         if not all(map(math.isfinite, losses.values())):
             raise _diverged(self._epoch)
-        started = time.perf_counter()
+        started = self._clock()
         figures = self._validate(self._epoch)
         best = self._stopping.update(self._epoch, figures)
         if best:
             self._best = self._weights()
-        self.seconds += seconds + time.perf_counter() - started
+        self.seconds += seconds + self._clock() - started
         done = Epoch(self._epoch, self.learning_rate, losses, figures, best)
         self._curves.append(done.record())
         self._write(self._folder, self._epoch)
