@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from histodistill.model.batch import Bags
+from histodistill.model.patch_steps import PatchSteps
 
 # Rows of a block. On a CPU its patches and all that is made of them must stay in the caches,
 # and calling an operation must cost little beside running it. A GPU wants them large.
@@ -44,13 +45,15 @@ class PatchBlocks:
     Args:
         bags: Bags, each with at least one patch.
         dtype: Type that the patches are widened to.
+        steps: Widens them.
     """
 
-    def __init__(self, bags: Bags, dtype: torch.dtype) -> None:
+    def __init__(self, bags: Bags, dtype: torch.dtype, steps: PatchSteps) -> None:
         self._stored = bags.stored
         self._ends = list(accumulate(bags.sizes))
         self._mean = None if bags.scaler is None else bags.scaler.mean.to(bags.stored.device)
         self.dtype = dtype
+        self.steps = steps
         self.n_bags = len(bags.sizes)
         self.n_patches = len(bags.stored)
         self.n_rows = min(self.n_patches, CPU_ROWS if bags.stored.is_cpu else GPU_ROWS)
@@ -85,9 +88,7 @@ class PatchBlocks:
     def _widened(self, rows: slice, buffer: Tensor) -> Tensor:
         """The patches of some rows in the type of the buffer, less their mean."""
         stored = self._stored[rows]
-        if self._mean is None:
-            return stored if stored.dtype is self.dtype else buffer.copy_(stored)
-        if self.dtype.itemsize >= self._mean.dtype.itemsize:
-            return buffer.copy_(stored).sub_(self._mean)
-        # A narrow type could not hold what the subtraction leaves of a feature far from 0.
-        return buffer.copy_(stored.to(self._mean.dtype).sub_(self._mean))
+        if self._mean is None and stored.dtype is self.dtype:
+            return stored
+        self.steps.widen(stored, self._mean, buffer)
+        return buffer

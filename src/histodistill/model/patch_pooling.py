@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,26 +31,8 @@ from histodistill.features import FeatureScaler
 from histodistill.model.attention import GatedAttention
 from histodistill.model.batch import Bags
 from histodistill.model.patch_blocks import Block, PatchBlocks
-
-
-class Weights(NamedTuple):
-    """The weights of a tower.
-
-    Attributes:
-        layer: Of the first layer, [d, F].
-        layer_bias: [d].
-        gate: Of both halves of the gate, [2a, d].
-        gate_bias: [2a].
-        score: [a].
-        score_bias: [1].
-    """
-
-    layer: Tensor
-    layer_bias: Tensor
-    gate: Tensor
-    gate_bias: Tensor
-    score: Tensor
-    score_bias: Tensor
+from histodistill.model.patch_kernels import steps_for
+from histodistill.model.patch_steps import Bits, Weights
 
 
 @dataclass(frozen=True)
@@ -100,16 +82,17 @@ def pool_patches(bags: Bags, towers: Sequence[Tower]) -> tuple[Tensor, ...]:
     """
     if bags.stored.requires_grad:
         raise ValueError("pool_patches gives no gradient to the patches; pool_bags does")
-    device = bags.stored.device.type
-    dtype = towers[0].weights.layer.dtype
-    if torch.is_autocast_enabled(device):
-        dtype = torch.get_autocast_dtype(device)
-    with torch.autocast(device, enabled=False):
+    device = bags.stored.device
+    exact = dtype = towers[0].weights.layer.dtype
+    if torch.is_autocast_enabled(device.type):
+        dtype = torch.get_autocast_dtype(device.type)
+    blocks = PatchBlocks(bags, dtype, steps_for(exact, dtype, device))
+    with torch.autocast(device.type, enabled=False):
         weights = [value for tower in towers for value in _folded(tower, bags.scaler)]
         trained = torch.is_grad_enabled() and any(value.requires_grad for value in weights)
         dropouts = [tower.dropout for tower in towers]
         pooled: tuple[Tensor, ...] = _PatchPooling.apply(  # type: ignore[no-untyped-call]
-            PatchBlocks(bags, dtype), trained, dropouts, *weights
+            blocks, trained, dropouts, *weights
         )
     return pooled
 
@@ -183,8 +166,9 @@ class _TowerPass:
     """
 
     def __init__(self, weights: Weights, dropout: float, blocks: PatchBlocks, keeps: bool) -> None:
-        #: In the type of the products.
-        self.weights = Weights(*(value.to(blocks.dtype) for value in weights))
+        self.steps = blocks.steps
+        #: As the steps take them.
+        self.weights = self.steps.prepared(weights, blocks.dtype)
         self._dropout = dropout
         self._keeps = keeps
         rows = blocks.n_patches if keeps else blocks.n_rows
@@ -205,12 +189,10 @@ class _TowerPass:
 
     def forward(self, block: Block) -> None:
         """Add a block's patches to their bags."""
-        weights = self.weights
         hidden, gates, scores = self.kept(block)
-        torch.addmm(weights.layer_bias, block.patches, weights.layer.T, out=hidden).relu_()
-        _drop_(hidden, self._dropout)
-        torch.addmm(weights.gate_bias, hidden, weights.gate.T, out=gates).tanh_()
-        scores.copy_(torch.addmv(weights.score_bias, _gated(gates), weights.score))
+        bits = Bits.draw(hidden, self._dropout) if self._dropout else None
+        self.steps.hide(block.patches, self.weights, bits, out=hidden)
+        self.steps.score(hidden, self.weights, gates, scores)
         self._add_to_bags(block, hidden, scores)
 
     def _add_to_bags(self, block: Block, hidden: Tensor, scores: Tensor) -> None:
@@ -256,8 +238,9 @@ class _TowerGradients:
     ) -> None:
         self._forward = forward
         self._gradient = gradient.to(blocks.dtype)
-        # What the softmax subtracts: the attention-weighted mean of gradient . hidden.
-        self._mean = (pooled * gradient).sum(dim=1)
+        # What the softmax subtracts: the attention-weighted mean of gradient . hidden. With the
+        # gradient as the products take it, so that the gradients of a bag's scores add to zero.
+        self._mean = (pooled * self._gradient).sum(dim=1)
         self.totals = Weights(*(torch.zeros_like(value) for value in weights))
         self._d_hidden = blocks.empty(blocks.n_rows, pooled.shape[1])
         self._d_gates = blocks.empty(blocks.n_rows, len(weights.gate))
@@ -265,58 +248,22 @@ class _TowerGradients:
     def add(self, block: Block) -> None:
         """Walk back through a block, from the pooled bags to the first layer."""
         hidden, gates, _ = self._forward.kept(block)
+        weights, steps, totals = self._forward.weights, self._forward.steps, self.totals
         attention = self._forward.attention(block)
         towards = self._gradient[block.bags]
-        rises = towards @ hidden.T - self._mean[block.bags, None]
-        d_scores = (attention * rises).sum(dim=0).to(hidden.dtype)
-        d_gates = self._through_gate(gates, d_scores)
+        rises = (hidden @ towards.T).T - self._mean[block.bags, None]
+        d_scores = (attention * rises).sum(dim=0)
+        totals.score_bias.add_(d_scores.sum())
+
+        d_gates = self._d_gates[: len(gates)]
+        steps.through_gate(gates, weights, d_scores, totals, out=d_gates)
+        _add_product(totals.gate, d_gates.T, hidden)
 
         d_hidden = self._d_hidden[: len(hidden)]
         torch.mm(attention.T.to(hidden.dtype), towards, out=d_hidden)
-        d_hidden.addmm_(d_gates, self._forward.weights.gate)
-        # Through ReLU and dropout: what either of them zeroed has no gradient. One pass in
-        # place; a mask and a product would be several.
-        torch.ops.aten.threshold_backward.grad_input(d_hidden, hidden, 0, grad_input=d_hidden)
-
-        totals = self.totals
+        d_hidden.addmm_(d_gates, weights.gate)
+        steps.through_hidden(hidden, totals, d_hidden)
         _add_product(totals.layer, d_hidden.T, block.patches)
-        _add_rows(totals.layer_bias, d_hidden)
-        _add_product(totals.gate, d_gates.T, hidden)
-        _add_rows(totals.gate_bias, d_gates)
-        totals.score.add_(_gated(gates).T @ d_scores)
-        totals.score_bias.add_(d_scores.sum())
-
-    def _through_gate(self, gates: Tensor, d_scores: Tensor) -> Tensor:
-        """Gradient of the gate before its tanh, [B, 2a]."""
-        d_gates = self._d_gates[: len(gates)]
-        content, gate = gates.chunk(2, dim=1)
-        d_content, d_gate = d_gates.chunk(2, dim=1)
-        d_gated = torch.outer(d_scores, self._forward.weights.score)
-        torch.addcmul(d_gated, d_gated, gate, out=d_content)
-        torch.mul(d_gated, content, out=d_gate)
-        torch.ops.aten.tanh_backward.grad_input(d_gates, gates, grad_input=d_gates)
-        return d_gates
-
-
-def _gated(gates: Tensor) -> Tensor:
-    """``t * (1 + r)`` of the two halves (t, r), [B, a]."""
-    content, gate = gates.chunk(2, dim=1)
-    return torch.addcmul(content, content, gate)
-
-
-def _drop_(hidden: Tensor, dropout: float) -> None:
-    """Set each value to 0 with the given probability.
-
-    Sixteen random bits decide about a value, four values a draw: drawing is what dropout costs.
-    """
-    if dropout == 0:
-        return
-    draws = torch.empty(-(-hidden.numel() // 4), dtype=torch.int64, device=hidden.device)
-    draws.random_(-(2**63), None)
-    bits = draws.view(torch.int16)[: hidden.numel()].view_as(hidden)
-    highest_dropped = round(dropout * 2**16) - 2**15 - 1
-    keep = bits.clamp_(highest_dropped, highest_dropped + 1).sub_(highest_dropped)
-    hidden.mul_(keep.to(hidden.dtype))
 
 
 def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
@@ -326,7 +273,3 @@ def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
     else:
         total.add_(left @ right)
 
-
-def _add_rows(total: Tensor, rows: Tensor) -> None:
-    """Add the sum of all rows; as a product it is several times faster than ``sum(dim=0)``."""
-    total.add_(rows.T @ rows.new_ones(len(rows)))

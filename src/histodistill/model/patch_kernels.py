@@ -1,0 +1,103 @@
+"""The steps of a block with their elementwise parts compiled, where there is a compiler."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from histodistill.model.compiled import compiled
+from histodistill.model.patch_steps import Bits, PatchSteps, Weights
+
+_SOURCE = Path(__file__).with_name("patch_kernels.cpp")
+_NAMES = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
+_POINTER, _INT, _LONG = ctypes.c_void_p, ctypes.c_int, ctypes.c_long
+# Rows, columns and threads come last.
+_ARGUMENTS = {
+    "widen": [_POINTER] * 3,
+    "rectify": [_POINTER, _POINTER, _POINTER, _INT, _INT],
+    "gate": [_POINTER] * 4,
+    "gate_back": [_POINTER] * 5,
+    "rectify_back": [_POINTER] * 3,
+}
+
+
+def steps_for(weights: torch.dtype, products: torch.dtype, device: torch.device) -> PatchSteps:
+    """The fastest steps there are for weights and products of these types on a device."""
+    if device.type != "cpu" or weights is not torch.float32 or products not in _NAMES:
+        return PatchSteps()
+    return _kernel_steps(products) or PatchSteps()
+
+
+@functools.cache
+def _kernel_steps(dtype: torch.dtype) -> PatchSteps | None:
+    library = compiled(_SOURCE)
+    return None if library is None else KernelSteps(library, dtype)
+
+
+class KernelSteps(PatchSteps):
+    """The steps on a CPU, what follows or precedes a product in one pass over the memory.
+
+    Args:
+        library: The compiled kernels.
+        dtype: Type of the products, float32 or bfloat16; all else is float32.
+    """
+
+    def __init__(self, library: ctypes.CDLL, dtype: torch.dtype) -> None:
+        self._kernels: dict[str, Callable[..., None]] = {}
+        for name, arguments in _ARGUMENTS.items():
+            kernel = library[f"{name}_{_NAMES[dtype]}"]
+            kernel.argtypes = [*arguments, _LONG, _LONG, _INT]
+            kernel.restype = None
+            self._kernels[name] = kernel
+
+    def prepared(self, weights: Weights, dtype: torch.dtype) -> Weights:
+        """Matrices in the type of the products, vectors in float32."""
+        values = (value.to(dtype) if value.ndim == 2 else value for value in weights)
+        return Weights(*(value.contiguous() for value in values))
+
+    def widen(self, stored: Tensor, mean: Tensor | None, out: Tensor) -> None:
+        """Patches [B, F] in the type of ``out``, less their mean [F]."""
+        exact = mean is None or (mean.dtype is torch.float32 and mean.is_contiguous())
+        if exact and stored.dtype is torch.float16 and stored.is_contiguous():
+            self._run("widen", stored, mean, out, shape=out.shape)
+        else:
+            super().widen(stored, mean, out)
+
+    def hide(self, patches: Tensor, weights: Weights, bits: Bits | None, out: Tensor) -> None:
+        """``drop(relu(W x + b))`` of patches [B, F], to ``out`` [B, d]."""
+        torch.mm(patches, weights.layer.T, out=out)
+        drawn, lowest_kept = bits or (None, 0)
+        size = 0 if drawn is None else drawn.dtype.itemsize
+        self._run("rectify", out, weights.layer_bias, drawn, size, lowest_kept, shape=out.shape)
+
+    def score(self, hidden: Tensor, weights: Weights, gates: Tensor, scores: Tensor) -> None:
+        """Gate and score hidden patches [B, d], to ``gates`` [B, 2a] and ``scores`` [B]."""
+        torch.mm(hidden, weights.gate.T, out=gates)
+        shape = (len(gates), len(weights.score))
+        self._run("gate", gates, weights.gate_bias, weights.score, scores, shape=shape)
+        scores.add_(weights.score_bias)
+
+    def through_gate(
+        self, gates: Tensor, weights: Weights, d_scores: Tensor, totals: Weights, out: Tensor
+    ) -> None:
+        """From the gradient of the scores [B] to that of the gate before its tanh [B, 2a]."""
+        width = len(weights.score)
+        sums = totals.score.new_zeros(3 * width)
+        shape = (len(gates), width)
+        self._run("gate_back", gates, weights.score, d_scores, out, sums, shape=shape)
+        totals.gate_bias.add_(sums[: 2 * width])
+        totals.score.add_(sums[2 * width :])
+
+    def through_hidden(self, hidden: Tensor, totals: Weights, d_hidden: Tensor) -> None:
+        """The gradient of hidden patches [B, d], in place, through dropout and ReLU."""
+        self._run("rectify_back", d_hidden, hidden, totals.layer_bias, shape=hidden.shape)
+
+    def _run(self, name: str, *arguments: Tensor | int | None, shape: tuple[int, ...]) -> None:
+        """Call a kernel on contiguous tensors; None is a null pointer."""
+        values = (a.data_ptr() if isinstance(a, Tensor) else a for a in arguments)
+        self._kernels[name](*values, *shape, torch.get_num_threads())

@@ -1,0 +1,127 @@
+"""What happens to a block of patches, there and back, in plain PyTorch."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Weights(NamedTuple):
+    """The weights of a tower.
+
+    Attributes:
+        layer: Of the first layer, [d, F].
+        layer_bias: [d].
+        gate: Of both halves of the gate, [2a, d].
+        gate_bias: [2a].
+        score: [a].
+        score_bias: [1].
+    """
+
+    layer: Tensor
+    layer_bias: Tensor
+    gate: Tensor
+    gate_bias: Tensor
+    score: Tensor
+    score_bias: Tensor
+
+
+class Bits(NamedTuple):
+    """Random bits that decide what dropout keeps.
+
+    Attributes:
+        drawn: Uniform over all values of the type, [B, d] int8 or int16.
+        lowest_kept: What is lower than this is dropped.
+    """
+
+    drawn: Tensor
+    lowest_kept: int
+
+    @classmethod
+    def draw(cls, like: Tensor, dropout: float) -> Bits:
+        """Bits for a tensor [B, d], from torch's global generator.
+
+        Drawing costs most of dropout, so a draw of 64 bits serves many values: eight bits decide
+        where they can express the probability exactly, as they do that of 1/4, else sixteen.
+        """
+        dtype = torch.int8 if (dropout * 2**8).is_integer() else torch.int16
+        values = 2 ** (8 * dtype.itemsize)
+        draws = torch.empty(
+            -(-like.numel() * dtype.itemsize // 8), dtype=torch.int64, device=like.device
+        )
+        draws.random_(-(2**63), None)
+        drawn = draws.view(dtype)[: like.numel()].view_as(like)
+        return cls(drawn, round(dropout * values) - values // 2)
+
+
+class PatchSteps:
+    """The steps of a block in plain PyTorch, for all types and devices."""
+
+    def prepared(self, weights: Weights, dtype: torch.dtype) -> Weights:
+        """The weights as the steps take them, for products of the given type."""
+        return Weights(*(value.to(dtype) for value in weights))
+
+    def widen(self, stored: Tensor, mean: Tensor | None, out: Tensor) -> None:
+        """Patches [B, F] in the type of ``out``, less their mean [F]."""
+        if mean is None and not stored.is_cpu:
+            out.copy_(stored)
+        elif mean is None or out.dtype.itemsize < mean.dtype.itemsize:
+            # A narrow type could not hold what the subtraction leaves of a feature far from 0,
+            # and on a CPU float16 becomes bfloat16 twice as fast by way of float32.
+            exact = stored.float() if mean is None else stored.to(mean.dtype).sub_(mean)
+            out.copy_(exact)
+        else:
+            out.copy_(stored).sub_(mean)
+
+    def hide(self, patches: Tensor, weights: Weights, bits: Bits | None, out: Tensor) -> None:
+        """``drop(relu(W x + b))`` of patches [B, F], to ``out`` [B, d]."""
+        torch.addmm(weights.layer_bias, patches, weights.layer.T, out=out).relu_()
+        if bits is not None:
+            dropped = bits.lowest_kept - 1
+            keep = bits.drawn.clamp_(dropped, bits.lowest_kept).sub_(dropped)
+            out.mul_(keep.to(out.dtype))
+
+    def score(self, hidden: Tensor, weights: Weights, gates: Tensor, scores: Tensor) -> None:
+        """Gate and score hidden patches [B, d], to ``gates`` [B, 2a] and ``scores`` [B]."""
+        torch.addmm(weights.gate_bias, hidden, weights.gate.T, out=gates)
+        # In the wider type, where PyTorch's tanh is several times faster on a CPU.
+        wide = gates.to(scores.dtype).tanh_()
+        if wide is not gates:
+            gates.copy_(wide)
+        torch.mv(_gated(wide), weights.score.to(wide.dtype), out=scores)
+        scores.add_(weights.score_bias)
+
+    def through_gate(
+        self, gates: Tensor, weights: Weights, d_scores: Tensor, totals: Weights, out: Tensor
+    ) -> None:
+        """From the gradient of the scores [B] to that of the gate before its tanh [B, 2a].
+
+        Adds to the totals of the score and of the gate's bias.
+        """
+        narrow = d_scores.to(gates.dtype)
+        content, gate = gates.chunk(2, dim=1)
+        d_content, d_gate = out.chunk(2, dim=1)
+        d_gated = torch.outer(narrow, weights.score)
+        torch.addcmul(d_gated, d_gated, gate, out=d_content)
+        torch.mul(d_gated, content, out=d_gate)
+        torch.ops.aten.tanh_backward.grad_input(out, gates, grad_input=out)
+        totals.gate_bias.add_(out.sum(dim=0))
+        totals.score.add_(narrow @ _gated(gates))
+
+    def through_hidden(self, hidden: Tensor, totals: Weights, d_hidden: Tensor) -> None:
+        """The gradient of hidden patches [B, d], in place, through dropout and ReLU.
+
+        Adds to the total of the first layer's bias.
+        """
+        # What either of them zeroed has no gradient. One pass in place; a mask and a product
+        # would be several.
+        torch.ops.aten.threshold_backward.grad_input(d_hidden, hidden, 0, grad_input=d_hidden)
+        totals.layer_bias.add_(d_hidden.sum(dim=0))
+
+
+def _gated(gates: Tensor) -> Tensor:
+    """``t * (1 + r)`` of the two halves (t, r), [B, a]."""
+    content, gate = gates.chunk(2, dim=1)
+    return torch.addcmul(content, content, gate)
