@@ -5,6 +5,7 @@
 // added in the order of the threads, so that a run can be repeated to the last bit.
 
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 #include <omp.h>
@@ -189,7 +190,41 @@ void rectify_back(T *d_hidden, const T *hidden, float *totals, long rows, long w
   });
 }
 
+// Rows to columns, 32 x 2 values at a time: a column's 32 are one line of the cache. What is left
+// of rows and columns goes value by value.
+void turn(const std::uint16_t *in, std::uint16_t *out, long rows, long width, long stride,
+          int threads) {
+  constexpr long lines = 32;
+  over_rows((rows + lines - 1) / lines, threads, 0, nullptr, [=](long first, long last, float *) {
+    const long end = last * lines < rows ? last * lines : rows;
+    const long whole = end / lines * lines, pairs = width % 2 == 0 ? width / 2 : 0;
+    for (long row = first * lines; row < whole; row += lines) {
+      const std::uint32_t *from = reinterpret_cast<const std::uint32_t *>(in + row * width);
+      for (long pair = 0; pair < pairs; ++pair) {
+        std::uint32_t left[lines / 2], right[lines / 2];
+#pragma omp simd
+        for (int two = 0; two < lines / 2; ++two) {
+          const std::uint32_t upper = from[2 * two * pairs + pair];
+          const std::uint32_t lower = from[(2 * two + 1) * pairs + pair];
+          left[two] = (upper & 0xffffu) | (lower << 16);
+          right[two] = (upper >> 16) | (lower & 0xffff0000u);
+        }
+        std::memcpy(out + 2 * pair * stride + row, left, sizeof left);
+        std::memcpy(out + (2 * pair + 1) * stride + row, right, sizeof right);
+      }
+    }
+    for (long row = pairs ? whole : first * lines; row < end; ++row)
+      for (long column = 0; column < width; ++column)
+        out[column * stride + row] = in[row * width + column];
+  });
+}
+
 }  // namespace
+
+extern "C" void turn_bfloat16(const std::uint16_t *in, std::uint16_t *out, long stride, long rows,
+                              long width, int threads) {
+  turn(in, out, rows, width, stride, threads);
+}
 
 #define KERNELS(NAME, T)                                                                        \
   extern "C" void widen_##NAME(const Float16 *stored, const float *mean, T *out, long rows,      \

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -23,7 +23,9 @@ _ARGUMENTS = {
     "gate": [_POINTER] * 4,
     "gate_back": [_POINTER] * 5,
     "rectify_back": [_POINTER] * 3,
+    "turn": [_POINTER, _POINTER, _LONG],
 }
+_PADDING = 64
 
 
 def steps_for(weights: torch.dtype, products: torch.dtype, device: torch.device) -> PatchSteps:
@@ -50,6 +52,8 @@ class KernelSteps(PatchSteps):
     def __init__(self, library: ctypes.CDLL, dtype: torch.dtype) -> None:
         self._kernels: dict[str, Callable[..., None]] = {}
         for name, arguments in _ARGUMENTS.items():
+            if name == "turn" and dtype is not torch.bfloat16:
+                continue
             kernel = library[f"{name}_{_NAMES[dtype]}"]
             kernel.argtypes = [*arguments, _LONG, _LONG, _INT]
             kernel.restype = None
@@ -96,6 +100,24 @@ class KernelSteps(PatchSteps):
     def through_hidden(self, hidden: Tensor, totals: Weights, d_hidden: Tensor) -> None:
         """The gradient of hidden patches [B, d], in place, through dropout and ReLU."""
         self._run("rectify_back", d_hidden, hidden, totals.layer_bias, shape=hidden.shape)
+
+    def add_products(
+        self, totals: Sequence[Tensor], lefts: Sequence[Tensor], right: Tensor
+    ) -> None:
+        """Add ``left^T right`` to each total [d, F], for lefts [B, d] and their right [B, F]."""
+        if "turn" not in self._kernels:
+            super().add_products(totals, lefts, right)
+            return
+        # Matrix units want both factors row by row: products of a transposed factor run at half
+        # the speed, and transposing the small one costs little. The lefts make one product, and
+        # a row of the buffer is no power of two long, which would crowd one set of the cache.
+        widths = [left.shape[1] for left in lefts]
+        turned = right.new_empty(sum(widths), len(right) + _PADDING)
+        for part, left in zip(turned.split(widths), lefts, strict=True):
+            self._run("turn", left, part, turned.shape[1], shape=left.shape)
+        product = turned[:, : len(right)] @ right
+        for total, part in zip(totals, product.split(widths), strict=True):
+            total.add_(part)
 
     def _run(self, name: str, *arguments: Tensor | int | None, shape: tuple[int, ...]) -> None:
         """Call a kernel on contiguous tensors; None is a null pointer."""

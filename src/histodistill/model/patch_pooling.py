@@ -147,9 +147,10 @@ class _PatchPooling(torch.autograd.Function):
             _TowerGradients(*own, ctx.blocks)
             for own in zip(_by_tower(weights), ctx.passes, pooled, gradients, strict=True)
         ]
+        layers = [each.totals.layer for each in sums]
         for block in ctx.blocks:
-            for each in sums:
-                each.add(block)
+            d_layers = [each.add(block) for each in sums]
+            ctx.blocks.steps.add_products(layers, d_layers, block.patches)
         return (None, None, None, *(value for each in sums for value in each.totals))
 
 
@@ -245,8 +246,12 @@ class _TowerGradients:
         self._d_hidden = blocks.empty(blocks.n_rows, pooled.shape[1])
         self._d_gates = blocks.empty(blocks.n_rows, len(weights.gate))
 
-    def add(self, block: Block) -> None:
-        """Walk back through a block, from the pooled bags to the first layer."""
+    def add(self, block: Block) -> Tensor:
+        """Walk back through a block, from the pooled bags to the first layer's product.
+
+        Returns:
+            The gradient of that product, [B, d]; its share in the total is still to be added.
+        """
         hidden, gates, _ = self._forward.kept(block)
         weights, steps, totals = self._forward.weights, self._forward.steps, self.totals
         attention = self._forward.attention(block)
@@ -257,19 +262,10 @@ class _TowerGradients:
 
         d_gates = self._d_gates[: len(gates)]
         steps.through_gate(gates, weights, d_scores, totals, out=d_gates)
-        _add_product(totals.gate, d_gates.T, hidden)
+        steps.add_products([totals.gate], [d_gates], hidden)
 
         d_hidden = self._d_hidden[: len(hidden)]
         torch.mm(attention.T.to(hidden.dtype), towards, out=d_hidden)
         d_hidden.addmm_(d_gates, weights.gate)
         steps.through_hidden(hidden, totals, d_hidden)
-        _add_product(totals.layer, d_hidden.T, block.patches)
-
-
-def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
-    """Add ``left @ right``, of a type that may be narrower than the total's."""
-    if total.dtype is left.dtype:
-        total.addmm_(left, right)
-    else:
-        total.add_(left @ right)
-
+        return d_hidden

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -119,6 +120,16 @@ class PatchSteps:
         # would be several.
         torch.ops.aten.threshold_backward.grad_input(d_hidden, hidden, 0, grad_input=d_hidden)
         totals.layer_bias.add_(d_hidden.sum(dim=0))
+
+    def add_products(
+        self, totals: Sequence[Tensor], lefts: Sequence[Tensor], right: Tensor
+    ) -> None:
+        """Add ``left^T right`` to each total [d, F], for lefts [B, d] and their right [B, F]."""
+        for total, left in zip(totals, lefts, strict=True):
+            if total.dtype is left.dtype:
+                total.addmm_(left.T, right)
+            else:
+                total.add_(left.T @ right)
 
 
 def _gated(gates: Tensor) -> Tensor:
