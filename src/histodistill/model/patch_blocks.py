@@ -13,8 +13,10 @@ from histodistill.model.batch import Bags
 from histodistill.model.patch_steps import PatchSteps
 
 # Rows of a block. On a CPU its patches and all that is made of them must stay in the caches,
-# and calling an operation must cost little beside running it. A GPU wants them large.
+# and calling an operation must cost little beside running it: a product in a type of two bytes,
+# which may run many times faster, needs more rows. A GPU wants them large.
 CPU_ROWS = 1024
+NARROW = 4  # times as many
 GPU_ROWS = 65_536
 
 
@@ -27,13 +29,19 @@ class Block:
             the next block is asked for.
         rows: Which of all the patches they are.
         bags: Which bags they belong to.
-        member: Which patch belongs to which of those bags, [S, B] bool.
+        bag: Which of those bags, from 0, each patch belongs to, [B] int64.
     """
 
     patches: Tensor
     rows: slice
     bags: slice
-    member: Tensor
+    bag: Tensor
+
+    @property
+    def member(self) -> Tensor:
+        """Which patch belongs to which of the bags, [S, B] bool."""
+        numbers = torch.arange(self.bags.stop - self.bags.start, device=self.bag.device)
+        return self.bag == numbers[:, None]
 
 
 class PatchBlocks:
@@ -56,7 +64,12 @@ class PatchBlocks:
         self.steps = steps
         self.n_bags = len(bags.sizes)
         self.n_patches = len(bags.stored)
-        self.n_rows = min(self.n_patches, CPU_ROWS if bags.stored.is_cpu else GPU_ROWS)
+        self.n_rows = min(self.n_patches, self._most_rows())
+
+    def _most_rows(self) -> int:
+        if not self._stored.is_cpu:
+            return GPU_ROWS
+        return CPU_ROWS if self.dtype.itemsize > 2 else CPU_ROWS * NARROW
 
     def empty(self, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
         """An uninitialised tensor where the patches are."""
@@ -77,12 +90,11 @@ class PatchBlocks:
             while self._ends[last_bag] < stop:
                 last_bag += 1
             rows, bags = slice(start, stop), slice(first_bag, last_bag + 1)
-            numbers = torch.arange(bags.start, bags.stop, device=device)
             yield Block(
                 self._widened(rows, buffer[: stop - start]),
                 rows,
                 bags,
-                bag_of_patch[rows] == numbers[:, None],
+                bag_of_patch[rows] - first_bag,
             )
 
     def _widened(self, rows: slice, buffer: Tensor) -> Tensor:

@@ -174,15 +174,18 @@ void gate_back(const T *gates, const float *weights, const float *d_scores, T *d
 }
 
 template <class T>
-void rectify_back(T *d_hidden, const T *hidden, float *totals, long rows, long width,
-                  int threads) {
+void rectify_back(T *d_hidden, const T *hidden, const float *attention, const std::int64_t *bag,
+                  const float *towards, float *totals, long rows, long width, int threads) {
   over_rows(rows, threads, width, totals, [=](long first, long last, float *sums) {
     for (long row = first; row < last; ++row) {
       const T *value = hidden + row * width;
       T *gradient = d_hidden + row * width;
+      const float *pull = towards + bag[row] * width;
+      const float share = attention[row];
 #pragma omp simd
       for (long column = 0; column < width; ++column) {
-        const float kept = wide(value[column]) > 0 ? wide(gradient[column]) : 0.0f;
+        const float all = wide(gradient[column]) + share * pull[column];
+        const float kept = wide(value[column]) > 0 ? all : 0.0f;
         put(gradient[column], kept);
         sums[column] += kept;
       }
@@ -249,9 +252,10 @@ extern "C" void turn_bfloat16(const std::uint16_t *in, std::uint16_t *out, long 
                                    int threads) {                                               \
     gate_back(gates, weights, d_scores, d_gates, totals, rows, width, threads);                 \
   }                                                                                             \
-  extern "C" void rectify_back_##NAME(T *d_hidden, const T *hidden, float *totals, long rows,    \
-                                      long width, int threads) {                                \
-    rectify_back(d_hidden, hidden, totals, rows, width, threads);                               \
+  extern "C" void rectify_back_##NAME(T *d_hidden, const T *hidden, const float *attention,      \
+                                      const std::int64_t *bag, const float *towards,            \
+                                      float *totals, long rows, long width, int threads) {      \
+    rectify_back(d_hidden, hidden, attention, bag, towards, totals, rows, width, threads);      \
   }
 
 KERNELS(float32, float)

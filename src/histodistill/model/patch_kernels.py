@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from histodistill.model.compiled import compiled
-from histodistill.model.patch_steps import Bits, PatchSteps, Weights
+from histodistill.model.patch_steps import Bits, PatchSteps, Pull, Weights
 
 _SOURCE = Path(__file__).with_name("patch_kernels.cpp")
 _NAMES = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
@@ -22,7 +22,7 @@ _ARGUMENTS = {
     "rectify": [_POINTER, _POINTER, _POINTER, _INT, _INT],
     "gate": [_POINTER] * 4,
     "gate_back": [_POINTER] * 5,
-    "rectify_back": [_POINTER] * 3,
+    "rectify_back": [_POINTER] * 6,
     "turn": [_POINTER, _POINTER, _LONG],
 }
 _PADDING = 64
@@ -97,9 +97,19 @@ class KernelSteps(PatchSteps):
         totals.gate_bias.add_(sums[: 2 * width])
         totals.score.add_(sums[2 * width :])
 
-    def through_hidden(self, hidden: Tensor, totals: Weights, d_hidden: Tensor) -> None:
-        """The gradient of hidden patches [B, d], in place, through dropout and ReLU."""
-        self._run("rectify_back", d_hidden, hidden, totals.layer_bias, shape=hidden.shape)
+    def through_hidden(
+        self,
+        hidden: Tensor,
+        weights: Weights,
+        d_gates: Tensor,
+        pull: Pull,
+        totals: Weights,
+        out: Tensor,
+    ) -> None:
+        """From the gradients of gate [B, 2a] and bags to that of the first product, [B, d]."""
+        torch.mm(d_gates, weights.gate, out=out)
+        arguments = (out, hidden, pull.attention, pull.bag, pull.towards, totals.layer_bias)
+        self._run("rectify_back", *arguments, shape=out.shape)
 
     def add_products(
         self, totals: Sequence[Tensor], lefts: Sequence[Tensor], right: Tensor

@@ -32,7 +32,7 @@ from histodistill.model.attention import GatedAttention
 from histodistill.model.batch import Bags
 from histodistill.model.patch_blocks import Block, PatchBlocks
 from histodistill.model.patch_kernels import steps_for
-from histodistill.model.patch_steps import Bits, Weights
+from histodistill.model.patch_steps import Bits, Pull, Weights
 
 
 @dataclass(frozen=True)
@@ -212,10 +212,10 @@ class _TowerPass:
         return self._weighted / self._sum[:, None]
 
     def attention(self, block: Block) -> Tensor:
-        """Softmax weights of a block's patches in each of its bags, [S, B]."""
+        """Softmax weight of each of a block's patches in its bag, [B]."""
         _, _, scores = self.kept(block)
         normaliser = (self._largest + self._sum.log())[block.bags]
-        return torch.exp(scores - normaliser[:, None]).masked_fill_(~block.member, 0)
+        return torch.exp(scores - normaliser[block.bag])
 
 
 class _TowerGradients:
@@ -238,9 +238,9 @@ class _TowerGradients:
         blocks: PatchBlocks,
     ) -> None:
         self._forward = forward
-        self._gradient = gradient.to(blocks.dtype)
-        # What the softmax subtracts: the attention-weighted mean of gradient . hidden. With the
-        # gradient as the products take it, so that the gradients of a bag's scores add to zero.
+        # As the products take it, so that the gradients of a bag's scores add to zero.
+        self._gradient = gradient.to(blocks.dtype).to(pooled.dtype)
+        # What the softmax subtracts: the attention-weighted mean of gradient . hidden.
         self._mean = (pooled * self._gradient).sum(dim=1)
         self.totals = Weights(*(torch.zeros_like(value) for value in weights))
         self._d_hidden = blocks.empty(blocks.n_rows, pooled.shape[1])
@@ -256,8 +256,8 @@ class _TowerGradients:
         weights, steps, totals = self._forward.weights, self._forward.steps, self.totals
         attention = self._forward.attention(block)
         towards = self._gradient[block.bags]
-        rises = (hidden @ towards.T).T - self._mean[block.bags, None]
-        d_scores = (attention * rises).sum(dim=0)
+        rises = (hidden @ towards.T.to(hidden.dtype)).gather(1, block.bag[:, None]).squeeze(1)
+        d_scores = attention * (rises - self._mean[block.bags][block.bag])
         totals.score_bias.add_(d_scores.sum())
 
         d_gates = self._d_gates[: len(gates)]
@@ -265,7 +265,6 @@ class _TowerGradients:
         steps.add_products([totals.gate], [d_gates], hidden)
 
         d_hidden = self._d_hidden[: len(hidden)]
-        torch.mm(attention.T.to(hidden.dtype), towards, out=d_hidden)
-        d_hidden.addmm_(d_gates, weights.gate)
-        steps.through_hidden(hidden, totals, d_hidden)
+        pull = Pull(attention, towards, block.bag)
+        steps.through_hidden(hidden, weights, d_gates, pull, totals, out=d_hidden)
         return d_hidden

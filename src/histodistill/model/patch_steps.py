@@ -29,6 +29,20 @@ class Weights(NamedTuple):
     score_bias: Tensor
 
 
+class Pull(NamedTuple):
+    """What pulls at hidden patches through the bags that they were pooled to.
+
+    Attributes:
+        attention: Softmax weight of each patch, [B].
+        towards: Gradient of each bag, [S, d], in the type of the weights.
+        bag: Which of the bags each patch belongs to, [B] int64.
+    """
+
+    attention: Tensor
+    towards: Tensor
+    bag: Tensor
+
+
 class Bits(NamedTuple):
     """Random bits that decide what dropout keeps.
 
@@ -111,15 +125,26 @@ class PatchSteps:
         totals.gate_bias.add_(out.sum(dim=0))
         totals.score.add_(narrow @ _gated(gates))
 
-    def through_hidden(self, hidden: Tensor, totals: Weights, d_hidden: Tensor) -> None:
-        """The gradient of hidden patches [B, d], in place, through dropout and ReLU.
+    def through_hidden(
+        self,
+        hidden: Tensor,
+        weights: Weights,
+        d_gates: Tensor,
+        pull: Pull,
+        totals: Weights,
+        out: Tensor,
+    ) -> None:
+        """From the gradients of gate [B, 2a] and bags to that of the first product, [B, d].
 
         Adds to the total of the first layer's bias.
         """
-        # What either of them zeroed has no gradient. One pass in place; a mask and a product
+        towards = pull.towards.to(out.dtype)
+        torch.mul(towards[pull.bag], pull.attention.to(out.dtype)[:, None], out=out)
+        out.addmm_(d_gates, weights.gate)
+        # What ReLU or dropout zeroed has no gradient. One pass in place; a mask and a product
         # would be several.
-        torch.ops.aten.threshold_backward.grad_input(d_hidden, hidden, 0, grad_input=d_hidden)
-        totals.layer_bias.add_(d_hidden.sum(dim=0))
+        torch.ops.aten.threshold_backward.grad_input(out, hidden, 0, grad_input=out)
+        totals.layer_bias.add_(out.sum(dim=0))
 
     def add_products(
         self, totals: Sequence[Tensor], lefts: Sequence[Tensor], right: Tensor
