@@ -123,6 +123,7 @@ class KernelSteps(PatchSteps):
         # a row of the buffer is no power of two long, which would crowd one set of the cache.
         widths = [left.shape[1] for left in lefts]
         turned = right.new_empty(sum(widths), len(right) + _PADDING)
+        turned[:, len(right) :] = 0  # oneDNN reads on, and multiplies what it finds by 0
         for part, left in zip(turned.split(widths), lefts, strict=True):
             self._run("turn", left, part, turned.shape[1], shape=left.shape)
         product = turned[:, : len(right)] @ right
