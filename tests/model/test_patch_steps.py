@@ -206,7 +206,7 @@ def test_tanh_is_float32s_to_a_few_units_in_the_last_place() -> None:
         out = torch.empty(1, 2 * width)
         steps.score(torch.zeros(1, 1), wide, out, scores)
         exact = expected[start : start + 5000].T.reshape(1, -1)
-        assert ((out.double() - exact).abs() <= 3 * 2.0**-23 * exact.abs()).all()
+        assert ((out.double() - exact).abs() <= 4 * 2.0**-23 * exact.abs()).all()
 
 
 @pytest.mark.parametrize("shape", [(1, 2), (31, 6), (32, 64), (70, 5), (100, 64)])

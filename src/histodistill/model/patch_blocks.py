@@ -37,12 +37,6 @@ class Block:
     bags: slice
     bag: Tensor
 
-    @property
-    def member(self) -> Tensor:
-        """Which patch belongs to which of the bags, [S, B] bool."""
-        numbers = torch.arange(self.bags.stop - self.bags.start, device=self.bag.device)
-        return self.bag == numbers[:, None]
-
 
 class PatchBlocks:
     """Walks over the patches of some bags, widening each block in the same small buffer.

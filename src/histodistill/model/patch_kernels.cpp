@@ -46,9 +46,13 @@ inline void put(BFloat16 &place, float value) {
   place.bits = static_cast<std::uint16_t>(value == value ? rounded : 0x7fc0);
 }
 
-// A quotient of polynomials, as in Eigen and XNNPACK: float32 to within a few units in the last
-// place.
-inline float tanh_of(float x) {
+// tanh as the quotient of two polynomials, as in Eigen and XNNPACK: float32 to within a few units
+// in the last place.
+struct Quotient {
+  float above, below;
+};
+
+inline Quotient tanh_of(float x) {
   constexpr float end = 7.90531110763549805f;
   x = x > end ? end : x;
   x = x < -end ? -end : x;
@@ -64,7 +68,7 @@ inline float tanh_of(float x) {
   q = q * s + 1.18534705686654e-04f;
   q = q * s + 2.26843463243900e-03f;
   q = q * s + 4.89352518554385e-03f;
-  return x * p / q;
+  return {x * p, q};
 }
 
 // Calls body(first, last, sums) with each thread's rows and n_sums zeros; adds the sums.
@@ -139,13 +143,30 @@ void gate(T *gates, const float *bias, const float *weights, float *scores, long
       float score = 0;
 #pragma omp simd reduction(+ : score)
       for (long column = 0; column < width; ++column) {
-        const float t = tanh_of(wide(content[column]) + bias[column]);
-        const float r = tanh_of(wide(gate[column]) + bias[width + column]);
+        const Quotient first_half = tanh_of(wide(content[column]) + bias[column]);
+        const Quotient second_half = tanh_of(wide(gate[column]) + bias[width + column]);
+        const float inverse = 1 / (first_half.below * second_half.below);  // one division for two
+        const float t = first_half.above * second_half.below * inverse;
+        const float r = second_half.above * first_half.below * inverse;
         put(content[column], t);
         put(gate[column], r);
         score += weights[column] * (t + t * r);
       }
       scores[row] = score;
+    }
+  });
+}
+
+template <class T>
+void pool(const T *hidden, const float *weights, const std::int64_t *bag, float *totals,
+          long n_bags, long rows, long width, int threads) {
+  over_rows(rows, threads, n_bags * width, totals, [=](long first, long last, float *sums) {
+    for (long row = first; row < last; ++row) {
+      const T *value = hidden + row * width;
+      float *own = sums + bag[row] * width;
+      const float weight = weights[row];
+#pragma omp simd
+      for (long column = 0; column < width; ++column) own[column] += weight * wide(value[column]);
     }
   });
 }
@@ -246,6 +267,10 @@ extern "C" void turn_bfloat16(const std::uint16_t *in, std::uint16_t *out, long 
   extern "C" void gate_##NAME(T *gates, const float *bias, const float *weights, float *scores,  \
                               long rows, long width, int threads) {                             \
     gate(gates, bias, weights, scores, rows, width, threads);                                   \
+  }                                                                                             \
+  extern "C" void pool_##NAME(const T *hidden, const float *weights, const std::int64_t *bag,    \
+                              float *totals, long n_bags, long rows, long width, int threads) { \
+    pool(hidden, weights, bag, totals, n_bags, rows, width, threads);                           \
   }                                                                                             \
   extern "C" void gate_back_##NAME(const T *gates, const float *weights, const float *d_scores,  \
                                    T *d_gates, float *totals, long rows, long width,            \

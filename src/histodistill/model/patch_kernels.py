@@ -21,6 +21,7 @@ _ARGUMENTS = {
     "widen": [_POINTER] * 3,
     "rectify": [_POINTER, _POINTER, _POINTER, _INT, _INT],
     "gate": [_POINTER] * 4,
+    "pool": [*[_POINTER] * 4, _LONG],
     "gate_back": [_POINTER] * 5,
     "rectify_back": [_POINTER] * 6,
     "turn": [_POINTER, _POINTER, _LONG],
@@ -85,6 +86,13 @@ class KernelSteps(PatchSteps):
         shape = (len(gates), len(weights.score))
         self._run("gate", gates, weights.gate_bias, weights.score, scores, shape=shape)
         scores.add_(weights.score_bias)
+
+    def pool(
+        self, hidden: Tensor, weights: Tensor, bag: Tensor, totals: Tensor, sums: Tensor
+    ) -> None:
+        """Add hidden patches [B, d], weighted [B], and the weights to their bags [S, d], [S]."""
+        sums.index_add_(0, bag, weights)
+        self._run("pool", hidden, weights, bag, totals, len(totals), shape=hidden.shape)
 
     def through_gate(
         self, gates: Tensor, weights: Weights, d_scores: Tensor, totals: Weights, out: Tensor

@@ -197,15 +197,14 @@ class _TowerPass:
         self._add_to_bags(block, hidden, scores)
 
     def _add_to_bags(self, block: Block, hidden: Tensor, scores: Tensor) -> None:
-        own = torch.where(block.member, scores, -torch.inf)
-        before = self._largest[block.bags]
-        largest = torch.maximum(before, own.amax(dim=1))
+        before, bag = self._largest[block.bags], block.bag
+        largest = before.scatter_reduce(0, bag, scores, "amax")
         shrink = torch.exp(before - largest)
-        weights = torch.exp(own - largest[:, None])
+        weights = torch.exp(scores - largest[bag])
         self._largest[block.bags] = largest
-        self._sum[block.bags].mul_(shrink).add_(weights.sum(dim=1))
-        weighted = weights.to(hidden.dtype) @ hidden
-        self._weighted[block.bags].mul_(shrink[:, None]).add_(weighted)
+        sums = self._sum[block.bags].mul_(shrink)
+        weighted = self._weighted[block.bags].mul_(shrink[:, None])
+        self.steps.pool(hidden, weights, bag, weighted, sums)
 
     def pooled(self) -> Tensor:
         """Attention-weighted mean of each bag, [n, d]."""

@@ -108,6 +108,23 @@ class PatchSteps:
         torch.mv(_gated(wide), weights.score.to(wide.dtype), out=scores)
         scores.add_(weights.score_bias)
 
+    def pool(
+        self, hidden: Tensor, weights: Tensor, bag: Tensor, totals: Tensor, sums: Tensor
+    ) -> None:
+        """Add weighted hidden patches, and the weights themselves, to their bags.
+
+        Args:
+            hidden: Hidden patches, [B, d].
+            weights: Their weights, [B].
+            bag: Which of the bags each belongs to, [B] int64.
+            totals: The bags' weighted patches, [S, d], in the type of the weights.
+            sums: The bags' weights, [S].
+        """
+        numbers = torch.arange(len(totals), device=bag.device)
+        spread = weights * (bag == numbers[:, None])
+        totals.add_(spread.to(hidden.dtype) @ hidden)
+        sums.add_(spread.sum(dim=1))
+
     def through_gate(
         self, gates: Tensor, weights: Weights, d_scores: Tensor, totals: Weights, out: Tensor
     ) -> None:
