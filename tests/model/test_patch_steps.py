@@ -118,6 +118,18 @@ def test_the_pass_comes_as_near_as_its_type_allows(
     assert_near(gradients, gradients_of(expected, doubles), dtype)
 
 
+def test_a_gradient_may_be_a_view(kind: str) -> None:
+    """That of a mean is one number, seen everywhere."""
+    networks = readers()[:1]
+    (pooled,) = pool_patches(bags(), [networks[0].tower()])
+    gradients = torch.autograd.grad(pooled.mean(), list(networks[0].parameters()))
+    doubles = [networks[0].double()]
+    expected = doubles[0].pool(bags().stored.double(), SIZES).mean()
+    assert_near(
+        gradients, torch.autograd.grad(expected, list(doubles[0].parameters())), torch.float32
+    )
+
+
 @pytest.mark.parametrize("dtype", TYPES)
 def test_a_step_can_be_repeated_to_the_last_bit(
     dtype: torch.dtype, kind: str, threads: int

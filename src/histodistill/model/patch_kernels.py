@@ -140,5 +140,6 @@ class KernelSteps(PatchSteps):
 
     def _run(self, name: str, *arguments: Tensor | int | None, shape: tuple[int, ...]) -> None:
         """Call a kernel on contiguous tensors; None is a null pointer."""
+        assert all(a.is_contiguous() for a in arguments if isinstance(a, Tensor))
         values = (a.data_ptr() if isinstance(a, Tensor) else a for a in arguments)
         self._kernels[name](*values, *shape, torch.get_num_threads())

@@ -238,7 +238,7 @@ class _TowerGradients:
     ) -> None:
         self._forward = forward
         # As the products take it, so that the gradients of a bag's scores add to zero.
-        self._gradient = gradient.to(blocks.dtype).to(pooled.dtype)
+        self._gradient = gradient.to(blocks.dtype).to(pooled.dtype).contiguous()
         # What the softmax subtracts: the attention-weighted mean of gradient . hidden.
         self._mean = (pooled * self._gradient).sum(dim=1)
         self.totals = Weights(*(torch.zeros_like(value) for value in weights))
