@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -75,7 +76,7 @@ def test_one_may_ask_to_do_without(source: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_library_of_somebody_else_is_not_loaded(
     source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module.os, "getuid", lambda: 12345)
+    monkeypatch.setattr(os, "getuid", lambda: 12345)
     assert compiled(source) is None
 
 

@@ -6,6 +6,7 @@ import ctypes
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ _SOURCE = Path(__file__).with_name("patch_kernels.cpp")
 _NAMES = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
 _POINTER, _INT, _LONG = ctypes.c_void_p, ctypes.c_int, ctypes.c_long
 # Rows, columns and threads come last.
-_ARGUMENTS = {
+_ARGUMENTS: dict[str, list[Any]] = {
     "widen": [_POINTER] * 3,
     "rectify": [_POINTER, _POINTER, _POINTER, _INT, _INT],
     "gate": [_POINTER] * 4,
@@ -132,10 +133,10 @@ class KernelSteps(PatchSteps):
         widths = [left.shape[1] for left in lefts]
         turned = right.new_empty(sum(widths), len(right) + _PADDING)
         turned[:, len(right) :] = 0  # oneDNN reads on, and multiplies what it finds by 0
-        for part, left in zip(turned.split(widths), lefts, strict=True):
+        for part, left in zip(torch.split(turned, widths), lefts, strict=True):
             self._run("turn", left, part, turned.shape[1], shape=left.shape)
         product = turned[:, : len(right)] @ right
-        for total, part in zip(totals, product.split(widths), strict=True):
+        for total, part in zip(totals, torch.split(product, widths), strict=True):
             total.add_(part)
 
     def _run(self, name: str, *arguments: Tensor | int | None, shape: tuple[int, ...]) -> None:
