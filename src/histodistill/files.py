@@ -12,6 +12,16 @@ from pathlib import Path
 from typing import Any
 
 
+def user_cache() -> Path:
+    """The user's folder of what can be made again: below ``$XDG_CACHE_HOME``, or ``~/.cache``."""
+    chosen = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    try:
+        base = chosen if chosen.is_absolute() else Path.home() / ".cache"
+    except RuntimeError:  # a container's nameless user
+        base = Path(tempfile.gettempdir())
+    return base / "histodistill"
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it to ``path`` when the block succeeds.

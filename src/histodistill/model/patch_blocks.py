@@ -10,16 +10,21 @@ import torch
 from torch import Tensor
 
 from histodistill.model.batch import Bags
+from histodistill.model.patch_steps import PatchSteps
 
 # Rows of a block. On a CPU its patches and all that is made of them must stay in the caches,
-# and calling an operation must cost little beside running it. A GPU wants them large.
+# and calling an operation must cost little beside running it: a product in a type of two bytes,
+# which may run many times faster, needs more rows. A GPU wants them large.
 CPU_ROWS = 1024
+NARROW = 4  # times as many
 GPU_ROWS = 65_536
 
 
-def block_rows(device: torch.device) -> int:
-    """Rows of a block on a device."""
-    return CPU_ROWS if device.type == "cpu" else GPU_ROWS
+def block_rows(device: torch.device, dtype: torch.dtype) -> int:
+    """Rows of a block on a device, for products of a type."""
+    if device.type != "cpu":
+        return GPU_ROWS
+    return CPU_ROWS if dtype.itemsize > 2 else CPU_ROWS * NARROW
 
 
 @dataclass(frozen=True)
@@ -31,13 +36,13 @@ class Block:
             the next block is asked for.
         rows: Which of all the patches they are.
         bags: Which bags they belong to.
-        member: Which patch belongs to which of those bags, [S, B] bool.
+        bag: Which of those bags, from 0, each patch belongs to, [B] int64.
     """
 
     patches: Tensor
     rows: slice
     bags: slice
-    member: Tensor
+    bag: Tensor
 
 
 class PatchBlocks:
@@ -49,16 +54,18 @@ class PatchBlocks:
     Args:
         bags: Bags, each with at least one patch.
         dtype: Type that the patches are widened to.
+        steps: Widens them.
     """
 
-    def __init__(self, bags: Bags, dtype: torch.dtype) -> None:
+    def __init__(self, bags: Bags, dtype: torch.dtype, steps: PatchSteps) -> None:
         self._stored = bags.stored
         self._ends = list(accumulate(bags.sizes))
         self._mean = None if bags.scaler is None else bags.scaler.mean.to(bags.stored.device)
         self.dtype = dtype
+        self.steps = steps
         self.n_bags = len(bags.sizes)
         self.n_patches = len(bags.stored)
-        self.n_rows = min(self.n_patches, block_rows(bags.stored.device))
+        self.n_rows = min(self.n_patches, block_rows(bags.stored.device, dtype))
 
     def empty(self, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
         """An uninitialised tensor where the patches are."""
@@ -79,20 +86,17 @@ class PatchBlocks:
             while self._ends[last_bag] < stop:
                 last_bag += 1
             rows, bags = slice(start, stop), slice(first_bag, last_bag + 1)
-            numbers = torch.arange(bags.start, bags.stop, device=device)
             yield Block(
                 self._widened(rows, buffer[: stop - start]),
                 rows,
                 bags,
-                bag_of_patch[rows] == numbers[:, None],
+                bag_of_patch[rows] - first_bag,
             )
 
     def _widened(self, rows: slice, buffer: Tensor) -> Tensor:
         """The patches of some rows in the type of the buffer, less their mean."""
         stored = self._stored[rows]
-        if self._mean is None:
-            return stored if stored.dtype is self.dtype else buffer.copy_(stored)
-        if self.dtype.itemsize >= self._mean.dtype.itemsize:
-            return buffer.copy_(stored).sub_(self._mean)
-        # A narrow type could not hold what the subtraction leaves of a feature far from 0.
-        return buffer.copy_(stored.to(self._mean.dtype).sub_(self._mean))
+        if self._mean is None and stored.dtype is self.dtype:
+            return stored
+        self.steps.widen(stored, self._mean, buffer)
+        return buffer

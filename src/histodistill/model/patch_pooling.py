@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,26 +31,8 @@ from histodistill.features import FeatureScaler
 from histodistill.model.attention import GatedAttention
 from histodistill.model.batch import Bags
 from histodistill.model.patch_blocks import Block, PatchBlocks
-
-
-class Weights(NamedTuple):
-    """The weights of a tower.
-
-    Attributes:
-        layer: Of the first layer, [d, F].
-        layer_bias: [d].
-        gate: Of both halves of the gate, [2a, d].
-        gate_bias: [2a].
-        score: [a].
-        score_bias: [1].
-    """
-
-    layer: Tensor
-    layer_bias: Tensor
-    gate: Tensor
-    gate_bias: Tensor
-    score: Tensor
-    score_bias: Tensor
+from histodistill.model.patch_kernels import steps_for
+from histodistill.model.patch_steps import Bits, Pull, Weights
 
 
 @dataclass(frozen=True)
@@ -100,16 +82,17 @@ def pool_patches(bags: Bags, towers: Sequence[Tower]) -> tuple[Tensor, ...]:
     """
     if bags.stored.requires_grad:
         raise ValueError("pool_patches gives no gradient to the patches; pool_bags does")
-    device = bags.stored.device.type
-    dtype = towers[0].weights.layer.dtype
-    if torch.is_autocast_enabled(device):
-        dtype = torch.get_autocast_dtype(device)
-    with torch.autocast(device, enabled=False):
+    device = bags.stored.device
+    exact = dtype = towers[0].weights.layer.dtype
+    if torch.is_autocast_enabled(device.type):
+        dtype = torch.get_autocast_dtype(device.type)
+    blocks = PatchBlocks(bags, dtype, steps_for(exact, dtype, device))
+    with torch.autocast(device.type, enabled=False):
         weights = [value for tower in towers for value in _folded(tower, bags.scaler)]
         trained = torch.is_grad_enabled() and any(value.requires_grad for value in weights)
         dropouts = [tower.dropout for tower in towers]
         pooled: tuple[Tensor, ...] = _PatchPooling.apply(  # type: ignore[no-untyped-call]
-            PatchBlocks(bags, dtype), trained, dropouts, *weights
+            blocks, trained, dropouts, *weights
         )
     return pooled
 
@@ -164,9 +147,10 @@ class _PatchPooling(torch.autograd.Function):
             _TowerGradients(*own, ctx.blocks)
             for own in zip(_by_tower(weights), ctx.passes, pooled, gradients, strict=True)
         ]
+        layers = [each.totals.layer for each in sums]
         for block in ctx.blocks:
-            for each in sums:
-                each.add(block)
+            d_layers = [each.add(block) for each in sums]
+            ctx.blocks.steps.add_products(layers, d_layers, block.patches)
         return (None, None, None, *(value for each in sums for value in each.totals))
 
 
@@ -183,8 +167,9 @@ class _TowerPass:
     """
 
     def __init__(self, weights: Weights, dropout: float, blocks: PatchBlocks, keeps: bool) -> None:
-        #: In the type of the products.
-        self.weights = Weights(*(value.to(blocks.dtype) for value in weights))
+        self.steps = blocks.steps
+        #: As the steps take them.
+        self.weights = self.steps.prepared(weights, blocks.dtype)
         self._dropout = dropout
         self._keeps = keeps
         rows = blocks.n_patches if keeps else blocks.n_rows
@@ -205,35 +190,31 @@ class _TowerPass:
 
     def forward(self, block: Block) -> None:
         """Add a block's patches to their bags."""
-        weights = self.weights
         hidden, gates, scores = self.kept(block)
-        torch.addmm(weights.layer_bias, block.patches, weights.layer.T, out=hidden).relu_()
-        if self._dropout:
-            hidden.mul_(keep_mask(hidden, self._dropout))
-        torch.addmm(weights.gate_bias, hidden, weights.gate.T, out=gates).tanh_()
-        scores.copy_(torch.addmv(weights.score_bias, _gated(gates), weights.score))
+        bits = Bits.draw(hidden, self._dropout) if self._dropout else None
+        self.steps.hide(block.patches, self.weights, bits, out=hidden)
+        self.steps.score(hidden, self.weights, gates, scores)
         self._add_to_bags(block, hidden, scores)
 
     def _add_to_bags(self, block: Block, hidden: Tensor, scores: Tensor) -> None:
-        own = torch.where(block.member, scores, -torch.inf)
-        before = self._largest[block.bags]
-        largest = torch.maximum(before, own.amax(dim=1))
+        before, bag = self._largest[block.bags], block.bag
+        largest = before.scatter_reduce(0, bag, scores, "amax")
         shrink = torch.exp(before - largest)
-        weights = torch.exp(own - largest[:, None])
+        weights = torch.exp(scores - largest[bag])
         self._largest[block.bags] = largest
-        self._sum[block.bags].mul_(shrink).add_(weights.sum(dim=1))
-        weighted = weights.to(hidden.dtype) @ hidden
-        self._weighted[block.bags].mul_(shrink[:, None]).add_(weighted)
+        sums = self._sum[block.bags].mul_(shrink)
+        weighted = self._weighted[block.bags].mul_(shrink[:, None])
+        self.steps.pool(hidden, weights, bag, weighted, sums)
 
     def pooled(self) -> Tensor:
         """Attention-weighted mean of each bag, [n, d]."""
         return self._weighted / self._sum[:, None]
 
     def attention(self, block: Block) -> Tensor:
-        """Softmax weights of a block's patches in each of its bags, [S, B]."""
+        """Softmax weight of each of a block's patches in its bag, [B]."""
         _, _, scores = self.kept(block)
         normaliser = (self._largest + self._sum.log())[block.bags]
-        return torch.exp(scores - normaliser[:, None]).masked_fill_(~block.member, 0)
+        return torch.exp(scores - normaliser[block.bag])
 
 
 class _TowerGradients:
@@ -256,81 +237,33 @@ class _TowerGradients:
         blocks: PatchBlocks,
     ) -> None:
         self._forward = forward
-        self._gradient = gradient.to(blocks.dtype)
+        # As the products take it, so that the gradients of a bag's scores add to zero.
+        self._gradient = gradient.to(blocks.dtype).to(pooled.dtype).contiguous()
         # What the softmax subtracts: the attention-weighted mean of gradient . hidden.
-        self._mean = (pooled * gradient).sum(dim=1)
+        self._mean = (pooled * self._gradient).sum(dim=1)
         self.totals = Weights(*(torch.zeros_like(value) for value in weights))
         self._d_hidden = blocks.empty(blocks.n_rows, pooled.shape[1])
         self._d_gates = blocks.empty(blocks.n_rows, len(weights.gate))
 
-    def add(self, block: Block) -> None:
-        """Walk back through a block, from the pooled bags to the first layer."""
+    def add(self, block: Block) -> Tensor:
+        """Walk back through a block, from the pooled bags to the first layer's product.
+
+        Returns:
+            The gradient of that product, [B, d]; its share in the total is still to be added.
+        """
         hidden, gates, _ = self._forward.kept(block)
+        weights, steps, totals = self._forward.weights, self._forward.steps, self.totals
         attention = self._forward.attention(block)
         towards = self._gradient[block.bags]
-        rises = towards @ hidden.T - self._mean[block.bags, None]
-        d_scores = (attention * rises).sum(dim=0).to(hidden.dtype)
-        d_gates = self._through_gate(gates, d_scores)
-
-        d_hidden = self._d_hidden[: len(hidden)]
-        torch.mm(attention.T.to(hidden.dtype), towards, out=d_hidden)
-        d_hidden.addmm_(d_gates, self._forward.weights.gate)
-        # Through ReLU and dropout: what either of them zeroed has no gradient. One pass in
-        # place; a mask and a product would be several.
-        torch.ops.aten.threshold_backward.grad_input(d_hidden, hidden, 0, grad_input=d_hidden)
-
-        totals = self.totals
-        _add_product(totals.layer, d_hidden.T, block.patches)
-        _add_rows(totals.layer_bias, d_hidden)
-        _add_product(totals.gate, d_gates.T, hidden)
-        _add_rows(totals.gate_bias, d_gates)
-        totals.score.add_(_gated(gates).T @ d_scores)
+        rises = (hidden @ towards.T.to(hidden.dtype)).gather(1, block.bag[:, None]).squeeze(1)
+        d_scores = attention * (rises - self._mean[block.bags][block.bag])
         totals.score_bias.add_(d_scores.sum())
 
-    def _through_gate(self, gates: Tensor, d_scores: Tensor) -> Tensor:
-        """Gradient of the gate before its tanh, [B, 2a]."""
         d_gates = self._d_gates[: len(gates)]
-        content, gate = gates.chunk(2, dim=1)
-        d_content, d_gate = d_gates.chunk(2, dim=1)
-        d_gated = torch.outer(d_scores, self._forward.weights.score)
-        torch.addcmul(d_gated, d_gated, gate, out=d_content)
-        torch.mul(d_gated, content, out=d_gate)
-        torch.ops.aten.tanh_backward.grad_input(d_gates, gates, grad_input=d_gates)
-        return d_gates
+        steps.through_gate(gates, weights, d_scores, totals, out=d_gates)
+        steps.add_products([totals.gate], [d_gates], hidden)
 
-
-def _gated(gates: Tensor) -> Tensor:
-    """``t * (1 + r)`` of the two halves (t, r), [B, a]."""
-    content, gate = gates.chunk(2, dim=1)
-    return torch.addcmul(content, content, gate)
-
-
-def keep_mask(hidden: Tensor, dropout: float, generator: torch.Generator | None = None) -> Tensor:
-    """Ones, and zeros with the given probability, in the shape and type of a block's values.
-
-    Sixteen random bits decide about a value, four values a draw: drawing is what dropout costs.
-
-    Args:
-        hidden: Values of a block, [B, d].
-        dropout: Probability of a zero.
-        generator: Random stream; None for torch's global one.
-    """
-    draws = torch.empty(-(-hidden.numel() // 4), dtype=torch.int64, device=hidden.device)
-    draws.random_(-(2**63), None, generator=generator)
-    bits = draws.view(torch.int16)[: hidden.numel()].view_as(hidden)
-    highest_dropped = round(dropout * 2**16) - 2**15 - 1
-    keep = bits.clamp_(highest_dropped, highest_dropped + 1).sub_(highest_dropped)
-    return keep.to(hidden.dtype)
-
-
-def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
-    """Add ``left @ right``, of a type that may be narrower than the total's."""
-    if total.dtype is left.dtype:
-        total.addmm_(left, right)
-    else:
-        total.add_(left @ right)
-
-
-def _add_rows(total: Tensor, rows: Tensor) -> None:
-    """Add the sum of all rows; as a product it is several times faster than ``sum(dim=0)``."""
-    total.add_(rows.T @ rows.new_ones(len(rows)))
+        d_hidden = self._d_hidden[: len(hidden)]
+        pull = Pull(attention, towards, block.bag)
+        steps.through_hidden(hidden, weights, d_gates, pull, totals, out=d_hidden)
+        return d_hidden

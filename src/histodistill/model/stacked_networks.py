@@ -23,7 +23,7 @@ from histodistill.model.multimodal_teachers import MultimodalTeacher
 from histodistill.model.networks import Networks
 from histodistill.model.objectives import objective
 from histodistill.model.patch_blocks import block_rows
-from histodistill.model.patch_pooling import keep_mask
+from histodistill.model.patch_steps import Bits
 from histodistill.model.settings import NetworkName, NetworkSettings, ObjectiveSettings
 from histodistill.model.stacked_batch import (
     StackedBags,
@@ -171,8 +171,9 @@ class _OneOfMany(nn.Module):
         self._streams.rows = self._with_pairs(self._counts.n_patches)
 
         def draw(own: Tensor, generator: torch.Generator | None) -> None:
-            for block in torch.split(own, block_rows(own.device)):
-                block.copy_(keep_mask(block, dropout, generator))
+            for block in torch.split(own, block_rows(own.device, own.dtype)):
+                bits = Bits.draw(block, dropout, generator)
+                block.copy_(bits.drawn >= bits.lowest_kept)
 
         return hidden * drawn_alike(hidden, draw) / (1 - dropout)
 

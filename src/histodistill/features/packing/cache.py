@@ -6,14 +6,13 @@ import contextlib
 import fcntl
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
+from histodistill import files
 from histodistill.errors import InputError
 from histodistill.features import formats
 from histodistill.features.inspection import inspect_slides
@@ -37,13 +36,8 @@ Progress = Callable[[int, int], None]
 
 
 def user_cache() -> Path:
-    """The user's folder of packed bags: below ``$XDG_CACHE_HOME``, or ``~/.cache``."""
-    chosen = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    try:
-        base = chosen if chosen.is_absolute() else Path.home() / ".cache"
-    except RuntimeError:  # a container's nameless user
-        base = Path(tempfile.gettempdir())
-    return base / "histodistill" / "packed"
+    """The user's folder of packed bags."""
+    return files.user_cache() / "packed"
 
 
 def cached_pack(
