@@ -419,7 +419,7 @@ def print_table(
 ) -> None:
     """AUC by target, and the difference to the reference in thousandths with its error."""
     targets = list(dict.fromkeys(part.target for part in asked))
-    header = [title, *targets, "mean", *(f"{t} +-" for t in targets), "mean +-"]
+    header = [title, *targets, "mean", *(f"{t} difference" for t in targets), "mean difference"]
     print("\n| " + " | ".join(header) + " |\n|" + "---|" * len(header))
     against = _with_mean(aucs(asked, reference, weights))
     for name in answers:
