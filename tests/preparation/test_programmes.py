@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import weakref
 from pathlib import Path
 
@@ -15,9 +16,9 @@ from safetensors.torch import load_file
 from histodistill.errors import InputError
 from histodistill.features import BagStore, open_bags
 from histodistill.preparation import ExpressionProgrammes, PreparedPatients, Transforms
+from histodistill.preparation.gene_weights import label_correlation
 from histodistill.preparation.programmes import (
     ProgrammeBags,
-    label_correlation,
     mean_patches,
     programme_bags,
 )
@@ -54,8 +55,11 @@ def brute_force(
     weighted = genes * correlations(genes, labels)
     centred = weighted - weighted.mean(axis=0)
     _, _, components = np.linalg.svd(centred, full_matrices=False)
-    scores = centred @ components[:k].T
+    scores: Array = centred @ components[:k].T
     x = (means - means.mean(axis=0)) / means.std(axis=0)
+    told = np.array([math.sqrt(sum((x[:, f] @ s) ** 2 for s in scores.T)) for f in range(width)])
+    factors = told / math.sqrt((told**2).mean())
+    x *= factors
 
     def ridge(rows: NDArray[np.bool_], penalty: float) -> tuple[Array, Array]:
         """By the normal equations, the intercept not penalised."""
@@ -74,7 +78,8 @@ def brute_force(
     best = min((n * penalty for penalty in PENALTIES), key=left_out_error)
     slope, _ = ridge(np.ones(n, dtype=bool), LENIENCE * best)
     answers = x @ slope
-    weight = slope / (answers - answers.mean(axis=0)).std() / means.std(axis=0)[:, None]
+    scale = means.std(axis=0) / factors
+    weight = slope / (answers - answers.mean(axis=0)).std() / scale[:, None]
     return weight, -means.mean(axis=0) @ weight
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from histodistill.cli.results import _curves
@@ -23,6 +24,7 @@ from histodistill.experiment.folds import extra_patients
 from histodistill.features import BagStore, open_bags
 from histodistill.model import NETWORKS, NetworkName
 from histodistill.preparation import ExpressionProgrammes
+from histodistill.preparation.squash import Squash
 from histodistill.training import cross_validate, ensemble, train_final, trainer
 from histodistill.training.cost import write_cost
 from histodistill.training.describe import bundle_info
@@ -66,7 +68,9 @@ def weights(model: FittedModel) -> dict[str, torch.Tensor]:
     """All that a trained model is made of but its selection of genes."""
     programmes = model.member.transforms.programmes
     fitted = {} if programmes is None else programmes.to_tensors()
-    return {**model.member.networks.state_dict(), **fitted}
+    factors = model.member.transforms.gene_weights
+    by_gene = {f"genes.{name}": torch.from_numpy(values) for name, values in factors.items()}
+    return {**model.member.networks.state_dict(), **fitted, **by_gene}
 
 
 def assert_same(ours: FittedEnsemble, theirs: FittedEnsemble) -> None:
@@ -359,7 +363,7 @@ def test_programmes_are_fitted_on_training_patients_with_both(both: World, tmp_p
     bags = both.data.bags
     assert bags is not None
     assert inputs.extras
-    means, genes, labels = [], [], []
+    paired, genes, labels = [], [], []
     lacking = 0
     for patient in (*inputs.fold.train, *inputs.extras):
         if patient not in both.data.with_genes or patient not in both.data.with_slides:
@@ -372,12 +376,14 @@ def test_programmes_are_fitted_on_training_patients_with_both(both: World, tmp_p
             else:
                 own += [0.0] * len(block.genes_)
                 lacking += 1
-        means.append(bags.bag(patient).double().numpy().mean(axis=0))
+        paired.append(patient)
         genes.append(own)
         labels.append(int(inputs.labels.get(patient, -1)))
     assert lacking
     assert -1 in labels
-    expected = ExpressionProgrammes.fit(np.array(means), np.array(genes), np.array(labels), 3)
+    squash = Squash.fit(np.array([bags.bag(p).double().numpy().mean(axis=0) for p in paired]))
+    means = np.array([squash.transform(bags.bag(p)).double().mean(dim=0).numpy() for p in paired])
+    expected = ExpressionProgrammes.fit(means, np.array(genes), np.array(labels), 3)
     fitted = inputs.programmes(3, ("mrna", "cna"))
     signs = (expected.weight * fitted.weight).sum(dim=0).sign()
     torch.testing.assert_close(fitted.weight, expected.weight * signs, rtol=1e-3, atol=1e-5)
@@ -422,6 +428,38 @@ def test_labels_of_training_patients_weigh_the_genes(both: World, tmp_path: Path
     assert weight((*fold.validation, *fold.test)).equal(before)
     paired = [p for p in fold.train if p in both.data.with_genes]
     assert not weight(tuple(paired[:2])).equal(before)
+
+
+def test_training_patients_alone_weigh_the_genes(both: World, tmp_path: Path) -> None:
+    setup = setup_of(both, tmp_path)
+    inputs = inputs_of(setup, both.data)
+    blocks = ("mrna", "cna")
+    before = inputs.gene_weights(blocks, 2)
+    together = np.concatenate([before[name] for name in blocks])
+    assert np.square(together).mean() == pytest.approx(1, rel=1e-5)
+    assert together.std() > 0
+
+    def after(who: tuple[str, ...], place: str) -> dict[str, NDArray[np.float32]]:
+        data = disguised(both.data, who, tmp_path / place)
+        return prepare_fold(setup, data, "ER", inputs.fold).gene_weights(blocks, 2)
+
+    same = after((*inputs.fold.validation, *inputs.fold.test), "others")
+    assert all(np.array_equal(before[name], same[name]) for name in blocks)
+    measured = [p for p in inputs.fold.train if p in both.data.with_genes]
+    assert not np.array_equal(after((measured[0],), "own")["mrna"], before["mrna"])
+
+
+def test_members_have_factors_of_their_own(trained: Trained) -> None:
+    found = [model.member.transforms.gene_weights for model in trained.fitted.models]
+    for factors in found:
+        assert list(factors) == ["mrna", "cna"]
+    assert not np.array_equal(found[0]["mrna"], found[1]["mrna"])
+
+
+def test_genes_are_alike_where_nothing_weighs_them(both: World, tmp_path: Path) -> None:
+    setup = setup_of(both, tmp_path, methods={RECIPE: {"network": {"gene_weighting": 0}}})
+    fitted = fit(setup, inputs_of(setup, both.data), tmp_path)
+    assert all(not model.member.transforms.gene_weights for model in fitted.models)
 
 
 def test_programmes_without_what_they_are_made_of_are_refused(world: World, tmp_path: Path) -> None:

@@ -128,6 +128,7 @@ RECIPES: dict[str, Recipe] = {
             "multimodal": "experts",
             "genomic": "linear",
             "programmes": 30,
+            "gene_weighting": 2,
             "dropout": 0.25,
         },
         "objective": dict(NO_DISTILLATION),

@@ -69,6 +69,8 @@ class NetworkSettings(Settings):
         programmes: Read every patch as this many programmes of gene expression, predicted from
             its features by a linear map that is fitted on the training patients with slides
             and genomics, and on such patients without a label; None reads the features themselves.
+        gene_weighting: Multiply every gene by this power of its absolute correlation with the
+            label of the training patients; 0 reads all alike.
         fusion: How the paper's multimodal teacher joins slide and genes.
         fusion_width: Size of the gated features in the bilinear fusion.
     """
@@ -83,6 +85,7 @@ class NetworkSettings(Settings):
     genomic: GenomicName = "tokens"
     blocks: tuple[str, ...] | None = None
     programmes: PositiveInt | None = None
+    gene_weighting: NonNegativeFloat = 0.0
     fusion: Fusion = "bilinear"
     fusion_width: PositiveInt = 32
 

@@ -49,7 +49,7 @@ class PreparedPatients:
         self._rows: dict[str, dict[str, int]] = {}
         for name, block in transforms.blocks.items():
             table = genomics.get(name, pd.DataFrame(columns=block.genes_, dtype="float32"))
-            self._tokens[name] = to_tokens(block.transform(table), token_size)
+            self._tokens[name] = to_tokens(transforms.genes(name, table), token_size)
             self._rows[name] = {patient: row for row, patient in enumerate(table.index)}
 
     @property

@@ -14,32 +14,34 @@ from torch import Tensor
 
 from histodistill.errors import InputError
 from histodistill.features import BagStore
+from histodistill.preparation.gene_weights import label_correlation
+from histodistill.preparation.squash import CONSTANT, Squash
 
 # Ridge penalties that are tried, per patient and standardised feature.
 _PENALTIES = np.logspace(-1.5, 2.5, 17)
 # Share of the penalty that predicts the programmes best: the student shrinks them once more.
 _LENIENCE = 0.25
-# A feature whose mean patch varies less than this, relative to its mean, says nothing.
-_CONSTANT = 1e-6
 
 
 class ExpressionProgrammes:
-    """A linear map from a patch's features to programmes of gene expression.
+    """A linear map from a patch's squashed features to programmes of gene expression.
 
     The programmes are the leading principal components of the training patients' genes, each
     gene weighted by how much it says about the label. Ridge regression predicts them from the
-    mean patch of a patient; being linear, the same map reads every patch, and the mean of a
-    bag's answers is the answer to its mean patch. Patients whose label is unknown teach the
-    map as well.
+    mean squashed patch of a patient; being linear, the same map reads every squashed patch, and
+    the mean of a bag's answers is the answer to its mean. Patients whose label is unknown teach
+    the map as well.
 
     Args:
         weight: Float32 [F, k].
         bias: Float32 [k].
+        squash: Squashes the features first; None reads them as they are.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor, squash: Squash | None = None) -> None:
         self.weight = weight
         self.bias = bias
+        self.squash = squash
 
     @property
     def width(self) -> int:
@@ -53,81 +55,109 @@ class ExpressionProgrammes:
         genes: NDArray[np.float64],
         labels: NDArray[np.int64],
         n_programmes: int,
+        squash: Squash | None = None,
     ) -> ExpressionProgrammes:
         """Learn the map from training patients alone.
 
-        The penalty follows from leave-one-out prediction of the programmes. The answers are
-        scaled together to a standard deviation of 1, so that a programme that slides tell
+        Features are weighted by how much they say about the programmes, as genes are by the
+        label. The penalty follows from leave-one-out prediction of the programmes. The answers
+        are scaled together to a standard deviation of 1, so that a programme that slides tell
         little about stays small.
 
         Args:
-            means: Mean patch of each training patient, [n, F].
+            means: Mean patch of each training patient, squashed if there is a ``squash``, [n, F].
             genes: Scaled genes of the same patients, [n, K].
             labels: Their class indices, [n]; -1 where unknown.
             n_programmes: Number k of programmes; fewer where the genes have a lower rank.
+            squash: What squashed the patches.
 
         Raises:
             InputError: Fewer than three patients.
         """
-        if len(means) < 3:
-            raise InputError(
-                f"expression programmes need three or more training patients with slides and "
-                f"genomics, not {len(means)}"
-            )
+        _check_number(len(means))
         centre, scale = means.mean(axis=0), means.std(axis=0)
-        scale[scale <= _CONSTANT * np.maximum(np.abs(centre), _CONSTANT)] = np.inf
+        scale[scale <= CONSTANT * np.maximum(np.abs(centre), CONSTANT)] = np.inf
         standardised = (means - centre) / scale
         rank = min(n_programmes, len(genes) - 1, genes.shape[1])
         weighted = genes * label_correlation(genes, labels)
         scores = PCA(rank, svd_solver="full").fit_transform(weighted)
-        best = RidgeCV(alphas=_PENALTIES * len(means)).fit(standardised, scores).alpha_
-        ridge = Ridge(_LENIENCE * best).fit(standardised, scores)
-        answers = ridge.predict(standardised)
+        factors = relevance(standardised, scores)
+        inputs = standardised * factors
+        best = RidgeCV(alphas=_PENALTIES * len(means)).fit(inputs, scores).alpha_
+        ridge = Ridge(_LENIENCE * best).fit(inputs, scores)
+        answers = ridge.predict(inputs)
         spread = max(float((answers - answers.mean(axis=0)).std()), 1e-12)
         coefficients = np.atleast_2d(ridge.coef_) / spread
-        weight = coefficients.T / scale[:, None]
+        weight = coefficients.T * (factors / scale)[:, None]
         bias = -centre @ weight
-        return cls(_stored(weight), _stored(bias))
+        return cls(_stored(weight), _stored(bias), squash)
 
     def transform(self, bag: Tensor) -> Tensor:
         """Programmes [n, k] float32 of n patches [n, F], on the patches' device."""
         weight, bias = self.weight.to(bag.device), self.bias.to(bag.device)
-        return torch.addmm(bias, bag.float(), weight)
+        read = bag.float() if self.squash is None else self.squash.transform(bag)
+        return torch.addmm(bias, read, weight)
 
     def to_tensors(self) -> dict[str, Tensor]:
         """The fitted values, to be stored with a model."""
-        return {"weight": self.weight, "bias": self.bias}
+        squash = {} if self.squash is None else self.squash.to_tensors()
+        return {"weight": self.weight, "bias": self.bias, **squash}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> ExpressionProgrammes:
         """Restore what :meth:`to_tensors` returned."""
-        return cls(tensors["weight"], tensors["bias"])
+        squash = Squash.from_tensors(tensors) if "centre" in tensors else None
+        return cls(tensors["weight"], tensors["bias"], squash)
+
+
+def fit_programmes(
+    bags: BagStore,
+    patients: Sequence[str],
+    genes: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    n_programmes: int,
+) -> ExpressionProgrammes:
+    """Programmes of squashed patches, learnt from the bags of training patients.
+
+    Args:
+        bags: Bags of the cohort.
+        patients: Training patients with slides and genes.
+        genes: Their scaled genes, [n, K].
+        labels: Their class indices, [n]; -1 where unknown.
+        n_programmes: Number of programmes.
+
+    Raises:
+        InputError: Fewer than three patients.
+    """
+    _check_number(len(patients))
+    squash = Squash.fit(mean_patches(bags, patients))
+    means = np.array([squash.mean(bags.bag(patient)) for patient in patients])
+    return ExpressionProgrammes.fit(means, genes, labels, n_programmes, squash)
+
+
+def _check_number(n_patients: int) -> None:
+    if n_patients < 3:
+        raise InputError(
+            f"expression programmes need three or more training patients with slides and "
+            f"genomics, not {n_patients}"
+        )
+
+
+def relevance(
+    standardised: NDArray[np.float64], scores: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Factors [F] of standardised features [n, F], by what they say about scores [n, k].
+
+    The root mean square of a feature's covariances with the scores, which are centred; the mean
+    square of all factors but those of constant features, which are 0, is 1.
+    """
+    squares = np.square(standardised.T @ scores).sum(axis=1)
+    n_varying = max(int(standardised.any(axis=0).sum()), 1)
+    return np.asarray(np.sqrt(squares / max(float(squares.sum()) / n_varying, 1e-12)))
 
 
 def _stored(values: NDArray[np.float64]) -> Tensor:
     return torch.from_numpy(values).float().contiguous()
-
-
-def label_correlation(genes: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Absolute correlation of each gene with the label, [K].
-
-    For several classes, the root mean square over the classes, each against the others.
-    Genes are all equal (1) where fewer than two classes are known.
-
-    Args:
-        genes: Genes, [n, K].
-        labels: Class indices, [n]; -1 where unknown, whose patients do not count.
-    """
-    known = labels >= 0
-    classes = np.unique(labels[known])
-    if len(classes) < 2:
-        return np.ones(genes.shape[1])
-    one_hot = (labels[known, None] == classes).astype(float)
-    one_hot = (one_hot - one_hot.mean(axis=0)) / one_hot.std(axis=0)
-    centred = genes[known] - genes[known].mean(axis=0)
-    covariance = one_hot.T @ centred / len(one_hot)
-    spread = np.maximum(centred.std(axis=0), 1e-12)
-    return np.asarray(np.sqrt(np.square(covariance / spread).mean(axis=0)))
 
 
 class ProgrammeBags:

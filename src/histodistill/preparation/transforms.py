@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from histodistill.features import BagStore, FeatureScaler
 from histodistill.files import write_json
 from histodistill.genomics import GenomicPreprocessor
+from histodistill.genomics.preprocessing import Floats
 from histodistill.preparation.programmes import ExpressionProgrammes
 
 
@@ -26,11 +27,20 @@ class Transforms:
         blocks: Gene selection, imputation and scaling of each genomic block.
         programmes: Map from patch features, as they are stored, to expression programmes; None
             where the features themselves are read. There is no ``scaler`` then.
+        gene_weights: Factors of the scaled genes of a block, float32 [K]; blocks without any are
+            read as they are scaled.
     """
 
     scaler: FeatureScaler | None
     blocks: dict[str, GenomicPreprocessor]
     programmes: ExpressionProgrammes | None = None
+    gene_weights: Mapping[str, Floats] = field(default_factory=dict)
+
+    def genes(self, block: str, table: pd.DataFrame) -> Floats:
+        """What networks read of a block: float32 [n, K] of n patients."""
+        scaled = self.blocks[block].transform(table)
+        weights = self.gene_weights.get(block)
+        return scaled if weights is None else scaled * weights
 
     def save(self, folder: Path) -> None:
         """Write ``transforms.json`` and ``transforms.safetensors`` into a folder."""
@@ -44,6 +54,7 @@ class Transforms:
             arrays |= {f"scaler.{k}": v for k, v in self.scaler.to_tensors().items()}
         if self.programmes is not None:
             arrays |= {f"programmes.{k}": v for k, v in self.programmes.to_tensors().items()}
+        arrays |= {f"gene_weights.{k}": torch.tensor(v) for k, v in self.gene_weights.items()}
         save_file(arrays, folder / "transforms.safetensors")
         blocks = {name: block.to_dict() for name, block in self.blocks.items()}
         write_json(
@@ -74,7 +85,8 @@ class Transforms:
         programmes = None
         if described.get("programmes"):
             programmes = ExpressionProgrammes.from_tensors(under("programmes."))
-        return cls(scaler, blocks, programmes)
+        weights = {name: v.numpy() for name, v in under("gene_weights.").items()}
+        return cls(scaler, blocks, programmes, weights)
 
 
 def fit_transforms(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from histodistill.cohort import Fold
 from histodistill.errors import InputError
@@ -15,9 +16,11 @@ from histodistill.experiment.folds import extra_patients
 from histodistill.experiment.inputs import BlockSettings
 from histodistill.experiment.settings import Experiment
 from histodistill.genomics import GenomicPreprocessor, SelectionSettings
+from histodistill.genomics.preprocessing import Floats
 from histodistill.preparation import ExpressionProgrammes, Transforms, fit_transforms
+from histodistill.preparation.gene_weights import gene_weights
 from histodistill.preparation.patients import UNKNOWN
-from histodistill.preparation.programmes import mean_patches
+from histodistill.preparation.programmes import fit_programmes
 
 
 @dataclass(frozen=True)
@@ -60,22 +63,43 @@ class FoldData:
             self._programmes[key] = self._fit_programmes(blocks, n_programmes)
         return self._programmes[key]
 
+    def gene_weights(self, blocks: Sequence[str], power: float) -> dict[str, Floats]:
+        """Factors of the genes of some blocks, by what they say about the label.
+
+        Args:
+            blocks: Blocks of genes, read together.
+            power: Power of their correlation with the label.
+        """
+        training = [p for p in self.fold.train if p in self._measured(blocks)]
+        return gene_weights(self._scaled(blocks, training), self._labels_of(training), power)
+
     def _fit_programmes(self, blocks: Sequence[str], n_programmes: int) -> ExpressionProgrammes:
-        bags = self.data.bags
-        measured = {p for name in blocks for p in self.data.genomics[name].index}
+        bags, measured = self.data.bags, self._measured(blocks)
         if bags is None or not measured:
             raise InputError("expression programmes need slides and genomics: give both")
         everybody = [*self.fold.train, *self.extras]
         paired = [p for p in everybody if p in measured and p in self.data.with_slides]
-        scaled = []
+        genes = np.hstack(list(self._scaled(blocks, paired).values()))
+        return fit_programmes(bags, paired, genes, self._labels_of(paired), n_programmes)
+
+    def _measured(self, blocks: Sequence[str]) -> set[str]:
+        """Patients who have at least one of the blocks."""
+        return {p for name in blocks for p in self.data.genomics[name].index}
+
+    def _scaled(
+        self, blocks: Sequence[str], patients: Sequence[str]
+    ) -> dict[str, NDArray[np.float64]]:
+        """Scaled genes of some patients, [n, K] a block; a block that one lacks is 0."""
+        scaled = {}
         for name in blocks:
             table, block = self.data.genomics[name], self.transforms.blocks[name]
             values = pd.DataFrame(block.transform(table), index=table.index)
-            # A block that a patient lacks counts as the mean of every gene.
-            scaled.append(values.reindex(paired).fillna(0.0).to_numpy(dtype="float64"))
-        means = mean_patches(bags, paired)
-        labels = np.array([self.labels.get(p, UNKNOWN) for p in paired], dtype=np.int64)
-        return ExpressionProgrammes.fit(means, np.hstack(scaled), labels, n_programmes)
+            scaled[name] = values.reindex(list(patients)).fillna(0.0).to_numpy(dtype="float64")
+        return scaled
+
+    def _labels_of(self, patients: Sequence[str]) -> NDArray[np.int64]:
+        """Class indices, -1 where unknown."""
+        return np.array([self.labels.get(p, UNKNOWN) for p in patients], dtype=np.int64)
 
 
 def prepare_fold(experiment: Experiment, data: ExperimentData, target: str, fold: Fold) -> FoldData:

@@ -103,11 +103,12 @@ def _transforms(method: MethodSettings, inputs: FoldData, blocks: Sequence[str])
     """The fold's transforms, with the given blocks of genes."""
     scaler = inputs.transforms.scaler if method.network.reads_slides else None
     kept = {name: inputs.transforms.blocks[name] for name in blocks}
-    n_programmes = method.network.programmes
+    power, n_programmes = method.network.gene_weighting, method.network.programmes
+    weights = inputs.gene_weights(blocks, power) if power and blocks else {}
     if n_programmes is None or not method.network.reads_slides:
-        return Transforms(scaler, kept)
+        return Transforms(scaler, kept, gene_weights=weights)
     programmes = inputs.programmes(n_programmes, blocks_read(method, inputs))
-    return Transforms(None, kept, programmes)
+    return Transforms(None, kept, programmes, weights)
 
 
 def blocks_read(method: MethodSettings, inputs: FoldData) -> Sequence[str]:

@@ -1,0 +1,63 @@
+"""Squashed features by a loop, and through a map of programmes."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from histodistill.preparation import ExpressionProgrammes, Transforms
+from histodistill.preparation.squash import Squash
+
+MEANS = np.random.default_rng(0).normal([2, -5, 0], [1, 3, 0.1], size=(20, 3))
+
+
+def test_a_patch_is_standardised_and_compressed() -> None:
+    squash = Squash.fit(MEANS)
+    bag = torch.tensor([[2.5, -9, 0.3], [1, 40, -0.1]], dtype=torch.float16)
+    expected = [
+        [
+            math.copysign(math.log1p(abs(z)), z)
+            for z in ((row - MEANS.mean(axis=0)) / MEANS.std(axis=0)).tolist()
+        ]
+        for row in bag.double().numpy()
+    ]
+    found = squash.transform(bag)
+    assert found.dtype is torch.float32
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    np.testing.assert_allclose(squash.mean(bag), np.mean(expected, axis=0), rtol=1e-4)
+
+
+def test_the_mean_of_a_large_bag_is_made_in_parts() -> None:
+    squash, bag = Squash.fit(MEANS), torch.randn(20000, 3)
+    whole = squash.transform(bag).double().mean(dim=0)
+    np.testing.assert_allclose(squash.mean(bag), whole, rtol=1e-6)
+
+
+def test_constant_features_are_0() -> None:
+    squash = Squash.fit(np.hstack([MEANS, np.full((20, 1), 70.0), np.zeros((20, 1))]))
+    found = squash.transform(torch.full((2, 5), 9.0))
+    assert torch.equal(found[:, 3:], torch.zeros(2, 2))
+    assert found.isfinite().all()
+    assert (found[:, :3] != 0).all()
+
+
+def test_it_travels_with_the_map_that_reads_it(tmp_path: Path) -> None:
+    squash = Squash.fit(MEANS)
+    bags = [torch.from_numpy(row[None]) for row in MEANS]
+    means = np.array([squash.mean(bag) for bag in bags])
+    genes = np.random.default_rng(1).normal(size=(20, 4))
+    programmes = ExpressionProgrammes.fit(means, genes, np.resize([0, 1], 20), 2, squash)
+    Transforms(None, {}, programmes).save(tmp_path)
+    read = Transforms.load(tmp_path).programmes
+    assert read is not None
+    bag = torch.randn(4, 3)
+    assert torch.equal(read.transform(bag), programmes.transform(bag))
+    expected = squash.transform(bag) @ programmes.weight + programmes.bias
+    torch.testing.assert_close(read.transform(bag), expected)
+    # The answers to the training patients are centred and of one common scale.
+    answers = torch.cat([programmes.transform(bag) for bag in bags])
+    torch.testing.assert_close(answers.mean(dim=0), torch.zeros(2), atol=1e-4, rtol=0)
+    torch.testing.assert_close(answers.std(unbiased=False), torch.tensor(1.0), atol=1e-3, rtol=0)
