@@ -12,11 +12,16 @@ import torch
 
 from histodistill.errors import InputError
 from histodistill.experiment.methods import MethodSettings
-from histodistill.training import cross_validate, fits_of, steps, teachers
+from histodistill.training import cross_validate, fits_of, stacked, steps, teachers
 from histodistill.training.fold import FoldData
 from histodistill.training.parallel import passes
 from histodistill.training.runner import FitRunner
-from histodistill.training.stacked import pays, stackable, train_together
+from histodistill.training.stacked import (
+    models_in_a_pass,
+    pays,
+    stackable,
+    train_together,
+)
 from histodistill.training.trainer import CHECKPOINT, CURVES, Epoch, Trainer
 from tests.training.cohorts import CPU, World, experiment, fold_data, method, trainer
 
@@ -70,11 +75,11 @@ def test_trainings_in_one_pass_are_those_alone(
     alone = [trainer(settings, inputs, seed, weights=seed) for seed in SEEDS]
     for seed, each in enumerate(alone):
         each.fit(tmp_path / "alone" / str(seed))
-    stacked = [trainer(settings, inputs, seed, weights=seed) for seed in SEEDS]
-    assert together(stacked, tmp_path / "together") == [None] * len(SEEDS)
+    beside = [trainer(settings, inputs, seed, weights=seed) for seed in SEEDS]
+    assert together(beside, tmp_path / "together") == [None] * len(SEEDS)
     for seed in SEEDS:
         assert_curves_alike(tmp_path / "together" / str(seed), tmp_path / "alone" / str(seed))
-        assert_alike(stacked[seed], alone[seed])
+        assert_alike(beside[seed], alone[seed])
 
 
 def test_each_stops_by_itself(world: World, inputs: FoldData, tmp_path: Path) -> None:
@@ -153,8 +158,8 @@ def test_a_cross_validation_in_passes_is_one_without(
     with monkeypatch.context() as patch:
         patch.setattr(steps, "train_together", counted)
         shared = cross_validate(setup, world.data)
-    # Two folds of two members, for each seed.
-    assert runs == [4, 4]
+    # Two seeds of two folds of two members.
+    assert runs == [8]
     assert not list((tmp_path / "together").rglob(CHECKPOINT))
     monkeypatch.setattr(steps, "pays", lambda method, device: False)
     monkeypatch.setattr(teachers, "pays", lambda method, device: False)
@@ -189,7 +194,7 @@ def test_which_fits_share_a_pass(world: World, tmp_path: Path) -> None:
     setup = experiment(world.files, tmp_path, **{**CHANGES, "methods": methods})
     groups = passes(FitRunner(setup, world.data), fits_of(setup, world.data))
     assert [(group[0].method, len(group)) for group in groups] == [
-        *[("programmes", 2)] * 2,
+        ("programmes", 4),
         *[("abmil", 1)] * 4,
         *[("kd-offline", 1)] * 4,
     ]
@@ -204,6 +209,27 @@ def test_on_a_cpu_passes_pay_for_the_smallest_networks(
     settings: MethodSettings = method(world.files, recipe)
     assert pays(settings, CPU) is alone
     assert pays(settings, torch.device("cuda"))
+
+
+def test_passes_are_as_large_as_memory_allows(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = method(world.files, "linear", patches=4)
+    bags = world.data.bags
+    assert bags is not None
+    assert models_in_a_pass(settings, bags) == models_in_a_pass(settings, None) == 30
+    step = 4 * 8 * bags.width * 4  # four patches of eight patients, four bytes a value
+    monkeypatch.setattr(stacked, "_MOST_BYTES", 5 * step)
+    assert models_in_a_pass(settings, bags) == 5
+    monkeypatch.setattr(stacked, "_MOST_BYTES", step // 2)
+    assert models_in_a_pass(settings, bags) == 1
+    assert models_in_a_pass(method(world.files, "genomic"), bags) == 30
+    read_again = settings.model_copy(
+        update={"network": settings.network.model_copy(update={"programmes": 3})}
+    )
+    kept = 3 * 4 * sum(bags.n_patches(patient) for patient in bags.patients)
+    monkeypatch.setattr(stacked, "_MOST_BYTES", 2 * (step + kept))
+    assert models_in_a_pass(read_again, bags) == 2
 
 
 def test_what_is_never_stacked(world: World) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +99,7 @@ def fit_ensemble(
     parts = list(_parts(experiment, inputs, members))
     fits = []
     for index, part in enumerate(parts):
-        own = prepare_fold(experiment, inputs.data, inputs.target, part)
+        own = inputs.part(part, partial(prepare_fold, experiment, inputs.data, inputs.target))
         name = f"member-{index}-of-{members}"
         fits.append(
             fit_model.steps(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -45,6 +45,15 @@ class FoldData:
     _programmes: dict[tuple[object, ...], ExpressionProgrammes] = field(
         default_factory=dict, init=False, compare=False, repr=False
     )
+    _parts: dict[Fold, FoldData] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
+
+    def part(self, fold: Fold, prepare: Callable[[Fold], FoldData]) -> FoldData:
+        """The data of a part of this fold, prepared once for all methods and seeds."""
+        if fold not in self._parts:
+            self._parts[fold] = prepare(fold)
+        return self._parts[fold]
 
     def programmes(self, n_programmes: int, blocks: Sequence[str]) -> ExpressionProgrammes:
         """Expression programmes of some blocks, fitted once.

@@ -110,11 +110,11 @@ Outcome = tuple[Fit, Failure | None]
 
 
 def passes(runner: FitRunner, fits: Sequence[Fit]) -> list[tuple[Fit, ...]]:
-    """The fits, those together that share a pass: the targets and folds of a method and a seed."""
+    """The fits, those together that share a pass: of one method, in order."""
     groups: list[tuple[Fit, ...]] = []
-    for (method, _), own in groupby(fits, lambda fit: (fit.method, fit.seed)):
-        alike = tuple(own)
-        groups += [alike] if runner.shares_a_pass(method) else [(fit,) for fit in alike]
+    for method, own in groupby(fits, lambda fit: fit.method):
+        alike, size = tuple(own), runner.fits_in_a_pass(method)
+        groups += [alike[first : first + size] for first in range(0, len(alike), size)]
     return groups
 
 

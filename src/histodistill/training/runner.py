@@ -34,6 +34,7 @@ from histodistill.training.fits import (
 )
 from histodistill.training.fold import FoldData, prepare_fold
 from histodistill.training.rows import prediction_rows
+from histodistill.training.stacked import models_in_a_pass
 from histodistill.training.steps import Steps
 from histodistill.training.teachers import shares_a_pass
 from histodistill.training.trainer import CHECKPOINT, Epoch, OnEpoch
@@ -59,9 +60,12 @@ class FitRunner:
         self._tensorboard = tensorboard
         self._folds: dict[tuple[str, Fold], FoldData] = {}
 
-    def shares_a_pass(self, method: str) -> bool:
-        """Whether fits of a method are faster when they are trained together."""
-        return method != BASELINES and shares_a_pass(self.experiment.methods[method])
+    def fits_in_a_pass(self, method: str) -> int:
+        """How many fits of a method are trained together: 1 where that is not faster."""
+        if method == BASELINES or not shares_a_pass(self.experiment.methods[method]):
+            return 1
+        settings = self.experiment.methods[method]
+        return max(1, models_in_a_pass(settings, self._data.bags) // settings.training.members)
 
     def steps(self, fit: Fit, on_epoch: OnEpoch | None = None) -> Steps[None]:
         """Train a fit, or go on with it, and write its model, cost and predictions."""

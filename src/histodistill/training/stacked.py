@@ -11,12 +11,18 @@ from torch import Tensor
 from torch.optim.adamw import adamw
 
 from histodistill.experiment.methods import MethodSettings
+from histodistill.features import BagStore
 from histodistill.model import Batch, NetworkName
 from histodistill.model.stacked_batch import StackedBatch
 from histodistill.model.stacked_networks import StackedNetworks, Weights, can_be_stacked
 from histodistill.model.training_terms import total
 from histodistill.training.clock import clock_of
 from histodistill.training.trainer import Trainer
+
+# Of the batches of all models of a pass, and of what each keeps of the cohort.
+_MOST_BYTES = 4 * 2**30
+_BYTES = 4
+_MOST_MODELS = 30
 
 
 def stackable(method: MethodSettings) -> bool:
@@ -36,6 +42,23 @@ def pays(method: MethodSettings, device: torch.device) -> bool:
     """
     network = method.network
     return device.type == "cuda" or (network.networks, network.student) == (("student",), "linear")
+
+
+def models_in_a_pass(method: MethodSettings, bags: BagStore | None) -> int:
+    """How many trainings of a method may share a pass, so that memory holds them.
+
+    Args:
+        method: The method.
+        bags: Bags of the cohort; None where no slides are read.
+    """
+    if bags is None or not method.network.reads_slides:
+        return _MOST_MODELS
+    sizes = [bags.n_patches(patient) for patient in bags.patients]
+    mean = sum(sizes) / len(sizes)
+    values = min(mean, method.training.patches or mean) * method.training.batch_size * bags.width
+    if method.network.programmes is not None and bags.in_memory:
+        values += sum(sizes) * method.network.programmes  # each model reads the cohort its own way
+    return max(1, min(_MOST_MODELS, int(_MOST_BYTES / (_BYTES * values))))
 
 
 def train_together(trainers: Sequence[Trainer]) -> list[Exception | None]:
