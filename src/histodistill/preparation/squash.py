@@ -46,7 +46,7 @@ class Squash:
         """The mean squashed patch [F] of a bag [n, F]."""
         total = torch.zeros(bag.shape[1], dtype=torch.float64)
         for rows in torch.split(bag, _CHUNK):
-            total += self.transform(rows).double().sum(dim=0).cpu()
+            total += self.transform(rows).sum(dim=0, dtype=torch.float64).cpu()
         return np.asarray(total / len(bag))
 
     def to_tensors(self) -> dict[str, Tensor]:

@@ -79,7 +79,8 @@ class FoldData:
             blocks: Blocks of genes, read together.
             power: Power of their correlation with the label.
         """
-        training = [p for p in self.fold.train if p in self._measured(blocks)]
+        measured = self._measured(blocks)
+        training = [p for p in self.fold.train if p in measured]
         return gene_weights(self._scaled(blocks, training), self._labels_of(training), power)
 
     def _fit_programmes(self, blocks: Sequence[str], n_programmes: int) -> ExpressionProgrammes:
