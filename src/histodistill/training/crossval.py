@@ -43,7 +43,8 @@ def cross_validate(
         watcher: Told of progress; with several jobs only of finished trainings.
         jobs: Trainings at the same time, in processes of their own.
         threads: Threads of each training; by default the cores are divided among the jobs.
-            Results are the same for any number of jobs, as long as this one is.
+            Results are the same for any number of jobs, as long as this one is. Trainings that
+            share a pass differ in the last digits where an interrupted run goes on with others.
         tensorboard: Write TensorBoard events beside the training curves (an extra).
 
     Returns:

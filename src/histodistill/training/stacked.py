@@ -145,20 +145,19 @@ class _Stack:
         """One epoch of all trainings."""
         clock = clock_of(self._device)
         started = clock()
-        parts = [trainer.epoch_batches() for trainer in self._trainers]
+        epochs = [trainer.epoch_batches() for trainer in self._trainers]
         generators = [
             torch.Generator(self._device).manual_seed(trainer.epoch_seed)
             for trainer in self._trainers
         ]
-        streams = [t.made(own) for t, own in zip(self._trainers, parts, strict=True)]
         for trainer, member in zip(self._trainers, self._members, strict=True):
             trainer.networks.train()
             member.sums.clear()
-        for rows, batches in _in_step(streams):
+        for rows, batches in _in_step([made for _, made in epochs]):
             terms = self._step(rows, batches, [generators[row] for row in rows])
             for row, values in zip(rows, terms, strict=True):
                 for name, value in values.items():
-                    self._members[row].sums[name] += value / len(parts[row])
+                    self._members[row].sums[name] += value / epochs[row][0]
         seconds = (clock() - started) / len(self._members)
         for member in self._members:
             member.attempt(lambda m=member: m.trainer.end_epoch(dict(m.sums), seconds))  # type: ignore[misc]

@@ -158,7 +158,6 @@ class Trainer:
         self._saved_at = -math.inf
         self._clock = clock_of(device)
         self._epoch = 0
-        self._generator = torch.Generator()
         self._folder = Path()
         self._on_epoch: OnEpoch | None = None
 
@@ -199,17 +198,17 @@ class Trainer:
         """Seed of all that is random in the present epoch."""
         return derived_seed(self._seed, "epoch", self._epoch)
 
-    def epoch_batches(self) -> Sequence[Tensor]:
-        """Positions of the training patients of each batch of the present epoch."""
-        self._generator = torch.Generator().manual_seed(self.epoch_seed)  # order, patches
-        labels = self._prepared.labels(self._training)
-        order = epoch_order(labels, self._settings.balanced, self._generator)
-        return batches(order, self._settings.batch_size)
+    def epoch_batches(self) -> tuple[int, Iterator[tuple[list[str], Batch]]]:
+        """How many batches the present epoch has; the patients of each, and the batch.
 
-    def made(self, parts: Sequence[Tensor]) -> Iterator[tuple[list[str], Batch]]:
-        """The patients of each batch of ``epoch_batches``, and the batch; read ahead if on disk."""
-        made = self._made(parts)
-        return made if self._prepared.in_memory else prefetched(made)
+        They are made one by one, and read ahead where the bags lie on disk.
+        """
+        generator = torch.Generator().manual_seed(self.epoch_seed)  # order, patches
+        labels = self._prepared.labels(self._training)
+        order = epoch_order(labels, self._settings.balanced, generator)
+        parts = batches(order, self._settings.batch_size)
+        made = self._made(parts, generator)
+        return len(parts), made if self._prepared.in_memory else prefetched(made)
 
     def end_epoch(self, losses: dict[str, float], seconds: float) -> None:
         """Validate, keep the weights if they are the best so far, and write all down.
@@ -248,14 +247,16 @@ class Trainer:
         torch.manual_seed(self.epoch_seed)  # dropout
         self.networks.train()
         sums: defaultdict[str, float] = defaultdict(float)
-        parts = self.epoch_batches()
-        for patients, batch in self.made(parts):
+        n_batches, made = self.epoch_batches()
+        for patients, batch in made:
             taught = self.teachers.outputs(patients)
             for name, value in self._step(batch, taught).items():
-                sums[name] += value / len(parts)
+                sums[name] += value / n_batches
         return dict(sums)
 
-    def _made(self, parts: Sequence[Tensor]) -> Iterator[tuple[list[str], Batch]]:
+    def _made(
+        self, parts: Sequence[Tensor], generator: torch.Generator
+    ) -> Iterator[tuple[list[str], Batch]]:
         for part in parts:
             patients = [self._training[row] for row in part.tolist()]
             yield (
@@ -265,7 +266,7 @@ class Trainer:
                     device=self.device,
                     dtype=self.dtype,
                     patches=self._settings.patches,
-                    generator=self._generator,
+                    generator=generator,
                 ),
             )
 
