@@ -252,7 +252,10 @@ def test_bfloat16_stays_near_float32(world: World, inputs: FoldData, tmp_path: P
         run.fit(tmp_path / precision)
         assert all(value.dtype is torch.float32 for value in weights(run).values())
         found[precision] = (
-            [record["losses"]["total"] for record in curves(tmp_path / precision)],
+            [
+                (record["losses"]["total"], record["validation"]["loss"])
+                for record in curves(tmp_path / precision)
+            ],
             probabilities(run.networks, prepared_patients(inputs), list(inputs.fold.test), CPU),
         )
     losses, answers = zip(*found.values(), strict=True)

@@ -24,6 +24,8 @@ def probabilities(
     prepared: PreparedPatients,
     patients: Sequence[str],
     device: torch.device,
+    *,
+    dtype: torch.dtype = torch.float32,
 ) -> Probabilities:
     """Class probabilities by each trained network.
 
@@ -34,6 +36,7 @@ def probabilities(
         prepared: The patients' bags and genes.
         patients: Who is asked for; each with slides, genes or both.
         device: Where to compute.
+        dtype: Type that patches are read in; bfloat16 also takes the products in it.
 
     Returns:
         For each network, [n, C]; NaN where it cannot answer a patient.
@@ -45,8 +48,10 @@ def probabilities(
     was_training = networks.training
     networks.eval()
     for rows in _chunks(prepared, patients):
-        batch = prepared.batch([patients[row] for row in rows], device=device)
-        for name, output in networks(batch).items():
+        batch = prepared.batch([patients[row] for row in rows], device=device, dtype=dtype)
+        with torch.autocast(device.type, dtype, enabled=dtype is torch.bfloat16):
+            outputs = networks(batch)
+        for name, output in outputs.items():
             softmax = torch.softmax(output.logits.double(), dim=1).cpu().numpy()
             answers[name][rows[output.rows.cpu().numpy()]] = softmax
     networks.train(was_training)

@@ -46,7 +46,8 @@ class TrainingSettings(Settings):
             Methods without a student, or without a teacher, are trained as ever.
         patches: Patches drawn from each bag in each epoch; None reads whole bags.
         threshold: How the operating threshold is chosen on the validation patients.
-        precision: ``float32``, or ``bfloat16`` autocast.
+        precision: Of training, and of the validation that stops it: ``float32``, or
+            ``bfloat16`` autocast. Answers and thresholds are always computed in float32.
         device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda`` or ``cuda:<n>``.
     """
 

@@ -293,7 +293,9 @@ class Trainer:
         return _as_floats(terms | {"total": loss})
 
     def _validate(self, epoch: int) -> Figures:
-        answers = probabilities(self.networks, self._prepared, self._validation, self.device)
+        answers = probabilities(
+            self.networks, self._prepared, self._validation, self.device, dtype=self.dtype
+        )
         if self._lacks_numbers(answers):
             raise _diverged(epoch)
         labels = self._prepared.labels(self._validation).numpy()
