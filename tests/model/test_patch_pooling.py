@@ -67,7 +67,7 @@ def drawn(sizes: Sequence[int] = SIZES, dtype: torch.dtype = torch.float64) -> T
 def as_bags(
     patches: Tensor, sizes: Sequence[int] = SIZES, scaler: FeatureScaler | None = None
 ) -> Bags:
-    return Bags(patches, tuple(sizes), torch.arange(len(sizes)), scaler)
+    return Bags((patches,), tuple(sizes), torch.arange(len(sizes)), scaler)
 
 
 def parameters(networks: Sequence[nn.Module]) -> list[nn.Parameter]:

@@ -76,7 +76,7 @@ def readers(dropout: float = 0.0) -> list[Reader]:
 def bags(sizes: Sequence[int] = SIZES) -> Bags:
     generator = torch.Generator().manual_seed(1)
     stored = torch.randn(sum(sizes), 20, generator=generator).half()
-    return Bags(stored, tuple(sizes), torch.arange(len(sizes)))
+    return Bags((stored,), tuple(sizes), torch.arange(len(sizes)))
 
 
 def pooled_and_gradients(

@@ -23,6 +23,7 @@ _ARGUMENTS: dict[str, list[Any]] = {
     "rectify": [_POINTER, _POINTER, _POINTER, _INT, _INT],
     "gate": [_POINTER] * 4,
     "pool": [*[_POINTER] * 4, _LONG],
+    "pool_back": [_POINTER] * 6,
     "gate_back": [_POINTER] * 5,
     "rectify_back": [_POINTER] * 6,
     "turn": [_POINTER, _POINTER, _LONG],
@@ -94,6 +95,12 @@ class KernelSteps(PatchSteps):
         """Add hidden patches [B, d], weighted [B], and the weights to their bags [S, d], [S]."""
         sums.index_add_(0, bag, weights)
         self._run("pool", hidden, weights, bag, totals, len(totals), shape=hidden.shape)
+
+    def through_pool(self, hidden: Tensor, pull: Pull) -> Tensor:
+        """From the gradients of the bags to that of the scores, [B]."""
+        d_scores = torch.empty_like(pull.attention)
+        self._run("pool_back", hidden, *pull, d_scores, shape=hidden.shape)
+        return d_scores
 
     def through_gate(
         self, gates: Tensor, weights: Weights, d_scores: Tensor, totals: Weights, out: Tensor

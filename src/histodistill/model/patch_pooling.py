@@ -80,9 +80,9 @@ def pool_patches(bags: Bags, towers: Sequence[Tower]) -> tuple[Tensor, ...]:
     Raises:
         ValueError: The patches require a gradient, which this pass does not give.
     """
-    if bags.stored.requires_grad:
+    if any(part.requires_grad for part in bags.parts):
         raise ValueError("pool_patches gives no gradient to the patches; pool_bags does")
-    device = bags.stored.device
+    device = bags.parts[0].device
     exact = dtype = towers[0].weights.layer.dtype
     if torch.is_autocast_enabled(device.type):
         dtype = torch.get_autocast_dtype(device.type)
@@ -239,7 +239,6 @@ class _TowerGradients:
         self._forward = forward
         # As the products take it, so that the gradients of a bag's scores add to zero.
         self._gradient = gradient.to(blocks.dtype).to(pooled.dtype).contiguous()
-        # What the softmax subtracts: the attention-weighted mean of gradient . hidden.
         self._mean = (pooled * self._gradient).sum(dim=1)
         self.totals = Weights(*(torch.zeros_like(value) for value in weights))
         self._d_hidden = blocks.empty(blocks.n_rows, pooled.shape[1])
@@ -253,10 +252,13 @@ class _TowerGradients:
         """
         hidden, gates, _ = self._forward.kept(block)
         weights, steps, totals = self._forward.weights, self._forward.steps, self.totals
-        attention = self._forward.attention(block)
-        towards = self._gradient[block.bags]
-        rises = (hidden @ towards.T.to(hidden.dtype)).gather(1, block.bag[:, None]).squeeze(1)
-        d_scores = attention * (rises - self._mean[block.bags][block.bag])
+        pull = Pull(
+            self._forward.attention(block),
+            self._gradient[block.bags],
+            self._mean[block.bags],
+            block.bag,
+        )
+        d_scores = steps.through_pool(hidden, pull)
         totals.score_bias.add_(d_scores.sum())
 
         d_gates = self._d_gates[: len(gates)]
@@ -264,6 +266,5 @@ class _TowerGradients:
         steps.add_products([totals.gate], [d_gates], hidden)
 
         d_hidden = self._d_hidden[: len(hidden)]
-        pull = Pull(attention, towards, block.bag)
         steps.through_hidden(hidden, weights, d_gates, pull, totals, out=d_hidden)
         return d_hidden
