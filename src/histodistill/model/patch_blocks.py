@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 
 import torch
@@ -62,6 +63,7 @@ class PatchBlocks:
         self._parts = bags.parts
         self._part_ends = list(accumulate(len(part) for part in bags.parts))
         self._ends = list(accumulate(bags.sizes))
+        self._sizes = bags.sizes
         self._device = bags.parts[0].device
         self._mean = None if bags.scaler is None else bags.scaler.mean.to(self._device)
         self.dtype = dtype
@@ -74,10 +76,13 @@ class PatchBlocks:
         """An uninitialised tensor where the patches are."""
         return torch.empty(shape, dtype=dtype or self.dtype, device=self._device)
 
+    @cached_property
+    def bag_of_patch(self) -> Tensor:
+        """Which bag each patch belongs to, [P] int64."""
+        sizes = torch.tensor(self._sizes, device=self._device)
+        return torch.repeat_interleave(sizes, output_size=self.n_patches)
+
     def __iter__(self) -> Iterator[Block]:
-        ends = torch.tensor(self._ends, device=self._device)
-        place = torch.arange(self.n_patches, device=self._device)
-        bag_of_patch = torch.bucketize(place, ends, right=True)
         buffer = self.empty(self.n_rows, self._parts[0].shape[1])
         first_bag = 0
         for start in range(0, self.n_patches, self.n_rows):
@@ -92,7 +97,7 @@ class PatchBlocks:
                 self._widened(rows, buffer[: stop - start]),
                 rows,
                 bags,
-                bag_of_patch[rows] - first_bag,
+                self.bag_of_patch[rows] - first_bag,
             )
 
     def _widened(self, rows: slice, buffer: Tensor) -> Tensor:

@@ -85,12 +85,20 @@ void over_rows(long rows, int threads, long n_sums, float *totals, Body body) {
       totals[column] += sums[thread * n_sums + column];
 }
 
+// Rows that come from memory: what the processor fetches by itself ends with the page.
+template <class T>
+inline void fetch_ahead(const T *row, long width) {
+  constexpr long bytes = 16384, line = 64;
+  const char *from = reinterpret_cast<const char *>(row) + bytes;
+  for (long byte = 0; byte < width * static_cast<long>(sizeof(T)); byte += line)
+    __builtin_prefetch(from + byte);
+}
+
 inline void wide_row(const Float16 *from, float *to, long width) {
-  constexpr long ahead = 8192;  // what the processor fetches by itself ends with the page
+  fetch_ahead(from, width);
   long column = 0;
 #if defined(__AVX512F__)
   for (; column + 16 <= width; column += 16) {
-    if (column % 32 == 0) __builtin_prefetch(from + column + ahead);
     const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(from + column));
     _mm512_storeu_ps(to + column, _mm512_cvtph_ps(bits));
   }
@@ -216,6 +224,7 @@ void pool_back(const T *hidden, const float *attention, const float *towards, co
     for (long row = first; row < last; ++row) {
       const T *value = hidden + row * width;
       const float *pull = towards + bag[row] * width;
+      fetch_ahead(value, width);
       float rise = 0;
 #pragma omp simd reduction(+ : rise)
       for (long column = 0; column < width; ++column) rise += wide(value[column]) * pull[column];
@@ -233,6 +242,7 @@ void gate_back(const T *gates, const float *weights, const float *d_scores, T *d
       const T *content = gates + 2 * row * width, *gate = content + width;
       float *to = line.start(d_gates + 2 * row * width);
       const float d_score = d_scores[row];
+      fetch_ahead(content, 2 * width);
 #pragma omp simd
       for (long column = 0; column < width; ++column) {
         const float t = wide(content[column]), r = wide(gate[column]);
@@ -272,11 +282,23 @@ void rectify_back(T *d_hidden, const T *hidden, const float *attention, const st
   });
 }
 
+void add(const BFloat16 *values, float *totals, long rows, long width, int threads) {
+  over_rows(rows, threads, 0, nullptr, [=](long first, long last, float *) {
+#pragma omp simd
+    for (long place = first * width; place < last * width; ++place)
+      totals[place] += wide(values[place]);
+  });
+}
+
 // Rows to columns, 32 x 2 values at a time: a column's 32 are one line of the cache. What is left
-// of rows and columns goes value by value.
+// of rows and columns goes value by value. A column ends in zeros, up to the stride.
 void turn(const std::uint16_t *in, std::uint16_t *out, long rows, long width, long stride,
           int threads) {
   constexpr long lines = 32;
+  over_rows(width, threads, 0, nullptr, [=](long first, long last, float *) {
+    for (long column = first; column < last; ++column)
+      std::memset(out + column * stride + rows, 0, (stride - rows) * sizeof *out);
+  });
   over_rows((rows + lines - 1) / lines, threads, 0, nullptr, [=](long first, long last, float *) {
     const long end = last * lines < rows ? last * lines : rows;
     const long whole = end / lines * lines, pairs = width % 2 == 0 ? width / 2 : 0;
@@ -306,6 +328,11 @@ void turn(const std::uint16_t *in, std::uint16_t *out, long rows, long width, lo
 extern "C" void turn_bfloat16(const std::uint16_t *in, std::uint16_t *out, long stride, long rows,
                               long width, int threads) {
   turn(in, out, rows, width, stride, threads);
+}
+
+extern "C" void add_bfloat16(const BFloat16 *values, float *totals, long rows, long width,
+                             int threads) {
+  add(values, totals, rows, width, threads);
 }
 
 #define KERNELS(NAME, T)                                                                        \

@@ -210,11 +210,10 @@ class _TowerPass:
         """Attention-weighted mean of each bag, [n, d]."""
         return self._weighted / self._sum[:, None]
 
-    def attention(self, block: Block) -> Tensor:
-        """Softmax weight of each of a block's patches in its bag, [B]."""
-        _, _, scores = self.kept(block)
-        normaliser = (self._largest + self._sum.log())[block.bags]
-        return torch.exp(scores - normaliser[block.bag])
+    def attention(self, bag_of_patch: Tensor) -> Tensor:
+        """Softmax weight of each patch in its bag, [P], where scores are kept."""
+        normaliser = self._largest + self._sum.log()
+        return torch.exp(self._scores - normaliser[bag_of_patch])
 
 
 class _TowerGradients:
@@ -237,6 +236,7 @@ class _TowerGradients:
         blocks: PatchBlocks,
     ) -> None:
         self._forward = forward
+        self._attention = forward.attention(blocks.bag_of_patch)
         # As the products take it, so that the gradients of a bag's scores add to zero.
         self._gradient = gradient.to(blocks.dtype).to(pooled.dtype).contiguous()
         self._mean = (pooled * self._gradient).sum(dim=1)
@@ -253,7 +253,7 @@ class _TowerGradients:
         hidden, gates, _ = self._forward.kept(block)
         weights, steps, totals = self._forward.weights, self._forward.steps, self.totals
         pull = Pull(
-            self._forward.attention(block),
+            self._attention[block.rows],
             self._gradient[block.bags],
             self._mean[block.bags],
             block.bag,
