@@ -18,7 +18,7 @@ from histodistill.model.patch_steps import PatchSteps
 # and calling an operation must cost little beside running it: a product in a type of two bytes,
 # which may run many times faster, needs more rows. A GPU wants them large.
 CPU_ROWS = 1024
-NARROW = 4  # times as many
+NARROW = 8  # times as many
 GPU_ROWS = 65_536
 
 

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from histodistill.model.random_bits import random_bits
+
 
 class Weights(NamedTuple):
     """The weights of a tower.
@@ -66,10 +68,7 @@ class Bits(NamedTuple):
         """
         dtype = torch.int8 if (dropout * 2**8).is_integer() else torch.int16
         values = 2 ** (8 * dtype.itemsize)
-        draws = torch.empty(
-            -(-like.numel() * dtype.itemsize // 8), dtype=torch.int64, device=like.device
-        )
-        draws.random_(-(2**63), None, generator=generator)
+        draws = random_bits(-(-like.numel() * dtype.itemsize // 8), like.device, generator)
         drawn = draws.view(dtype)[: like.numel()].view_as(like)
         return cls(drawn, round(dropout * values) - values // 2)
 
