@@ -100,7 +100,7 @@ def test_it_does_not_matter_in_which_parts_bags_lie(
     cuts: tuple[int, ...], stored: torch.dtype
 ) -> None:
     networks, joined = readers(), as_bags(drawn(dtype=stored))
-    cut = replace(joined, parts=torch.split(joined.stored, cuts))
+    cut = replace(joined, parts=torch.split(joined.stored, list(cuts)))
     towers = [network.tower() for network in networks]
     assert torch.equal(
         torch.cat(pool_patches(cut, towers), 1), torch.cat(pool_patches(joined, towers), 1)

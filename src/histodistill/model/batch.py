@@ -46,7 +46,9 @@ class Bags:
     def patches(self) -> Tensor:
         """Patch features as networks read them, [P, F]; made at the first use, then kept."""
         scaled = self.stored if self.scaler is None else self.scaler.transform(self.stored)
-        return scaled.to(self.dtype or torch.promote_types(scaled.dtype, torch.float32))
+        patches = scaled.to(self.dtype or torch.promote_types(scaled.dtype, torch.float32))
+        # A part may be a store's own, which nobody shall change by way of the batch.
+        return patches.clone() if patches is self.parts[0] else patches
 
     def split_stored(self) -> tuple[Tensor, ...]:
         """The bags one by one as they are kept, [size, F] each."""

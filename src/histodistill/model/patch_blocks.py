@@ -17,8 +17,8 @@ from histodistill.model.patch_steps import PatchSteps
 # Rows of a block. On a CPU its patches and all that is made of them must stay in the caches,
 # and calling an operation must cost little beside running it: a product in a type of two bytes,
 # which may run many times faster, needs more rows. A GPU wants them large.
-CPU_ROWS = 1024
-NARROW = 8  # times as many
+CPU_ROWS = 2048
+NARROW = 4  # times as many
 GPU_ROWS = 65_536
 
 

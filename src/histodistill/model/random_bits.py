@@ -30,9 +30,10 @@ def random_bits(size: int, device: torch.device, generator: torch.Generator | No
         device: Where.
         generator: Where the randomness comes from; torch's global generator if None.
     """
-    drawn = torch.empty(1 if device.type == "cpu" else size, dtype=torch.int64, device=device)
+    seeded = device.type == "cpu" and size > 0  # for no numbers nothing is drawn
+    drawn = torch.empty(1 if seeded else size, dtype=torch.int64, device=device)
     drawn.random_(-(2**63), None, generator=generator)
-    return made_of(int(drawn), size) if device.type == "cpu" else drawn
+    return made_of(int(drawn), size) if seeded else drawn
 
 
 def made_of(seed: int, size: int) -> Tensor:
