@@ -31,7 +31,7 @@ Step = Callable[[Student, list[Tensor], Tensor], None]
 def ragged(student: Student, bags: list[Tensor], labels: Tensor) -> None:
     """All bags end to end, as the library trains."""
     sizes = tuple(len(bag) for bag in bags)
-    output = student(Bags(torch.cat(bags), sizes, torch.arange(len(bags))))
+    output = student(Bags(tuple(bags), sizes, torch.arange(len(bags))))
     torch.autograd.backward(cross_entropy(output.logits, labels))
 
 
@@ -47,7 +47,7 @@ def padded(student: Student, bags: list[Tensor], labels: Tensor) -> None:
 
 def one_by_one(student: Student, bags: list[Tensor], labels: Tensor) -> None:
     """A batch of one, sixteen times, all graphs kept until the end."""
-    logits = [student(Bags(bag, (len(bag),), torch.zeros(1))).logits for bag in bags]
+    logits = [student(Bags((bag,), (len(bag),), torch.zeros(1))).logits for bag in bags]
     torch.autograd.backward(cross_entropy(torch.cat(logits), labels))
 
 

@@ -144,7 +144,7 @@ def _batch(n_patches: int, n_bags: int = BAGS_IN_BATCH) -> Batch:
     rows = torch.arange(n_bags)
     present = torch.ones(n_bags, dtype=torch.bool)
     genes = Genes({"mrna": torch.randn(n_bags, GENES // TOKEN, TOKEN)}, {"mrna": present}, rows)
-    bags = Bags(_patches(n_patches * n_bags), (n_patches,) * n_bags, rows)
+    bags = Bags((_patches(n_patches * n_bags),), (n_patches,) * n_bags, rows)
     return Batch(bags, genes, rows % 2)
 
 

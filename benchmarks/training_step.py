@@ -95,7 +95,7 @@ class OurStep:
         sizes = tuple(len(bag) for bag in cohort.bags)
         present = torch.ones(PATIENTS, dtype=torch.bool, device=cohort.device)
         genes = Genes({"mrna": self._tokens[rows]}, {"mrna": present}, rows)
-        return Batch(Bags(torch.cat(cohort.bags), sizes, rows), genes, cohort.labels)
+        return Batch(Bags(tuple(cohort.bags), sizes, rows), genes, cohort.labels)
 
 
 class PlainStep:

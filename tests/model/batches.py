@@ -38,7 +38,7 @@ def bags(sizes: Mapping[int, int], seed: int = 0) -> Bags:
     for row, size in sizes.items():
         generator = torch.Generator().manual_seed(1000 * seed + row)
         drawn.append(torch.randn(size, WIDTH, generator=generator, dtype=torch.float64))
-    return Bags(torch.cat(drawn), tuple(sizes.values()), torch.tensor(list(sizes)))
+    return Bags(tuple(drawn), tuple(sizes.values()), torch.tensor(list(sizes)))
 
 
 def genes(
@@ -78,7 +78,7 @@ def _bag_of(all_bags: Bags | None, row: int) -> Bags | None:
         return None
     place = int((all_bags.rows == row).nonzero())
     patches = torch.split(all_bags.patches, list(all_bags.sizes))[place]
-    return Bags(patches, (len(patches),), torch.tensor([0]))
+    return Bags((patches,), (len(patches),), torch.tensor([0]))
 
 
 def _genes_of(all_genes: Genes | None, row: int) -> Genes | None:

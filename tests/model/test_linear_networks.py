@@ -132,7 +132,7 @@ def test_blocks_are_told_apart_by_name_not_by_place() -> None:
 
 def test_the_order_of_patches_does_not_count() -> None:
     network, some = student(), bags({0: 9})
-    turned = replace(some, stored=some.stored.flip(0))
+    turned = replace(some, parts=(some.stored.flip(0),))
     torch.testing.assert_close(network(turned).logits, network(some).logits)
 
 
@@ -159,7 +159,7 @@ def test_networks_of_any_width_learn_at_the_same_rate() -> None:
     for copies in (1, 4):
         network = LinearStudent(WIDTH * copies, 2, SMALL).double()
         some = bags({0: 3})
-        output = network(replace(some, stored=some.stored.repeat(1, copies)))
+        output = network(replace(some, parts=(some.stored.repeat(1, copies),)))
         moves.append(float(output.features.square().sum()))
     assert moves[0] == pytest.approx(moves[1])
 

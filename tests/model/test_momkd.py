@@ -213,6 +213,6 @@ def test_the_memories_travel_with_the_bundle(tmp_path: Path) -> None:
     assert memory.shape == (3, MEMORY_SIZE, MOMKD.attention_width)
     assert torch.equal(memory, student_of(trained).memory)
     exact = bags(SIZES)
-    patients = Bags(exact.patches.float(), exact.sizes, exact.rows)
+    patients = Bags((exact.patches.float(),), exact.sizes, exact.rows)
     batch = Batch(patients, None, torch.full((4,), -1))
     assert torch.equal(loaded.networks(batch)["student"].logits, trained(batch)["student"].logits)

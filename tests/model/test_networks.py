@@ -112,7 +112,7 @@ def test_other_bags_leave_a_bag_alone(batch: Batch) -> None:
     assert batch.bags is not None
     patches = batch.bags.patches.clone()
     patches[:5] += 100
-    changed = Batch(Bags(patches, batch.bags.sizes, batch.bags.rows), batch.genes, batch.labels)
+    changed = Batch(Bags((patches,), batch.bags.sizes, batch.bags.rows), batch.genes, batch.labels)
     before, after = model(batch), model(changed)
     for name in ("student", "multimodal"):
         assert not torch.equal(before[name].features[0], after[name].features[0])
@@ -128,7 +128,7 @@ def test_the_order_of_patches_means_nothing(batch: Batch) -> None:
         bag[torch.randperm(len(bag), generator=generator)]
         for bag in torch.split(batch.bags.patches, list(batch.bags.sizes))
     ]
-    turned = Bags(torch.cat(shuffled), batch.bags.sizes, batch.bags.rows)
+    turned = Bags(tuple(shuffled), batch.bags.sizes, batch.bags.rows)
     before, after = model(batch), model(Batch(turned, batch.genes, batch.labels))
     for name in NETWORKS:
         torch.testing.assert_close(before[name].logits, after[name].logits, rtol=1e-6, atol=1e-9)
@@ -147,7 +147,7 @@ def test_repeating_a_whole_bag_changes_nothing() -> None:
     student = networks().student
     assert student is not None
     once = bags({0: 4})
-    thrice = Bags(once.patches.repeat(3, 1), (12,), once.rows)
+    thrice = Bags((once.patches.repeat(3, 1),), (12,), once.rows)
     torch.testing.assert_close(student(thrice).features, student(once).features, rtol=1e-6, atol=0)
 
 
@@ -337,6 +337,6 @@ def test_width_of_the_features_is_free() -> None:
     for width in (1, WIDTH, 17):
         student = Networks(width, {}, 2, SMALL.model_copy(update={"networks": ("student",)}))
         answer = student(
-            Batch(Bags(torch.randn(4, width), (4,), torch.tensor([0])), None, torch.tensor([1]))
+            Batch(Bags((torch.randn(4, width),), (4,), torch.tensor([0])), None, torch.tensor([1]))
         )
         assert answer["student"].logits.shape == (1, 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -67,7 +68,7 @@ def drawn(sizes: Sequence[int] = SIZES, dtype: torch.dtype = torch.float64) -> T
 def as_bags(
     patches: Tensor, sizes: Sequence[int] = SIZES, scaler: FeatureScaler | None = None
 ) -> Bags:
-    return Bags(patches, tuple(sizes), torch.arange(len(sizes)), scaler)
+    return Bags((patches,), tuple(sizes), torch.arange(len(sizes)), scaler)
 
 
 def parameters(networks: Sequence[nn.Module]) -> list[nn.Parameter]:
@@ -91,6 +92,22 @@ def test_it_equals_the_layers_one_by_one(rows: int, monkeypatch: pytest.MonkeyPa
     expected = [network.pool(bags) for network in networks]
     torch.testing.assert_close(list(pooled), expected)
     torch.testing.assert_close(gradients_of(pooled, networks), gradients_of(expected, networks))
+
+
+@pytest.mark.parametrize("cuts", [SIZES, (7, 2, 16, 7), (1,) * sum(SIZES)])
+@pytest.mark.parametrize("stored", [torch.float64, torch.float16])
+def test_it_does_not_matter_in_which_parts_bags_lie(
+    cuts: tuple[int, ...], stored: torch.dtype
+) -> None:
+    networks, joined = readers(), as_bags(drawn(dtype=stored))
+    cut = replace(joined, parts=torch.split(joined.stored, list(cuts)))
+    towers = [network.tower() for network in networks]
+    assert torch.equal(
+        torch.cat(pool_patches(cut, towers), 1), torch.cat(pool_patches(joined, towers), 1)
+    )
+    assert "stored" not in vars(cut)  # they were not joined
+    for ours, theirs in zip(cut.split_stored(), joined.split_stored(), strict=True):
+        assert torch.equal(ours, theirs)
 
 
 @pytest.mark.parametrize("sizes", [(1,), (1, 1, 1), (13,), SIZES])

@@ -15,6 +15,7 @@ from histodistill.model.attention import GatedAttention
 from histodistill.model.patch_kernels import KernelSteps, steps_for
 from histodistill.model.patch_pooling import Tower, pool_patches
 from histodistill.model.patch_steps import Bits, PatchSteps
+from histodistill.model.random_bits import made_of, plainly_made_of
 
 CPU = torch.device("cpu")
 TYPES = (torch.float32, torch.bfloat16)
@@ -76,7 +77,7 @@ def readers(dropout: float = 0.0) -> list[Reader]:
 def bags(sizes: Sequence[int] = SIZES) -> Bags:
     generator = torch.Generator().manual_seed(1)
     stored = torch.randn(sum(sizes), 20, generator=generator).half()
-    return Bags(stored, tuple(sizes), torch.arange(len(sizes)))
+    return Bags((stored,), tuple(sizes), torch.arange(len(sizes)))
 
 
 def pooled_and_gradients(
@@ -172,6 +173,15 @@ def test_bits_drop_the_given_share(rate: float) -> None:
     # No bit of a value tells of its neighbour's.
     neighbours = torch.corrcoef(bits.drawn[:, :900].double().view(2, -1))
     assert abs(neighbours[0, 1].item()) < 0.01
+
+
+def test_random_bits_are_splitmix64s(threads: int) -> None:
+    """The numbers of its authors' program, seeded with 1234567; it adds the step beforehand."""
+    first = (6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431)
+    seed = 1234567 + 0x9E3779B97F4A7C15 - 2**64
+    for numbers in (made_of(seed, 1000), plainly_made_of(seed, 1000)):
+        assert [number % 2**64 for number in numbers[:4].tolist()] == list(first)
+    assert torch.equal(made_of(seed, 1000), plainly_made_of(seed, 1000))
 
 
 @pytest.mark.parametrize("dtype", TYPES)

@@ -42,7 +42,7 @@ def as_batch() -> Batch:
     bags, genes, labels = reference_batch()
     rows = torch.arange(16)
     return Batch(
-        Bags(torch.from_numpy(np.concatenate(bags)), tuple(len(bag) for bag in bags), rows),
+        Bags((torch.from_numpy(np.concatenate(bags)),), tuple(len(bag) for bag in bags), rows),
         Genes({"mrna": to_tokens(genes, 512)}, {"mrna": torch.ones(16, dtype=torch.bool)}, rows),
         torch.from_numpy(labels),
     )

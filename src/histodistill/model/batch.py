@@ -17,29 +17,44 @@ class Bags:
     """The patch features of several patients, laid end to end without padding.
 
     Most networks read ``patches``, which are ready. A network that works through the rows in
-    blocks (:mod:`histodistill.model.patch_pooling`) reads ``stored`` and applies ``scaler``
-    itself, so that the whole batch never lies in memory in the wider type.
+    blocks (:mod:`histodistill.model.patch_pooling`) reads ``parts`` and applies ``scaler``
+    itself, so that the whole batch never lies in memory in the wider type, and is not copied at
+    all where the parts are those of a store.
 
     Attributes:
-        stored: Patch features in the small type that they are kept in, [P, F], all bags one
-            after the other, not standardised yet.
+        parts: Patch features in the small type that they are kept in, not standardised yet, in
+            pieces [., F] that hold all bags one after the other: one for each bag, or one for
+            all of them, or any other.
         sizes: Patches in each bag; they add up to P.
         rows: Position in the batch of each bag's patient, [n] int64, increasing.
         scaler: Standardisation of the patches; None where they are read as they are.
         dtype: Type of ``patches``; None for float32, or for a wider type they are kept in.
     """
 
-    stored: Tensor
+    parts: tuple[Tensor, ...]
     sizes: tuple[int, ...]
     rows: Tensor
     scaler: FeatureScaler | None = None
     dtype: torch.dtype | None = None
 
     @cached_property
+    def stored(self) -> Tensor:
+        """Patch features as they are kept, [P, F]; joined at the first use, then kept."""
+        return self.parts[0] if len(self.parts) == 1 else torch.cat(self.parts)
+
+    @cached_property
     def patches(self) -> Tensor:
         """Patch features as networks read them, [P, F]; made at the first use, then kept."""
         scaled = self.stored if self.scaler is None else self.scaler.transform(self.stored)
-        return scaled.to(self.dtype or torch.promote_types(scaled.dtype, torch.float32))
+        patches = scaled.to(self.dtype or torch.promote_types(scaled.dtype, torch.float32))
+        # A part may be a store's own, which nobody shall change by way of the batch.
+        return patches.clone() if patches is self.parts[0] else patches
+
+    def split_stored(self) -> tuple[Tensor, ...]:
+        """The bags one by one as they are kept, [size, F] each."""
+        if tuple(len(part) for part in self.parts) == self.sizes:
+            return self.parts
+        return torch.split(self.stored, list(self.sizes))
 
     def split(self) -> tuple[Tensor, ...]:
         """The bags one by one, [size, F] each; views of ``patches``."""
@@ -141,12 +156,11 @@ def paired(bags: Bags, genes: Genes) -> tuple[Bags, Genes]:
     with_genes = torch.isin(bags.rows, genes.rows)
     with_bag = torch.isin(genes.rows, bags.rows)
     keep = with_genes.tolist()
-    stored = torch.split(bags.stored, list(bags.sizes))
-    kept = [bag for bag, wanted in zip(stored, keep, strict=True) if wanted]
+    kept = tuple(bag for bag, own in zip(bags.split_stored(), keep, strict=True) if own)
     return (
         replace(
             bags,
-            stored=torch.cat(kept),
+            parts=kept,
             sizes=tuple(len(bag) for bag in kept),
             rows=bags.rows[with_genes],
         ),

@@ -85,7 +85,17 @@ void over_rows(long rows, int threads, long n_sums, float *totals, Body body) {
       totals[column] += sums[thread * n_sums + column];
 }
 
+// Rows that come from memory: what the processor fetches by itself ends with the page.
+template <class T>
+inline void fetch_ahead(const T *row, long width) {
+  constexpr long bytes = 16384, line = 64;
+  const char *from = reinterpret_cast<const char *>(row) + bytes;
+  for (long byte = 0; byte < width * static_cast<long>(sizeof(T)); byte += line)
+    __builtin_prefetch(from + byte);
+}
+
 inline void wide_row(const Float16 *from, float *to, long width) {
+  fetch_ahead(from, width);
   long column = 0;
 #if defined(__AVX512F__)
   for (; column + 16 <= width; column += 16) {
@@ -96,17 +106,46 @@ inline void wide_row(const Float16 *from, float *to, long width) {
   for (; column < width; ++column) to[column] = wide(from[column]);
 }
 
+// The place where a row is made in float32: the row itself, or a line in the cache, from which
+// `finish` rounds it.
+class Line {
+ public:
+  explicit Line(long width) : values_(width) {}
+
+  float *start(BFloat16 *) { return values_.data(); }
+  float *start(float *row) { return row; }
+
+  void finish(float *) {}
+  void finish(BFloat16 *row) {
+    const float *from = values_.data();
+    const long width = static_cast<long>(values_.size());
+    long column = 0;
+#if defined(__AVX512BF16__)
+    for (; column + 32 <= width; column += 32) {
+      const __m512 low = _mm512_loadu_ps(from + column), high = _mm512_loadu_ps(from + column + 16);
+      const __m512bh both = _mm512_cvtne2ps_pbh(high, low);
+      std::memcpy(row + column, &both, sizeof both);
+    }
+#endif
+    for (; column < width; ++column) put(row[column], from[column]);
+  }
+
+ private:
+  std::vector<float> values_;
+};
+
 template <class T>
 void widen(const Float16 *stored, const float *mean, T *out, long rows, long width, int threads) {
   over_rows(rows, threads, 0, nullptr, [=](long first, long last, float *) {
-    std::vector<float> line(width);
-    const std::vector<float> zeros(mean == nullptr ? width : 0);
-    const float *centre = mean == nullptr ? zeros.data() : mean;
+    Line line(width);
     for (long row = first; row < last; ++row) {
-      wide_row(stored + row * width, line.data(), width);
-      T *to = out + row * width;
+      float *to = line.start(out + row * width);
+      wide_row(stored + row * width, to, width);
+      if (mean != nullptr) {
 #pragma omp simd
-      for (long column = 0; column < width; ++column) put(to[column], line[column] - centre[column]);
+        for (long column = 0; column < width; ++column) to[column] -= mean[column];
+      }
+      line.finish(out + row * width);
     }
   });
 }
@@ -117,19 +156,23 @@ template <class T, class Bits>
 void rectify(T *hidden, const float *bias, const Bits *bits, int lowest_kept, long rows,
              long width, int threads) {
   over_rows(rows, threads, 0, nullptr, [=](long first, long last, float *) {
+    Line line(width);
     for (long row = first; row < last; ++row) {
       T *value = hidden + row * width;
+      float *to = line.start(value);
       if (bits == nullptr) {
+#pragma omp simd
         for (long column = 0; column < width; ++column)
-          put(value[column], rectified(wide(value[column]) + bias[column]));
+          to[column] = rectified(wide(value[column]) + bias[column]);
       } else {
         const Bits *drawn = bits + row * width;
 #pragma omp simd
         for (long column = 0; column < width; ++column) {
           const float positive = rectified(wide(value[column]) + bias[column]);
-          put(value[column], drawn[column] >= lowest_kept ? positive : 0.0f);
+          to[column] = drawn[column] >= lowest_kept ? positive : 0.0f;
         }
       }
+      line.finish(value);
     }
   });
 }
@@ -138,8 +181,10 @@ template <class T>
 void gate(T *gates, const float *bias, const float *weights, float *scores, long rows, long width,
           int threads) {
   over_rows(rows, threads, 0, nullptr, [=](long first, long last, float *) {
+    Line line(2 * width);
     for (long row = first; row < last; ++row) {
       T *content = gates + 2 * row * width, *gate = content + width;
+      float *to = line.start(content);
       float score = 0;
 #pragma omp simd reduction(+ : score)
       for (long column = 0; column < width; ++column) {
@@ -148,10 +193,11 @@ void gate(T *gates, const float *bias, const float *weights, float *scores, long
         const float inverse = 1 / (first_half.below * second_half.below);  // one division for two
         const float t = first_half.above * second_half.below * inverse;
         const float r = second_half.above * first_half.below * inverse;
-        put(content[column], t);
-        put(gate[column], r);
+        to[column] = t;
+        to[width + column] = r;
         score += weights[column] * (t + t * r);
       }
+      line.finish(content);
       scores[row] = score;
     }
   });
@@ -172,24 +218,43 @@ void pool(const T *hidden, const float *weights, const std::int64_t *bag, float 
 }
 
 template <class T>
+void pool_back(const T *hidden, const float *attention, const float *towards, const float *mean,
+               const std::int64_t *bag, float *d_scores, long rows, long width, int threads) {
+  over_rows(rows, threads, 0, nullptr, [=](long first, long last, float *) {
+    for (long row = first; row < last; ++row) {
+      const T *value = hidden + row * width;
+      const float *pull = towards + bag[row] * width;
+      fetch_ahead(value, width);
+      float rise = 0;
+#pragma omp simd reduction(+ : rise)
+      for (long column = 0; column < width; ++column) rise += wide(value[column]) * pull[column];
+      d_scores[row] = attention[row] * (rise - mean[bag[row]]);
+    }
+  });
+}
+
+template <class T>
 void gate_back(const T *gates, const float *weights, const float *d_scores, T *d_gates,
                float *totals, long rows, long width, int threads) {
   over_rows(rows, threads, 3 * width, totals, [=](long first, long last, float *sums) {
+    Line line(2 * width);
     for (long row = first; row < last; ++row) {
       const T *content = gates + 2 * row * width, *gate = content + width;
-      T *d_content = d_gates + 2 * row * width, *d_gate = d_content + width;
+      float *to = line.start(d_gates + 2 * row * width);
       const float d_score = d_scores[row];
+      fetch_ahead(content, 2 * width);
 #pragma omp simd
       for (long column = 0; column < width; ++column) {
         const float t = wide(content[column]), r = wide(gate[column]);
         const float d = d_score * weights[column];
         const float d_t = d * (1 + r) * (1 - t * t), d_r = d * t * (1 - r * r);
-        put(d_content[column], d_t);
-        put(d_gate[column], d_r);
+        to[column] = d_t;
+        to[width + column] = d_r;
         sums[column] += d_t;
         sums[width + column] += d_r;
         sums[2 * width + column] += d_score * (t + t * r);
       }
+      line.finish(d_gates + 2 * row * width);
     }
   });
 }
@@ -198,27 +263,42 @@ template <class T>
 void rectify_back(T *d_hidden, const T *hidden, const float *attention, const std::int64_t *bag,
                   const float *towards, float *totals, long rows, long width, int threads) {
   over_rows(rows, threads, width, totals, [=](long first, long last, float *sums) {
+    Line line(width);
     for (long row = first; row < last; ++row) {
       const T *value = hidden + row * width;
       T *gradient = d_hidden + row * width;
+      float *to = line.start(gradient);
       const float *pull = towards + bag[row] * width;
       const float share = attention[row];
 #pragma omp simd
       for (long column = 0; column < width; ++column) {
         const float all = wide(gradient[column]) + share * pull[column];
         const float kept = wide(value[column]) > 0 ? all : 0.0f;
-        put(gradient[column], kept);
+        to[column] = kept;
         sums[column] += kept;
       }
+      line.finish(gradient);
     }
   });
 }
 
+void add(const BFloat16 *values, float *totals, long rows, long width, int threads) {
+  over_rows(rows, threads, 0, nullptr, [=](long first, long last, float *) {
+#pragma omp simd
+    for (long place = first * width; place < last * width; ++place)
+      totals[place] += wide(values[place]);
+  });
+}
+
 // Rows to columns, 32 x 2 values at a time: a column's 32 are one line of the cache. What is left
-// of rows and columns goes value by value.
+// of rows and columns goes value by value. A column ends in zeros, up to the stride.
 void turn(const std::uint16_t *in, std::uint16_t *out, long rows, long width, long stride,
           int threads) {
   constexpr long lines = 32;
+  over_rows(width, threads, 0, nullptr, [=](long first, long last, float *) {
+    for (long column = first; column < last; ++column)
+      std::memset(out + column * stride + rows, 0, (stride - rows) * sizeof *out);
+  });
   over_rows((rows + lines - 1) / lines, threads, 0, nullptr, [=](long first, long last, float *) {
     const long end = last * lines < rows ? last * lines : rows;
     const long whole = end / lines * lines, pairs = width % 2 == 0 ? width / 2 : 0;
@@ -250,6 +330,11 @@ extern "C" void turn_bfloat16(const std::uint16_t *in, std::uint16_t *out, long 
   turn(in, out, rows, width, stride, threads);
 }
 
+extern "C" void add_bfloat16(const BFloat16 *values, float *totals, long rows, long width,
+                             int threads) {
+  add(values, totals, rows, width, threads);
+}
+
 #define KERNELS(NAME, T)                                                                        \
   extern "C" void widen_##NAME(const Float16 *stored, const float *mean, T *out, long rows,      \
                                long width, int threads) {                                       \
@@ -271,6 +356,11 @@ extern "C" void turn_bfloat16(const std::uint16_t *in, std::uint16_t *out, long 
   extern "C" void pool_##NAME(const T *hidden, const float *weights, const std::int64_t *bag,    \
                               float *totals, long n_bags, long rows, long width, int threads) { \
     pool(hidden, weights, bag, totals, n_bags, rows, width, threads);                           \
+  }                                                                                             \
+  extern "C" void pool_back_##NAME(const T *hidden, const float *attention, const float *towards, \
+                                   const float *mean, const std::int64_t *bag, float *d_scores,  \
+                                   long rows, long width, int threads) {                        \
+    pool_back(hidden, attention, towards, mean, bag, d_scores, rows, width, threads);           \
   }                                                                                             \
   extern "C" void gate_back_##NAME(const T *gates, const float *weights, const float *d_scores,  \
                                    T *d_gates, float *totals, long rows, long width,            \

@@ -23,9 +23,13 @@ _ARGUMENTS: dict[str, list[Any]] = {
     "rectify": [_POINTER, _POINTER, _POINTER, _INT, _INT],
     "gate": [_POINTER] * 4,
     "pool": [*[_POINTER] * 4, _LONG],
+    "pool_back": [_POINTER] * 6,
     "gate_back": [_POINTER] * 5,
     "rectify_back": [_POINTER] * 6,
+}
+_BFLOAT16_ARGUMENTS: dict[str, list[Any]] = {
     "turn": [_POINTER, _POINTER, _LONG],
+    "add": [_POINTER] * 2,
 }
 _PADDING = 64
 
@@ -53,9 +57,8 @@ class KernelSteps(PatchSteps):
 
     def __init__(self, library: ctypes.CDLL, dtype: torch.dtype) -> None:
         self._kernels: dict[str, Callable[..., None]] = {}
-        for name, arguments in _ARGUMENTS.items():
-            if name == "turn" and dtype is not torch.bfloat16:
-                continue
+        narrow = _BFLOAT16_ARGUMENTS if dtype is torch.bfloat16 else {}
+        for name, arguments in {**_ARGUMENTS, **narrow}.items():
             kernel = library[f"{name}_{_NAMES[dtype]}"]
             kernel.argtypes = [*arguments, _LONG, _LONG, _INT]
             kernel.restype = None
@@ -95,6 +98,12 @@ class KernelSteps(PatchSteps):
         sums.index_add_(0, bag, weights)
         self._run("pool", hidden, weights, bag, totals, len(totals), shape=hidden.shape)
 
+    def through_pool(self, hidden: Tensor, pull: Pull) -> Tensor:
+        """From the gradients of the bags to that of the scores, [B]."""
+        d_scores = torch.empty_like(pull.attention)
+        self._run("pool_back", hidden, *pull, d_scores, shape=hidden.shape)
+        return d_scores
+
     def through_gate(
         self, gates: Tensor, weights: Weights, d_scores: Tensor, totals: Weights, out: Tensor
     ) -> None:
@@ -129,15 +138,15 @@ class KernelSteps(PatchSteps):
             return
         # Matrix units want both factors row by row: products of a transposed factor run at half
         # the speed, and transposing the small one costs little. The lefts make one product, and
-        # a row of the buffer is no power of two long, which would crowd one set of the cache.
+        # a row of the buffer is no power of two long, which would crowd one set of the cache; it
+        # ends in zeros, because oneDNN reads on and multiplies what it finds by 0.
         widths = [left.shape[1] for left in lefts]
         turned = right.new_empty(sum(widths), len(right) + _PADDING)
-        turned[:, len(right) :] = 0  # oneDNN reads on, and multiplies what it finds by 0
         for part, left in zip(torch.split(turned, widths), lefts, strict=True):
             self._run("turn", left, part, turned.shape[1], shape=left.shape)
         product = turned[:, : len(right)] @ right
         for total, part in zip(totals, torch.split(product, widths), strict=True):
-            total.add_(part)
+            self._run("add", part, total, shape=part.shape)
 
     def _run(self, name: str, *arguments: Tensor | int | None, shape: tuple[int, ...]) -> None:
         """Call a kernel on contiguous tensors; None is a null pointer."""

@@ -80,9 +80,9 @@ def pool_patches(bags: Bags, towers: Sequence[Tower]) -> tuple[Tensor, ...]:
     Raises:
         ValueError: The patches require a gradient, which this pass does not give.
     """
-    if bags.stored.requires_grad:
+    if any(part.requires_grad for part in bags.parts):
         raise ValueError("pool_patches gives no gradient to the patches; pool_bags does")
-    device = bags.stored.device
+    device = bags.parts[0].device
     exact = dtype = towers[0].weights.layer.dtype
     if torch.is_autocast_enabled(device.type):
         dtype = torch.get_autocast_dtype(device.type)
@@ -210,11 +210,10 @@ class _TowerPass:
         """Attention-weighted mean of each bag, [n, d]."""
         return self._weighted / self._sum[:, None]
 
-    def attention(self, block: Block) -> Tensor:
-        """Softmax weight of each of a block's patches in its bag, [B]."""
-        _, _, scores = self.kept(block)
-        normaliser = (self._largest + self._sum.log())[block.bags]
-        return torch.exp(scores - normaliser[block.bag])
+    def attention(self, bag_of_patch: Tensor) -> Tensor:
+        """Softmax weight of each patch in its bag, [P], where scores are kept."""
+        normaliser = self._largest + self._sum.log()
+        return torch.exp(self._scores - normaliser[bag_of_patch])
 
 
 class _TowerGradients:
@@ -237,9 +236,9 @@ class _TowerGradients:
         blocks: PatchBlocks,
     ) -> None:
         self._forward = forward
+        self._attention = forward.attention(blocks.bag_of_patch)
         # As the products take it, so that the gradients of a bag's scores add to zero.
         self._gradient = gradient.to(blocks.dtype).to(pooled.dtype).contiguous()
-        # What the softmax subtracts: the attention-weighted mean of gradient . hidden.
         self._mean = (pooled * self._gradient).sum(dim=1)
         self.totals = Weights(*(torch.zeros_like(value) for value in weights))
         self._d_hidden = blocks.empty(blocks.n_rows, pooled.shape[1])
@@ -253,10 +252,13 @@ class _TowerGradients:
         """
         hidden, gates, _ = self._forward.kept(block)
         weights, steps, totals = self._forward.weights, self._forward.steps, self.totals
-        attention = self._forward.attention(block)
-        towards = self._gradient[block.bags]
-        rises = (hidden @ towards.T.to(hidden.dtype)).gather(1, block.bag[:, None]).squeeze(1)
-        d_scores = attention * (rises - self._mean[block.bags][block.bag])
+        pull = Pull(
+            self._attention[block.rows],
+            self._gradient[block.bags],
+            self._mean[block.bags],
+            block.bag,
+        )
+        d_scores = steps.through_pool(hidden, pull)
         totals.score_bias.add_(d_scores.sum())
 
         d_gates = self._d_gates[: len(gates)]
@@ -264,6 +266,5 @@ class _TowerGradients:
         steps.add_products([totals.gate], [d_gates], hidden)
 
         d_hidden = self._d_hidden[: len(hidden)]
-        pull = Pull(attention, towards, block.bag)
         steps.through_hidden(hidden, weights, d_gates, pull, totals, out=d_hidden)
         return d_hidden

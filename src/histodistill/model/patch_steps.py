@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from histodistill.model.random_bits import random_bits
+
 
 class Weights(NamedTuple):
     """The weights of a tower.
@@ -35,11 +37,14 @@ class Pull(NamedTuple):
     Attributes:
         attention: Softmax weight of each patch, [B].
         towards: Gradient of each bag, [S, d], in the type of the weights.
+        mean: Attention-weighted mean of towards . hidden in each bag, [S], which a softmax
+            subtracts.
         bag: Which of the bags each patch belongs to, [B] int64.
     """
 
     attention: Tensor
     towards: Tensor
+    mean: Tensor
     bag: Tensor
 
 
@@ -63,10 +68,7 @@ class Bits(NamedTuple):
         """
         dtype = torch.int8 if (dropout * 2**8).is_integer() else torch.int16
         values = 2 ** (8 * dtype.itemsize)
-        draws = torch.empty(
-            -(-like.numel() * dtype.itemsize // 8), dtype=torch.int64, device=like.device
-        )
-        draws.random_(-(2**63), None, generator=generator)
+        draws = random_bits(-(-like.numel() * dtype.itemsize // 8), like.device, generator)
         drawn = draws.view(dtype)[: like.numel()].view_as(like)
         return cls(drawn, round(dropout * values) - values // 2)
 
@@ -80,7 +82,7 @@ class PatchSteps:
 
     def widen(self, stored: Tensor, mean: Tensor | None, out: Tensor) -> None:
         """Patches [B, F] in the type of ``out``, less their mean [F]."""
-        if mean is None and not stored.is_cpu:
+        if mean is None and (not stored.is_cpu or stored.dtype is out.dtype):
             out.copy_(stored)
         elif mean is None or out.dtype.itemsize < mean.dtype.itemsize:
             # A narrow type could not hold what the subtraction leaves of a feature far from 0,
@@ -124,6 +126,12 @@ class PatchSteps:
         spread = weights * (bag == numbers[:, None])
         totals.add_(spread.to(hidden.dtype) @ hidden)
         sums.add_(spread.sum(dim=1))
+
+    def through_pool(self, hidden: Tensor, pull: Pull) -> Tensor:
+        """From the gradients of the bags to that of the scores, [B]."""
+        rises = hidden @ pull.towards.T.to(hidden.dtype)
+        own = rises.gather(1, pull.bag[:, None]).squeeze(1)
+        return pull.attention * (own - pull.mean[pull.bag])
 
     def through_gate(
         self, gates: Tensor, weights: Weights, d_scores: Tensor, totals: Weights, out: Tensor

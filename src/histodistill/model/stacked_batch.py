@@ -112,7 +112,7 @@ class StackedBatch:
                 _stacked_pairs(pairs, size),
                 _padded([batch.labels for batch in batches], -1),
             ),
-            n_patches=tuple(0 if own is None else len(own.stored) for own in bags),
+            n_patches=tuple(0 if own is None else sum(own.sizes) for own in bags),
             n_bags=tuple(0 if own is None else len(own.sizes) for own in bags),
             n_genes=tuple(0 if own is None else len(own.rows) for own in genes),
             n_pairs=tuple(len(own.rows) for own in pairs),

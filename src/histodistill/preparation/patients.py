@@ -126,10 +126,12 @@ class PreparedPatients:
             else:
                 bag = self._bags.sample(patients[row], patches, generator)
             bags.append(bag)
-        # Features travel to the device in their stored, small type, and widen there.
-        stored = torch.cat(bags).to(device)
         sizes = tuple(len(bag) for bag in bags)
-        return Bags(stored, sizes, torch.tensor(rows, device=device), self._scaler, dtype)
+        # Features travel to the device in their stored, small type, and widen there. Those that
+        # are there already are read where they lie; a file is read here, ahead of the training.
+        there = self.in_memory and all(bag.device == device for bag in bags)
+        parts = tuple(bags) if there else (torch.cat(bags).to(device),)
+        return Bags(parts, sizes, torch.tensor(rows, device=device), self._scaler, dtype)
 
     def genes(self, patients: Sequence[str], device: torch.device) -> Genes | None:
         """Tokens of those of the patients who have genomics; None where nobody has."""

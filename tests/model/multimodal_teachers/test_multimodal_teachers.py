@@ -132,7 +132,7 @@ def test_dropout_is_for_training_alone(name: MultimodalName) -> None:
 def test_bfloat16(name: MultimodalName) -> None:
     network = teacher(name).float().train()
     all_bags, all_genes = patients()
-    narrow = Bags(all_bags.patches.bfloat16(), all_bags.sizes, all_bags.rows)
+    narrow = Bags((all_bags.patches.bfloat16(),), all_bags.sizes, all_bags.rows)
     tokens = {block: values.float() for block, values in all_genes.tokens.items()}
     exact = answer(network, narrow, replace(all_genes, tokens=tokens))
     with torch.autocast("cpu", torch.bfloat16):

@@ -44,7 +44,7 @@ def part(all_bags: Bags, places: list[int]) -> Bags:
     """Some of the bags, in another batch."""
     split = all_bags.split()
     return Bags(
-        torch.cat([split[place] for place in places]),
+        tuple(split[place] for place in places),
         tuple(all_bags.sizes[place] for place in places),
         torch.arange(len(places)),
     )
@@ -101,7 +101,7 @@ def test_the_order_of_the_patches(name: StudentName) -> None:
     model = student(name)
     asked = bags({0: 70})
     shuffled = asked.patches[torch.randperm(70, generator=torch.Generator().manual_seed(0))]
-    before, after = model(asked), model(Bags(shuffled, asked.sizes, asked.rows))
+    before, after = model(asked), model(Bags((shuffled,), asked.sizes, asked.rows))
     difference = (before.logits - after.logits).abs().max()
     assert (difference > 1e-6) == (name in ORDERED)
 
@@ -138,10 +138,10 @@ def test_reduced_precision(name: StudentName) -> None:
     model = student(name).float()
     asked = bags(SIZES)
     patches = asked.patches.float()
-    exact = model(Bags(patches, asked.sizes, asked.rows))
+    exact = model(Bags((patches,), asked.sizes, asked.rows))
     labels = torch.tensor([0, 1, 1, 0, 1])
     with torch.autocast("cpu", torch.bfloat16):
-        output = model(Bags(patches, asked.sizes, asked.rows), labels).float()
+        output = model(Bags((patches,), asked.sizes, asked.rows), labels).float()
     # Selecting patches by a score may well select others; such students need only be finite.
     if not name.startswith(("dtfd", "dsmil")):
         torch.testing.assert_close(output.logits, exact.logits, rtol=0.1, atol=0.1)
