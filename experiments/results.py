@@ -28,7 +28,7 @@ START, END = "<!-- results: written by experiments/results.py -->", "<!-- end of
 RANDOM, SITES = HERE / "tcga-brca-suite.yaml", HERE / "tcga-brca-sites.yaml"
 
 REFERENCE, RECOMMENDED, FAITHFUL = "abmil", "programmes", "mkd"
-MAIN = ("logistic-slides", REFERENCE, f"{REFERENCE}-5-members", FAITHFUL)
+MAIN = ("logistic-slides", REFERENCE, FAITHFUL)
 # Methods beside the same in bfloat16 and on whole bags, where those were run.
 FASTER = (REFERENCE, FAITHFUL)
 WAYS = ("", "-bfloat16", "-whole-bags")
@@ -49,7 +49,8 @@ not among them, and copy number of 1,333 genes. Every network is trained by the 
 the paper's optimisation unless its recipe says otherwise, and draws 64 patches of a bag an epoch;
 rows named `-whole-bags` read all. Genes are chosen and scaled on the training patients of each
 fold, the epoch and the threshold on its validation patients, and nothing on its test patients.
-{seeds}
+{seeds} The configuration names at its end the methods that were not run.
+Finished teachers are the same for all methods named `-offline`, and stand in each of their rows.
 
 - *mean ± sd*: AUC of each fold and seed, as papers print it.
 - *pooled*: every patient once, with the probability averaged over the seeds, and its 95 %
@@ -65,7 +66,7 @@ DeLong's test, and its p-value after Holm's correction. All students are compare
 {students} comparisons; told are the simple and the faithful ones, and the best of the others by its
 mean over folds and targets (`{next}`). Its settings were chosen on held-out parts of the training
 patients (see docs/methods.md). Its five members together learn from the validation patients as
-well, which the other rows hold out; `abmil-5-members` shows what that alone does for ABMIL.
+well, which the other rows hold out.
 """
 
 _MEANS = """

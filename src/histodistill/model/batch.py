@@ -40,7 +40,11 @@ class Bags:
     @cached_property
     def stored(self) -> Tensor:
         """Patch features as they are kept, [P, F]; joined at the first use, then kept."""
-        return self.parts[0] if len(self.parts) == 1 else torch.cat(self.parts)
+        if len(self.parts) == 1:
+            return self.parts[0]
+        # Autocast would change the type, and knows none of those that patches are kept in.
+        with torch.autocast(self.parts[0].device.type, enabled=False):
+            return torch.cat(self.parts)
 
     @cached_property
     def patches(self) -> Tensor:
