@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -42,8 +43,10 @@ class Bags:
         """Patch features as they are kept, [P, F]; joined at the first use, then kept."""
         if len(self.parts) == 1:
             return self.parts[0]
-        # Autocast would change the type, and knows none of those that patches are kept in.
-        with torch.autocast(self.parts[0].device.type, enabled=False):
+        # Autocast refuses to join patches of another small type than its own.
+        device = self.parts[0].device.type
+        known = torch.amp.is_autocast_available(device)
+        with torch.autocast(device, enabled=False) if known else nullcontext():
             return torch.cat(self.parts)
 
     @cached_property
