@@ -1,7 +1,7 @@
 """A whole experiment: all three networks, five folds, a hundred epochs.
 
     python benchmarks/experiment.py --device cuda
-    python benchmarks/experiment.py --device cpu --sample 1024
+    python benchmarks/experiment.py --device cpu --sample 1024 --validation-sample 1024
     python benchmarks/experiment.py --device cpu --sample 1024 --folds 1 --epochs 2 --estimate 100
 
 Generates a cohort and packs it, 17 GB by default, below ``--folder`` or a temporary folder; a
@@ -210,13 +210,14 @@ def _operations(fold: Fold, method: MethodSettings, bags: BagStore) -> float:
     """Floating-point operations of all epochs: both first layers and gates, nothing else.
 
     In training each layer is multiplied twice and each gate three times, as the patches need no
-    gradient; in validation once, over whole bags.
+    gradient; in validation once.
     """
     layer = bags.width * method.network.width
     gate = method.network.width * 2 * method.network.attention_width
     whole = bags.n_patches(fold.train[0])
     drawn = min(whole, method.training.patches or whole)
-    trained, answered = len(fold.train) * drawn, len(fold.validation) * whole
+    validated = min(whole, method.training.validation_patches or whole)
+    trained, answered = len(fold.train) * drawn, len(fold.validation) * validated
     epoch = trained * (2 * layer + 3 * gate) + answered * (layer + gate)
     return 2.0 * 2 * epoch * method.training.max_epochs
 
@@ -287,6 +288,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--width", type=int, default=1024, help="numbers of a patch")
     parser.add_argument("--genes", type=int, default=8192)
     parser.add_argument("--sample", type=int, help="patches drawn from a bag; whole by default")
+    parser.add_argument(
+        "--validation-sample", type=int, help="patches that judge an epoch; whole bags by default"
+    )
     parser.add_argument("--folds", type=int, default=PARTS, choices=range(1, PARTS + 1))
     parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--estimate", type=int, help="epochs to estimate the time of")
@@ -309,6 +313,7 @@ def _method(options: argparse.Namespace, device: torch.device) -> MethodSettings
             "max_epochs": options.epochs,
             "patience": options.epochs,
             "patches": options.sample,
+            "validation_patches": options.validation_sample,
             "precision": options.precision or usual,
             "device": str(device),
         }
@@ -329,6 +334,7 @@ def main() -> None:
         f"{sizes.patients} patients x {sizes.patches:,} x {sizes.width:,} "
         f"({sizes.n_bytes / 1e9:.2f} GB in float16), {sizes.genes:,} genes; "
         f"{method.training.patches or 'all'} patches of a bag in an epoch, "
+        f"{method.training.validation_patches or 'all'} in its validation, "
         f"{method.training.precision}, {device}, jobs: {options.jobs}",
         flush=True,
     )

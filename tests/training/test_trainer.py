@@ -271,12 +271,44 @@ class _Recorder(PreparedPatients):
     def __init__(self, prepared: PreparedPatients) -> None:
         self.__dict__ |= prepared.__dict__
         self.training: list[Batch] = []
-        self.whole: list[Batch] = []
+        self.validation: list[Batch] = []
 
     def batch(self, patients: Any, **settings: Any) -> Batch:
         made = super().batch(patients, **settings)
-        (self.whole if settings.get("generator") is None else self.training).append(made)
+        (self.validation if torch.is_inference_mode_enabled() else self.training).append(made)
         return made
+
+
+def longest_bag(batches: list[Batch]) -> int:
+    """Patches of the longest bag of some batches."""
+    return max(size for batch in batches if batch.bags is not None for size in batch.bags.sizes)
+
+
+def test_an_epoch_can_be_judged_by_the_same_few_patches(
+    world: World, inputs: FoldData, tmp_path: Path
+) -> None:
+    settings = method(world.files, validation_patches=4, max_epochs=2)
+    recorder = _Recorder(prepared_patients(inputs))
+    run = Trainer(
+        build_networks(settings, 6, {"mrna": 16}, 2, 0),
+        settings,
+        recorder,
+        training=list(inputs.fold.train),
+        validation=inputs.fold.validation,
+        seed=0,
+        device=CPU,
+    )
+    run.fit(tmp_path)
+    assert longest_bag(recorder.training) > longest_bag(recorder.validation) == 4
+    half = len(recorder.validation) // 2
+    for first, second in zip(recorder.validation[:half], recorder.validation[half:], strict=True):
+        assert first.bags is not None
+        assert second.bags is not None
+        assert all(map(torch.equal, first.bags.parts, second.bags.parts))
+    # What is asked for afterwards is answered from whole bags.
+    recorder.validation.clear()
+    probabilities(run.networks, recorder, list(inputs.fold.test), CPU)
+    assert longest_bag(recorder.validation) > 4
 
 
 @pytest.mark.parametrize("patches", [None, 4])
@@ -295,13 +327,8 @@ def test_patches_are_sampled_in_training_alone(
         seed=0,
         device=CPU,
     ).fit(tmp_path)
-    longest = {False: 0, True: 0}
-    for sampled, batches in ((True, recorder.training), (False, recorder.whole)):
-        for batch in batches:
-            assert batch.bags is not None
-            longest[sampled] = max(longest[sampled], *batch.bags.sizes)
-    assert longest[False] > 4
-    assert longest[True] == 4 if patches else longest[True] > 4
+    assert longest_bag(recorder.validation) > 4
+    assert longest_bag(recorder.training) == 4 if patches else longest_bag(recorder.training) > 4
     # Two epochs, each of all training patients; the last batch is smaller and kept.
     sizes = [len(batch.labels) for batch in recorder.training]
     assert sum(sizes) == 2 * len(train)

@@ -26,6 +26,8 @@ def probabilities(
     device: torch.device,
     *,
     dtype: torch.dtype = torch.float32,
+    patches: int | None = None,
+    generator: torch.Generator | None = None,
 ) -> Probabilities:
     """Class probabilities by each trained network.
 
@@ -37,6 +39,8 @@ def probabilities(
         patients: Who is asked for; each with slides, genes or both.
         device: Where to compute.
         dtype: Type that patches are read in; bfloat16 also takes the products in it.
+        patches: Answer from this many patches of each bag, drawn at random; None reads all.
+        generator: Random stream of the draw.
 
     Returns:
         For each network, [n, C]; NaN where it cannot answer a patient.
@@ -47,8 +51,14 @@ def probabilities(
     }
     was_training = networks.training
     networks.eval()
-    for rows in _chunks(prepared, patients):
-        batch = prepared.batch([patients[row] for row in rows], device=device, dtype=dtype)
+    for rows in _chunks(prepared, patients, patches):
+        batch = prepared.batch(
+            [patients[row] for row in rows],
+            device=device,
+            dtype=dtype,
+            patches=patches,
+            generator=generator,
+        )
         with torch.autocast(device.type, dtype, enabled=dtype is torch.bfloat16):
             outputs = networks(batch)
         for name, output in outputs.items():
@@ -58,12 +68,15 @@ def probabilities(
     return answers
 
 
-def _chunks(prepared: PreparedPatients, patients: Sequence[str]) -> Iterator[NDArray[np.int64]]:
+def _chunks(
+    prepared: PreparedPatients, patients: Sequence[str], drawn: int | None
+) -> Iterator[NDArray[np.int64]]:
     """Consecutive positions whose bags fit the patch budget, at least one a chunk."""
     chunk: list[int] = []
     patches = 0
     for row, patient in enumerate(patients):
-        size = prepared.n_patches(patient)
+        whole = prepared.n_patches(patient)
+        size = whole if drawn is None else min(drawn, whole)
         if chunk and patches + size > _PATCH_BUDGET:
             yield np.array(chunk)
             chunk, patches = [], 0

@@ -45,6 +45,9 @@ class TrainingSettings(Settings):
             the student, taught by the frozen teachers. Otherwise all are trained together.
             Methods without a student, or without a teacher, are trained as ever.
         patches: Patches drawn from each bag in each epoch; None reads whole bags.
+        validation_patches: Patches of each validation bag that judge an epoch, drawn once and
+            the same in every epoch; None reads whole bags. Answers and thresholds always read
+            whole bags.
         threshold: How the operating threshold is chosen on the validation patients.
         precision: Of training, and of the validation that stops it: ``float32``, or
             ``bfloat16`` autocast. Answers and thresholds are always computed in float32.
@@ -65,6 +68,7 @@ class TrainingSettings(Settings):
     members: PositiveInt = 1
     offline: bool = False
     patches: PositiveInt | None = None
+    validation_patches: PositiveInt | None = None
     threshold: Literal["youden", "balanced_accuracy", "f1"] = "youden"
     precision: Literal["float32", "bfloat16"] = "float32"
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")

@@ -293,8 +293,17 @@ class Trainer:
         return _as_floats(terms | {"total": loss})
 
     def _validate(self, epoch: int) -> Figures:
+        drawn = self._settings.validation_patches
+        # The same patches in every epoch: a figure moves for the weights alone.
+        stream = torch.Generator().manual_seed(derived_seed(self._seed, "validation"))
         answers = probabilities(
-            self.networks, self._prepared, self._validation, self.device, dtype=self.dtype
+            self.networks,
+            self._prepared,
+            self._validation,
+            self.device,
+            dtype=self.dtype,
+            patches=drawn,
+            generator=None if drawn is None else stream,
         )
         if self._lacks_numbers(answers):
             raise _diverged(epoch)
