@@ -29,9 +29,9 @@ RANDOM, SITES = HERE / "tcga-brca-suite.yaml", HERE / "tcga-brca-sites.yaml"
 
 REFERENCE, RECOMMENDED, FAITHFUL = "abmil", "programmes", "mkd"
 MAIN = ("logistic-slides", REFERENCE, FAITHFUL)
-# Methods beside the same in bfloat16 and on whole bags, where those were run.
+# Methods beside the same in bfloat16, on whole bags and judged by sampled ones, where run.
 FASTER = (REFERENCE, FAITHFUL)
-WAYS = ("", "-bfloat16", "-whole-bags")
+WAYS = ("", "-bfloat16", "-whole-bags", "-sampled-validation")
 HEADLINE = ("logistic-slides", REFERENCE, FAITHFUL, RECOMMENDED, "logistic-mrna", "ERBB2-mrna")
 
 _INTRODUCTION = """\
@@ -50,7 +50,7 @@ the paper's optimisation unless its recipe says otherwise, and draws 64 patches 
 rows named `-whole-bags` read all. Genes are chosen and scaled on the training patients of each
 fold, the epoch and the threshold on its validation patients, and nothing on its test patients.
 {seeds} The configuration names at its end the methods that were not run.
-Finished teachers are the same for all methods named `-offline`, and stand in each of their rows.
+Finished teachers are the same for all methods named `-offline`, and stand once.
 
 - *mean ± sd*: AUC of each fold and seed, as papers print it.
 - *pooled*: every patient once, with the probability averaged over the seeds, and its 95 %
@@ -77,7 +77,8 @@ _FASTER = """
 ## What is faster, and what it changes
 
 Student's mean of folds. Sampling 64 patches of a bag in each epoch is what all other rows do;
-whole bags, and bfloat16 products, are the same methods otherwise.
+whole bags, bfloat16 products, and epochs that 64 patches of each validation bag judge
+(`-sampled-validation`) are the same methods otherwise.
 """
 
 _SITES = """

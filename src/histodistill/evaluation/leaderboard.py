@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,11 @@ from histodistill.evaluation.comparison import holm
 from histodistill.evaluation.costs import mean_costs
 from histodistill.evaluation.delong import auc_interval, delong
 from histodistill.evaluation.difference import auc_difference
+from histodistill.evaluation.finished_teachers import (
+    Repeats,
+    repeated_teachers,
+    without_repeats,
+)
 from histodistill.evaluation.fold_auc import KEY, fold_aucs
 from histodistill.evaluation.intervals import RESAMPLES, percentile_interval, resamples
 from histodistill.evaluation.layout import NETWORKS, target_classes
@@ -59,12 +64,15 @@ class Leaderboard:
             rows of this table: all targets and all groups of inputs are one family.
         rankings: The ranking of each group of inputs.
         references: The reference of each network that has one.
+        repeats: Finished teachers that several methods share stand once; which others they
+            stand for.
     """
 
     results: pd.DataFrame
     comparisons: pd.DataFrame
     rankings: tuple[Ranking, ...]
     references: Mapping[str, str]
+    repeats: Repeats = field(default_factory=dict)
 
 
 def build_leaderboard(
@@ -88,6 +96,8 @@ def build_leaderboard(
     Raises:
         InputError: A reference that does not answer, or costs that lack columns.
     """
+    repeats = repeated_teachers(predictions, _names(reference))
+    predictions = without_repeats(predictions, repeats)
     fits = fold_aucs(predictions)
     references = _references(fits, reference)
     cost = mean_costs(costs)
@@ -104,7 +114,7 @@ def build_leaderboard(
         .join(cost)
     )
     table = _flagged(_noted(results.reset_index().astype({"n_positive": "Int64"})))
-    return Leaderboard(table, comparisons, rankings, references)
+    return Leaderboard(table, comparisons, rankings, references, repeats)
 
 
 def places(values: pd.Series[float], *, smaller_is_better: bool = False) -> pd.Series[int]:
@@ -116,6 +126,13 @@ def places(values: pd.Series[float], *, smaller_is_better: bool = False) -> pd.S
     order = known.rank(method="dense", ascending=smaller_is_better)
     placed = order.where(order <= 2, 0) if len(known) > 1 else order * 0
     return placed.reindex(values.index, fill_value=0).astype("int64")
+
+
+def _names(reference: Reference) -> set[str]:
+    """The methods that a reference names."""
+    if isinstance(reference, str):
+        return {reference}
+    return set((reference or {}).values())
 
 
 def _references(fits: pd.DataFrame, reference: Reference) -> dict[str, str]:

@@ -255,6 +255,7 @@ def _notes(board: Leaderboard) -> tuple[str, ...]:
         f"({how}). The best of the methods with the same inputs is bold, the second underlined.",
         *_reference_notes(board, how),
         *_rank_notes(board),
+        *_repeat_notes(board),
     ]
     if board.results[["parameters", "training_seconds", "inference_ms"]].notna().any(axis=None):
         notes.append(
@@ -293,6 +294,17 @@ def _rank_notes(board: Leaderboard) -> list[str]:
         "Mean rank: among the methods with the same inputs, over targets, repeats and folds; "
         f"Nemenyi's critical difference at {LEVEL}: {reach}; optimistic, since folds share "
         "training patients."
+    ]
+
+
+def _repeat_notes(board: Leaderboard) -> list[str]:
+    shared: dict[tuple[str, str], list[str]] = {}
+    for (network, method), first in board.repeats.items():
+        shared.setdefault((network, first), []).append(method)
+    return [
+        f"{first} ({INPUTS[network].lower()}) stands for the teachers of {', '.join(methods)} "
+        "too, which answer the same."
+        for (network, first), methods in shared.items()
     ]
 
 
