@@ -176,6 +176,12 @@ def test_features_far_from_zero_keep_their_digits(precision: str) -> None:
         (ours,) = pool_patches(far, [network.tower()])
         (expected,) = pool_patches(plain, [network.tower()])
     torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-6)
+    for gradient, theirs in zip(
+        gradients_of([ours], [network]), gradients_of([expected], [network]), strict=True
+    ):
+        torch.testing.assert_close(gradient, theirs, rtol=1e-3, atol=1e-4)
+    # The stored patches are as they were: they may be the store's own.
+    assert torch.equal(torch.cat(far.parts), centred + mean)
 
 
 def test_bfloat16_comes_close() -> None:

@@ -9,7 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from histodistill.model import Batch, NetworkSettings, ObjectiveSettings, objective
+from histodistill.model import (
+    Batch,
+    NetworkSettings,
+    ObjectiveSettings,
+    objective,
+    stacked_networks,
+)
 from histodistill.model.stacked_batch import StackedBatch
 from histodistill.model.stacked_networks import StackedNetworks, can_be_stacked
 from histodistill.model.training_terms import total
@@ -47,6 +53,7 @@ LACKING: list[Patients] = [
     ({1: 4}, (0, 1), 2),  # a single pair: no term between networks
     ({0: 6, 1: 2}, (2, 3), 4),  # nobody has both
 ]
+LAST: list[Patients] = [({0: 4}, (0,), 1), ({0: 2}, (0,), 1)]  # one patient is left of an epoch
 
 
 def batch(patients: Patients, seed: int) -> Batch:
@@ -66,7 +73,9 @@ def alone(
     return terms, gradients
 
 
-@pytest.mark.parametrize("patients", [COMPLETE, LACKING], ids=["complete", "lacking"])
+@pytest.mark.parametrize(
+    "patients", [COMPLETE, LACKING, LAST], ids=["complete", "lacking", "one patient"]
+)
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("dropout", [0.0, 0.25])
 def test_a_stack_gives_each_model_what_it_gets_alone(
@@ -102,6 +111,24 @@ def test_a_stack_gives_each_model_what_it_gets_alone(
             torch.testing.assert_close(stack.grad[seed], own_gradient, rtol=1e-6, atol=1e-9)
 
 
+def test_the_objective_is_computed_without_autocast(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def watched(outputs: Any, *rest: Any) -> dict[str, Tensor]:
+        seen.append(torch.is_autocast_enabled("cpu"))
+        return objective(outputs, *rest)
+
+    monkeypatch.setattr(stacked_networks, "objective", watched)
+    settings = SMALL.model_copy(update={"networks": ALL})
+    code = networks(settings=settings).train()
+    weights = {n: p.detach()[None].requires_grad_() for n, p in code.named_parameters()}
+    streams = [torch.Generator().manual_seed(0)]
+    with torch.autocast("cpu", torch.bfloat16):
+        model = StackedNetworks(code, ObjectiveSettings(), streams)
+        model.terms(weights, StackedBatch.of([batch(COMPLETE[0], 0)]))
+    assert seen == [False]
+
+
 def test_counts_are_without_padding() -> None:
     stacked = StackedBatch.of([batch(own, seed) for seed, own in enumerate(LACKING)])
     assert stacked.n_patches == (1514, 9, 4, 8)
@@ -129,6 +156,7 @@ def test_patients_without_slides_or_genes_of_all_models() -> None:
         ({"multimodal": "mcat"}, ObjectiveSettings()),
         ({"genomic": "branches"}, ObjectiveSettings()),
         ({"networks": ("multimodal", "genomic")}, ObjectiveSettings()),
+        ({"networks": ALL, "student": "linear"}, OF_ANY_WIDTH),
         ({}, ObjectiveSettings(distillation={"kd": 1.0})),
         ({}, ObjectiveSettings(reconstruction=1.0)),
     ],

@@ -16,9 +16,9 @@ from histodistill.training import trainer
 from histodistill.training.fitting import FittedModel, fit_model
 from histodistill.training.fold import FoldData
 from histodistill.training.frozen import FrozenTeachers, answers_of
-from histodistill.training.locks import held
+from histodistill.training.locks import claimed, held
 from histodistill.training.stage import prepare, readable, train_stage
-from histodistill.training.teachers import WEIGHTS, teacher_of
+from histodistill.training.teachers import WEIGHTS, teacher_of, train_offline
 from histodistill.training.trainer import CHECKPOINT, Trainer
 from tests.training.cohorts import CPU, NETWORK, World, experiment, fold_data, method
 
@@ -206,7 +206,28 @@ def test_patients_without_slides_teach_nobody_but_teachers(
     assert set(fitted.answer(inputs.fold.validation)) == {"student", "multimodal", "genomic"}
 
 
-def test_who_needs_the_same_teacher_waits_for_it(tmp_path: Path) -> None:
+def test_a_teacher_that_another_process_trains_is_waited_for(
+    world: World, inputs: FoldData, tmp_path: Path
+) -> None:
+    settings = method(world.files, "kd-offline", max_epochs=1)
+    whole = train_offline(settings, inputs, 2, 0, tmp_path / "whole", store=tmp_path / "store")
+    weights = next((tmp_path / "store").rglob(f"*/genomic-*/**/{WEIGHTS}"))
+    aside = weights.rename(tmp_path / "aside")
+    with claimed(weights.parent) as mine:
+        assert mine
+        later = train_offline.steps(
+            settings, inputs, 2, 0, tmp_path / "later", store=tmp_path / "store"
+        )
+        assert [next(later), next(later)] == [(), ()]  # waits, and holds nobody up
+        aside.rename(weights)
+    (training,) = next(later)  # the student
+    training.run()
+    with pytest.raises(StopIteration) as ended:
+        next(later)
+    assert same(ended.value.value.networks.state_dict(), whole.networks.state_dict())
+
+
+def test_who_needs_the_same_search_waits_for_it(tmp_path: Path) -> None:
     entered, order = Event(), []
 
     def late() -> None:

@@ -12,7 +12,7 @@ import torch
 
 from histodistill.errors import InputError
 from histodistill.experiment.methods import MethodSettings
-from histodistill.training import cross_validate, fits_of, stacked, steps, teachers
+from histodistill.training import cross_validate, fits_of, runner, stacked, steps, teachers
 from histodistill.training.fold import FoldData
 from histodistill.training.parallel import passes
 from histodistill.training.runner import FitRunner
@@ -137,6 +137,62 @@ def test_a_problem_stays_with_its_training(world: World, inputs: FoldData, tmp_p
     assert len(curves(tmp_path / "2")) == 4
 
 
+@pytest.mark.parametrize("batch", [0, 1])
+def test_a_batch_that_cannot_be_made_ends_its_own_training(
+    world: World, inputs: FoldData, tmp_path: Path, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = method(world.files, "linear", max_epochs=3)
+    alone = trainer(settings, inputs, 2)
+    alone.fit(tmp_path / "alone")
+    run = [trainer(settings, inputs, seed) for seed in SEEDS]
+    original = run[1].epoch_batches
+
+    def damaged() -> Any:
+        count, made = original()
+
+        def failing() -> Any:
+            for number, each in enumerate(made):
+                if number == batch:
+                    raise InputError("P1.h5: damaged")
+                yield each
+
+        return count, failing()
+
+    monkeypatch.setattr(run[1], "epoch_batches", damaged)
+    problems = together(run, tmp_path)
+    assert [str(problem) for problem in problems] == ["None", "P1.h5: damaged", "None"]
+    assert not (tmp_path / "1" / CURVES).exists()
+    assert_curves_alike(tmp_path / "2", tmp_path / "alone")
+    assert_alike(run[2], alone)
+
+
+def test_a_problem_of_the_pass_is_told_of_all(
+    world: World, inputs: FoldData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(*_: Any) -> None:
+        raise torch.OutOfMemoryError("no memory")
+
+    monkeypatch.setattr(stacked._Stack, "_step", exhausted)
+    run = [trainer(method(world.files, "linear"), inputs, seed) for seed in SEEDS]
+    assert [str(problem) for problem in together(run, tmp_path)] == ["no memory"] * 3
+    with torch.no_grad():  # weights of their own again
+        next(run[0].networks.parameters()).fill_(7)
+    assert not (next(run[1].networks.parameters()) == 7).any()
+
+
+def test_a_checkpoint_of_a_pass_holds_one_model(
+    world: World, inputs: FoldData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("histodistill.training.trainer.CHECKPOINT_SECONDS", 0)
+    settings = method(world.files, "mkd", max_epochs=1)
+    sizes = []
+    for models in (1, 6):
+        run = [trainer(settings, inputs, seed) for seed in range(models)]
+        together(run, tmp_path / str(models))
+        sizes.append((tmp_path / str(models) / "0" / CHECKPOINT).stat().st_size)
+    assert sizes[1] < 1.05 * sizes[0]
+
+
 CHANGES = {
     "methods": {"programmes": {"network": {"programmes": 3}, "training": {"members": 2}}},
     "seeds": [0, 1],
@@ -160,6 +216,15 @@ def test_a_cross_validation_in_passes_is_one_without(
         shared = cross_validate(setup, world.data)
     # Two seeds of two folds of two members.
     assert runs == [8]
+    with monkeypatch.context() as patch:
+        patch.setattr(steps, "train_together", counted)
+        patch.setattr(runner, "models_in_a_pass", lambda *_: 3)
+        limited = cross_validate(
+            experiment(world.files, tmp_path / "limited", **CHANGES), world.data
+        )
+    # A fit at a time, of two members.
+    assert runs[1:] == [2] * 4
+    pd.testing.assert_frame_equal(shared, limited, rtol=1e-4, atol=1e-5)
     assert not list((tmp_path / "together").rglob(CHECKPOINT))
     monkeypatch.setattr(steps, "pays", lambda method, device: False)
     monkeypatch.setattr(teachers, "pays", lambda method, device: False)
@@ -190,11 +255,18 @@ def test_a_fit_that_fails_takes_nobody_of_its_pass_along(
 
 
 def test_which_fits_share_a_pass(world: World, tmp_path: Path) -> None:
-    methods = {"programmes": CHANGES["methods"]["programmes"], "abmil": {}, "kd-offline": {}}  # type: ignore[index]
+    reached = {"recipe": "programmes", "objective": {"collaboration": 1.0}}
+    methods = {
+        "programmes": CHANGES["methods"]["programmes"],  # type: ignore[index]
+        "reached": reached,
+        "abmil": {},
+        "kd-offline": {},
+    }
     setup = experiment(world.files, tmp_path, **{**CHANGES, "methods": methods})
     groups = passes(FitRunner(setup, world.data), fits_of(setup, world.data))
     assert [(group[0].method, len(group)) for group in groups] == [
         ("programmes", 4),
+        *[("reached", 1)] * 4,  # a student that needs its teachers' answers trains alone
         *[("abmil", 1)] * 4,
         *[("kd-offline", 1)] * 4,
     ]
@@ -230,6 +302,46 @@ def test_passes_are_as_large_as_memory_allows(
     kept = 3 * 4 * sum(bags.n_patches(patient) for patient in bags.patients)
     monkeypatch.setattr(stacked, "_MOST_BYTES", 2 * (step + kept))
     assert models_in_a_pass(read_again, bags) == 2
+
+
+def test_a_pass_has_no_more_trainings_than_it_may(
+    world: World, inputs: FoldData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = method(world.files, "linear", max_epochs=1)
+    runs: list[int] = []
+
+    def counted(trainers: list[Trainer]) -> list[Exception | None]:
+        runs.append(len(trainers))
+        return train_together(trainers)
+
+    def fit(seed: int) -> steps.Steps[int]:
+        members = [trainer(settings, inputs, seed + member) for member in range(5)]
+        yield [steps.Training(each, tmp_path / str(each._seed)) for each in members]
+        return seed
+
+    monkeypatch.setattr(steps, "train_together", counted)
+    assert dict(steps.in_one_pass({"a": fit(0)}, most=2)) == {"a": 0}
+    assert runs == [2, 2]  # and one alone
+
+
+def test_fits_that_need_what_is_trained_elsewhere_wait_without_holding_up_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waited = []
+    monkeypatch.setattr("time.sleep", waited.append)
+    order = []
+
+    def waiting(name: str, rounds: int) -> steps.Steps[str]:
+        for _ in range(rounds):
+            yield ()
+        order.append(name)
+        return name
+
+    both = steps.side_by_side([waiting("late", 3), waiting("early", 1)])
+    ended = dict(steps.in_one_pass({"both": both, "other": waiting("other", 2)}))
+    assert ended == {"both": ["late", "early"], "other": "other"}
+    assert order == ["early", "other", "late"]
+    assert len(waited) == 3
 
 
 def test_what_is_never_stacked(world: World) -> None:

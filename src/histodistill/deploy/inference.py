@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from histodistill.model import NetworkName, Networks
 from histodistill.preparation import PreparedPatients
 
-# Bags are evaluated together up to this many patches: enough to fill the hardware, and
-# small enough that memory does not depend on the size of the cohort.
-_PATCH_BUDGET = 32_768
+# Patients are evaluated together up to this many patches, or of themselves: enough to fill the
+# hardware, and small enough that memory does not depend on the size of the cohort.
+_PATCH_BUDGET, _MOST_PATIENTS = 32_768, 512
 
 Probabilities = dict[NetworkName, NDArray[np.float64]]
 
@@ -71,13 +71,13 @@ def probabilities(
 def _chunks(
     prepared: PreparedPatients, patients: Sequence[str], drawn: int | None
 ) -> Iterator[NDArray[np.int64]]:
-    """Consecutive positions whose bags fit the patch budget, at least one a chunk."""
+    """Consecutive positions whose bags fit the budget, at least one a chunk."""
     chunk: list[int] = []
     patches = 0
     for row, patient in enumerate(patients):
         whole = prepared.n_patches(patient)
         size = whole if drawn is None else min(drawn, whole)
-        if chunk and patches + size > _PATCH_BUDGET:
+        if len(chunk) == _MOST_PATIENTS or (chunk and patches + size > _PATCH_BUDGET):
             yield np.array(chunk)
             chunk, patches = [], 0
         chunk.append(row)

@@ -102,6 +102,7 @@ class BagStore:
                 return self
             moved = copy.copy(self)
             moved.packed = self.packed.to(device)
+            moved.in_memory = True
             self._moved[device] = moved
         return self._moved[device]
 

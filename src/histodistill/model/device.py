@@ -13,9 +13,11 @@ def resolve_device(name: str) -> torch.device:
     Raises:
         InputError: A GPU is asked for and there is none.
     """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and not torch.cuda.is_available():
+    available = torch.cuda.is_available()
+    device = torch.device(("cuda" if available else "cpu") if name == "auto" else name)
+    if device.type == "cuda" and not available:
         raise InputError(f"device {name}: PyTorch sees no GPU here; use device: cpu or auto")
+    if device == torch.device("cuda"):
+        # With its number, as tensors that lie there name it.
+        return torch.device("cuda", torch.cuda.current_device())
     return device

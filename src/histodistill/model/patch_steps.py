@@ -87,7 +87,7 @@ class PatchSteps:
         elif mean is None or out.dtype.itemsize < mean.dtype.itemsize:
             # A narrow type could not hold what the subtraction leaves of a feature far from 0,
             # and on a CPU float16 becomes bfloat16 twice as fast by way of float32.
-            exact = stored.float() if mean is None else stored.to(mean.dtype).sub_(mean)
+            exact = stored.float() if mean is None else stored.to(mean.dtype) - mean
             out.copy_(exact)
         else:
             out.copy_(stored).sub_(mean)

@@ -82,7 +82,8 @@ class PreparedPatients:
 
     def labels(self, patients: Sequence[str]) -> Tensor:
         """Class indices, [n] int64; -1 where unknown."""
-        return torch.tensor([self._labels.get(patient, UNKNOWN) for patient in patients])
+        known = [self._labels.get(patient, UNKNOWN) for patient in patients]
+        return torch.tensor(known, dtype=torch.int64)
 
     def batch(
         self,

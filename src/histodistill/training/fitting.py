@@ -19,7 +19,13 @@ from histodistill.model import NetworkName
 from histodistill.model.device import resolve_device
 from histodistill.preparation import PreparedPatients
 from histodistill.training.fold import FoldData
-from histodistill.training.stage import prepare, readable, train_stage, transforms_of
+from histodistill.training.stage import (
+    prepare,
+    readable,
+    require_somebody,
+    train_stage,
+    transforms_of,
+)
 from histodistill.training.steps import Steps, Stepwise
 from histodistill.training.teachers import train_offline
 from histodistill.training.trainer import OnEpoch
@@ -74,6 +80,8 @@ def fit_model(
     """
     device = resolve_device(method.training.device)
     prepared = prepare(method, inputs)
+    if inputs.fold.test:
+        require_somebody(method, inputs, {"test": readable(prepared, inputs.fold.test)})
     n_classes = len(target.classes)
     if method.taught_offline:
         store = teachers or folder / "teachers"

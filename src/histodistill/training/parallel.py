@@ -171,7 +171,7 @@ def _attempt_here(fits: Sequence[Fit]) -> list[Outcome]:
 def _attempt(runner: FitRunner, fits: Sequence[Fit], watcher: Watcher) -> Iterator[Outcome]:
     """Run fits together; a failure is written down beside its results and told."""
     steps = {fit: runner.steps(fit, partial(watcher.on_epoch, fit)) for fit in fits}
-    for fit, ended in in_one_pass(steps):
+    for fit, ended in in_one_pass(steps, min(runner.models_in_a_pass(f.method) for f in fits)):
         path = fit.folder(runner.experiment.output) / FAILURE
         if isinstance(ended, Exception):
             yield fit, _failure(fit, ended, path)

@@ -61,11 +61,21 @@ class FitRunner:
         self._folds: dict[tuple[str, Fold], FoldData] = {}
 
     def fits_in_a_pass(self, method: str) -> int:
-        """How many fits of a method are trained together: 1 where that is not faster."""
-        if method == BASELINES or not shares_a_pass(self.experiment.methods[method]):
+        """How many fits of a method are trained together: 1 where that is not faster.
+
+        One as well where each searches first: who searches waits for others that do.
+        """
+        alone = method == BASELINES or self.experiment.tuning is not None
+        if alone or not shares_a_pass(self.experiment.methods[method]):
             return 1
-        settings = self.experiment.methods[method]
-        return max(1, models_in_a_pass(settings, self._data.bags) // settings.training.members)
+        members = self.experiment.methods[method].training.members
+        return max(1, self.models_in_a_pass(method) // members)
+
+    def models_in_a_pass(self, method: str) -> int:
+        """How many trainings of a method may share a pass, so that memory holds them."""
+        if method == BASELINES:
+            return 1
+        return models_in_a_pass(self.experiment.methods[method], self._data.bags)
 
     def steps(self, fit: Fit, on_epoch: OnEpoch | None = None) -> Steps[None]:
         """Train a fit, or go on with it, and write its model, cost and predictions."""

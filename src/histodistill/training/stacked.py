@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -19,10 +21,13 @@ from histodistill.model.training_terms import total
 from histodistill.training.clock import clock_of
 from histodistill.training.trainer import Trainer
 
+R = TypeVar("R")
+_Batches = Iterator[tuple[list[str], Batch]]
+
 # Of the batches of all models of a pass, and of what each keeps of the cohort.
 _MOST_BYTES = 4 * 2**30
 _BYTES = 4
-_MOST_MODELS = 30
+MOST_MODELS = 30
 
 
 def stackable(method: MethodSettings) -> bool:
@@ -52,13 +57,13 @@ def models_in_a_pass(method: MethodSettings, bags: BagStore | None) -> int:
         bags: Bags of the cohort; None where no slides are read.
     """
     if bags is None or not method.network.reads_slides:
-        return _MOST_MODELS
+        return MOST_MODELS
     sizes = [bags.n_patches(patient) for patient in bags.patients]
     mean = sum(sizes) / len(sizes)
     values = min(mean, method.training.patches or mean) * method.training.batch_size * bags.width
     if method.network.programmes is not None and bags.in_memory:
         values += sum(sizes) * method.network.programmes  # each model reads the cohort its own way
-    return max(1, min(_MOST_MODELS, int(_MOST_BYTES / (_BYTES * values))))
+    return max(1, min(MOST_MODELS, int(_MOST_BYTES / (_BYTES * values))))
 
 
 def train_together(trainers: Sequence[Trainer]) -> list[Exception | None]:
@@ -76,7 +81,11 @@ def train_together(trainers: Sequence[Trainer]) -> list[Exception | None]:
         stack = _Stack(alive)
         survivors = alive
         while len(survivors) == len(alive):
-            stack.run_epoch()
+            try:
+                stack.run_epoch()
+            except Exception as error:  # such as a lack of memory: it concerns all of them
+                for member in alive:
+                    member.problem = member.problem or error
             survivors = _still_training(alive)
         stack.dissolve()
         alive = survivors
@@ -100,12 +109,13 @@ class _Member:
     problem: Exception | None = None
     sums: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
 
-    def attempt(self, action: Callable[[], None]) -> None:
+    def attempt(self, action: Callable[[], R]) -> R | None:
         """Do something that concerns this training alone; its problems stay its own."""
         try:
-            action()
+            return action()
         except Exception as error:
             self.problem = error
+            return None
 
 
 def _still_training(members: Sequence[_Member]) -> list[_Member]:
@@ -145,7 +155,7 @@ class _Stack:
         """One epoch of all trainings."""
         clock = clock_of(self._device)
         started = clock()
-        epochs = [trainer.epoch_batches() for trainer in self._trainers]
+        epochs = [member.attempt(member.trainer.epoch_batches) for member in self._members]
         generators = [
             torch.Generator(self._device).manual_seed(trainer.epoch_seed)
             for trainer in self._trainers
@@ -153,14 +163,31 @@ class _Stack:
         for trainer, member in zip(self._trainers, self._members, strict=True):
             trainer.networks.train()
             member.sums.clear()
-        for rows, batches in _in_step([made for _, made in epochs]):
+        streams = {row: epoch[1] for row, epoch in enumerate(epochs) if epoch is not None}
+        counts = {row: epoch[0] for row, epoch in enumerate(epochs) if epoch is not None}
+        for rows, batches in self._in_step(streams):
             terms = self._step(rows, batches, [generators[row] for row in rows])
             for row, values in zip(rows, terms, strict=True):
                 for name, value in values.items():
-                    self._members[row].sums[name] += value / epochs[row][0]
+                    self._members[row].sums[name] += value / counts[row]
         seconds = (clock() - started) / len(self._members)
         for member in self._members:
-            member.attempt(lambda m=member: m.trainer.end_epoch(dict(m.sums), seconds))  # type: ignore[misc]
+            if member.problem is None:
+                member.attempt(partial(member.trainer.end_epoch, dict(member.sums), seconds))
+
+    def _in_step(self, streams: Mapping[int, _Batches]) -> Iterator[tuple[list[int], list[Batch]]]:
+        """The next batch of every training that has one left, and which trainings those are."""
+        waiting = dict(streams)
+        while waiting:
+            found = {}
+            for row, stream in list(waiting.items()):
+                made = self._members[row].attempt(partial(next, stream, None))
+                if made is None:  # its last batch was taken, or this one could not be read
+                    del waiting[row]
+                else:
+                    found[row] = made[1]
+            if found:
+                yield list(found), list(found.values())
 
     def _step(
         self,
@@ -250,20 +277,3 @@ class _Update:
             eps=eps,
             maximize=False,
         )
-
-
-def _in_step(
-    streams: Sequence[Iterator[tuple[list[str], Batch]]],
-) -> Iterator[tuple[list[int], list[Batch]]]:
-    """The next batch of every training that has one left, and which trainings those are."""
-    waiting = dict(enumerate(streams))
-    while waiting:
-        found = {}
-        for row, stream in list(waiting.items()):
-            made = next(stream, None)
-            if made is None:
-                del waiting[row]
-            else:
-                found[row] = made[1]
-        if found:
-            yield list(found), list(found.values())

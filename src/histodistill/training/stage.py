@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from histodistill.errors import InputError
 from histodistill.experiment.methods import MethodSettings
 from histodistill.model import Networks
 from histodistill.model.device import resolve_device
@@ -59,18 +60,33 @@ def train_stage(
     """
     own_seed = derived_seed(seed, inputs.target, inputs.fold.repeat, inputs.fold.index)
     extras = inputs.extras if method.training.unlabelled else ()
+    training = readable(prepared, [*inputs.fold.train, *extras])
+    validation = readable(prepared, inputs.fold.validation)
+    require_somebody(method, inputs, {"training": training, "validation": validation})
     trainer = Trainer(
         build_networks(method, prepared.feature_width, prepared.blocks, n_classes, own_seed),
         method,
         prepared,
-        training=readable(prepared, [*inputs.fold.train, *extras]),
-        validation=readable(prepared, inputs.fold.validation),
+        training=training,
+        validation=validation,
         seed=own_seed,
         device=resolve_device(method.training.device),
         teachers=teachers,
     )
     yield [Training(trainer, folder, on_epoch)]
     return Trained(trainer.networks.eval(), trainer.seconds, trainer.best_figure)
+
+
+def require_somebody(
+    method: MethodSettings, inputs: FoldData, parts: Mapping[str, Sequence[str]]
+) -> None:
+    """Refuse a fold in which nobody of a part has what the networks read."""
+    lacking = [part for part, patients in parts.items() if not patients]
+    if lacking:
+        raise InputError(
+            f"{inputs.target}, fold {inputs.fold.index}: no {' and no '.join(lacking)} patient "
+            f"has what {', '.join(method.network.networks)} reads; divide the patients otherwise"
+        )
 
 
 def prepare(method: MethodSettings, inputs: FoldData) -> PreparedPatients:

@@ -1,12 +1,14 @@
 """A fit as a row of trainings, so that those of several fits can share a pass.
 
 Whatever trains is written as a generator: it yields the trainings that it needs next, and goes
-on when they are done. Alone, they run one after the other; with others, those of one
-architecture run in one pass where that is faster.
+on when they are done; or it yields none and waits for what another process trains. Alone, they
+run one after the other; with others, those of one architecture run in one pass where that is
+faster.
 """
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -15,12 +17,15 @@ from functools import update_wrapper
 from pathlib import Path
 from typing import Generic, ParamSpec, TypeVar
 
-from histodistill.training.stacked import pays, stackable, train_together
+from histodistill.training.stacked import MOST_MODELS, pays, stackable, train_together
 from histodistill.training.trainer import OnEpoch, Trainer
 
 K = TypeVar("K")
 P = ParamSpec("P")
 R = TypeVar("R")
+
+# Between two looks at what another process is training, where nothing else is to be done.
+_WAIT_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,8 @@ class Stepwise(Generic[P, R]):
                     return result
                 for training in trainings:
                     training.run()
+                if not trainings:
+                    time.sleep(_WAIT_SECONDS)
 
 
 def side_by_side(several: Sequence[Steps[R]]) -> Steps[list[R]]:
@@ -95,18 +102,21 @@ def side_by_side(several: Sequence[Steps[R]]) -> Steps[list[R]]:
             except StopIteration as stop:
                 results[index] = stop.value
                 del waiting[index]
-        if needed:
+        if waiting:
             yield needed
     return [results[index] for index in range(len(several))]
 
 
-def in_one_pass(several: Mapping[K, Steps[R]]) -> Iterator[tuple[K, R | Exception]]:
+def in_one_pass(
+    several: Mapping[K, Steps[R]], most: int = MOST_MODELS
+) -> Iterator[tuple[K, R | Exception]]:
     """Run the trainings of several fits together; what becomes of each, as it ends.
 
     A problem of one of them ends no other.
 
     Args:
         several: The steps of each fit.
+        most: Trainings that may share a pass.
     """
     waiting = dict(several)
     while waiting:
@@ -116,7 +126,9 @@ def in_one_pass(several: Mapping[K, Steps[R]]) -> Iterator[tuple[K, R | Exceptio
             if ended is not None:
                 del waiting[key]
                 yield key, ended[0]
-        problems = _run_all([training for own in needed.values() for training in own])
+        if waiting and not any(needed.values()):
+            time.sleep(_WAIT_SECONDS)
+        problems = _run_all([training for own in needed.values() for training in own], most)
         for key, own in needed.items():
             found = [problems[id(training)] for training in own if id(training) in problems]
             if found:
@@ -137,13 +149,18 @@ def _advanced(
     return None
 
 
-def _run_all(trainings: Sequence[Training]) -> dict[int, Exception]:
-    """Run trainings, those of a kind in one pass; problems by the id of the training."""
+def _run_all(trainings: Sequence[Training], most: int) -> dict[int, Exception]:
+    """Run trainings, those of a kind in passes; problems by the id of the training."""
     kinds: defaultdict[str | int, list[Training]] = defaultdict(list)
     for training in trainings:
         kinds[training.kind or id(training)].append(training)
     problems: dict[int, Exception] = {}
-    for alike in kinds.values():
+    passes = [
+        alike[first : first + most]
+        for alike in kinds.values()
+        for first in range(0, len(alike), most)
+    ]
+    for alike in passes:
         begin_or_run = Training.run if len(alike) == 1 else Training.begin
         begun = []
         for training in alike:

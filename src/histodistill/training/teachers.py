@@ -18,7 +18,7 @@ from histodistill.preparation import PreparedPatients
 from histodistill.training.fits import COST, fold_name
 from histodistill.training.fold import FoldData
 from histodistill.training.frozen import Answers, FrozenTeachers, answers_of
-from histodistill.training.locks import held
+from histodistill.training.locks import claimed
 from histodistill.training.stacked import pays, stackable
 from histodistill.training.stage import Trained, prepare, readable, train_stage
 from histodistill.training.steps import Steps, Stepwise
@@ -95,9 +95,12 @@ def shares_a_pass(method: MethodSettings) -> bool:
     stages = [method]
     if method.taught_offline:
         trained = [n for n in method.network.networks if not _composed(method.network, n)]
+        # A student that answers of finished teachers reach trains alone.
+        reached = method.objective.between_networks and len(trained) > 1
         stages = [
             _student_of(method) if name == "student" else teacher_of(method, name)
             for name in trained
+            if name != "student" or not reached
         ]
     device = resolve_device(method.training.device)
     return any(stackable(stage) and pays(stage, device) for stage in stages)
@@ -147,14 +150,18 @@ def _finished(
     key = hashlib.sha256(described.encode()).hexdigest()[:12]
     kind = store / inputs.target / f"{name}-{key}"
     folder = kind / f"seed-{seed}" / fold_name(inputs.fold)
-    with held(folder):
-        if not (folder / WEIGHTS).exists():
-            write_text(kind / SETTINGS, described + "\n")
-            teacher = yield from train_stage.steps(
-                settings, prepared, inputs, n_classes, seed, folder
-            )
-            _save(teacher, folder)
-            (folder / CHECKPOINT).unlink(missing_ok=True)
+    while not (folder / WEIGHTS).exists():
+        # Whoever waited here in a lock could hold what the other one waits for.
+        with claimed(folder) as mine:
+            if mine and not (folder / WEIGHTS).exists():
+                write_text(kind / SETTINGS, described + "\n")
+                teacher = yield from train_stage.steps(
+                    settings, prepared, inputs, n_classes, seed, folder
+                )
+                _save(teacher, folder)
+                (folder / CHECKPOINT).unlink(missing_ok=True)
+        if not mine:
+            yield ()
     networks = Networks(prepared.feature_width, prepared.blocks, n_classes, settings.network)
     networks.load_state_dict(load_file(folder / WEIGHTS))
     cost = json.loads((folder / COST).read_text(encoding="utf-8"))

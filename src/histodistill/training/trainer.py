@@ -340,7 +340,8 @@ class Trainer:
             {
                 "epoch": epoch,
                 "seconds": self.seconds,
-                "networks": self.networks.state_dict(),
+                # Copies: a weight of a stack would be written with those of all its models.
+                "networks": self._weights(),
                 "terms": self._terms.state_dict(),
                 "best": self._best,
                 "optimizer": self.optimizer.state_dict(),

@@ -101,9 +101,11 @@ def _values(term: _Term, outputs: Outputs, pairs: tuple[Pair, ...]) -> list[Tens
     for first, second in pairs:
         if first in outputs and second in outputs:
             a, b = common(outputs[first], outputs[second])
+            if len(a.rows) < MIN_PATIENTS:
+                continue
             if a.weight is not None and b.weight is not None:
                 values.append(_if_enough(term, a, b, a.weight * b.weight))
-            elif len(a.rows) >= MIN_PATIENTS:
+            else:
                 values.append(term(a, b, None))
     return values
 
