@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 import torch
 
-from histodistill.deploy import predict
+from histodistill.deploy import inference, predict
 from histodistill.errors import InputError
 from histodistill.model import Student
+from histodistill.preparation import PreparedPatients
 from tests.deploy.bundles import GENES, bags_of, bundle, expression, member
 
 SLIDES = ["S1", "S2", "B1", "B2"]
@@ -53,6 +54,23 @@ def test_a_patients_answer_does_not_depend_on_who_else_is_asked(bags, tmp_path):
     alone = predict(bundle(), bags=bags_of(tmp_path / "alone", SLIDES[:1])).table
     expected = together.loc[together["PATIENT"] == "S1", "student"].item()
     assert alone["student"].item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_patients_without_slides_are_answered_some_at_a_time(monkeypatch):
+    asked = []
+    batch = PreparedPatients.batch
+
+    def counted(self, patients, **settings):
+        asked.append(len(patients))
+        return batch(self, patients, **settings)
+
+    genomics = {"mrna": expression([f"G{number}" for number in range(5)])}
+    together = predict(bundle(), genomics=genomics).table
+    monkeypatch.setattr(PreparedPatients, "batch", counted)
+    monkeypatch.setattr(inference, "_MOST_PATIENTS", 2)
+    apart = predict(bundle(), genomics=genomics).table
+    assert max(asked) == 2
+    pd.testing.assert_frame_equal(apart, together)
 
 
 def test_the_student_is_the_softmax_of_its_logits(bags):
