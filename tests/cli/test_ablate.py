@@ -81,6 +81,22 @@ def test_what_the_experiment_changes_in_mkd_is_changed_in_every_row(template, tm
     assert experiment.methods["mkd-no-orthogonality"].objective.alignment == 1
 
 
+def test_rows_without_distillation_have_none(template, tmp_path):
+    (tmp_path / "cohort").symlink_to(template)
+    mkd = {
+        "network": NETWORK,
+        "objective": {"distillation": {"kd": 1.0}, "reconstruction": 0.5},
+        "training": {"monitor": "multimodal_loss"},
+    }
+    experiment = read_ablation(experiment_file(tmp_path, {"methods": {"mkd": mkd}}))
+    for name, method in experiment.methods.items():
+        taught = name not in ("mkd-labels-only", "abmil")
+        assert any(method.objective.distillation.values()) == taught
+        assert method.objective.reconstruction == (0.5 if taught else 0)
+        expected = "student_loss" if name == "abmil" else "multimodal_loss"
+        assert method.training.monitor == expected
+
+
 def test_another_method_called_mkd_is_refused(template, tmp_path):
     path = experiment_file(tmp_path, {"methods": {"mkd": {"recipe": "abmil"}}})
     with pytest.raises(InputError, match="the method `mkd` has another recipe"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -134,9 +136,46 @@ def test_a_patient_with_one_block_of_two_is_answered(bags):
     table = predict(made, bags=bags, genomics=genomics).table.set_index("PATIENT")
     assert table.loc["G1", "answered_by"] == "genomic"
     assert table.loc["B1", "answered_by"] == "multimodal"
-    only_mrna = predict(made, genomics={"mrna": expression(["B1"])}).table
-    assert only_mrna["answered_by"].tolist() == ["genomic"]
-    assert only_mrna["genomic"].item() != table.loc["B1", "genomic"]
+    alone = predict(made, genomics={"mrna": expression(["B1"])})
+    assert alone.table["answered_by"].tolist() == ["genomic"]
+    assert alone.table["genomic"].item() != table.loc["B1", "genomic"]
+    (note,) = alone.notes
+    assert note.startswith("block cna: 1 patients with genomics lack it, and are answered")
+    assert note.endswith("B1")
+
+
+def test_a_patient_who_lacks_most_genes_is_answered_from_slides(bags):
+    genomics = expression(["B1", "B2"])
+    genomics.loc["B1", GENES[:5]] = np.nan
+    predicted = predict(bundle(), bags=bags, genomics={"mrna": genomics})
+    answered_by = predicted.table.set_index("PATIENT")["answered_by"]
+    assert answered_by[["B1", "B2"]].tolist() == ["student", "multimodal"]
+    assert predicted.notes == (
+        "block mrna: 1 patients lack more than the share 0.2 of the bundle's genes and are "
+        "answered without it: B1",
+    )
+
+
+def test_a_block_that_no_network_reads_is_refused(bags):
+    made = bundle()
+    named = made.info.model_copy(update={"blocks": {**made.info.blocks, "cna": {}}})
+    genomics = {"mrna": expression(["B1"]), "cna": expression(["B1"])}
+    (problem,) = refusal(replace(made, info=named), bags=bags, genomics=genomics)
+    assert problem == "the bundle reads no block cna; it reads: mrna"
+
+
+def test_patches_of_another_size_are_refused(bags):
+    made = bundle()
+    slide = replace(bags.slides("S1")[0], patch_um=512.0)
+    bags.slides = lambda patient: [slide]
+    for trained, refused in ((256.0, True), (512.2, False), (None, False)):
+        features = made.info.features.model_copy(update={"patch_um": trained})
+        told = replace(made, info=made.info.model_copy(update={"features": features}))
+        if refused:
+            (problem,) = refusal(told, bags=bags)
+            assert "patches are 512 µm wide and the bundle was trained on patches of 256" in problem
+        else:
+            predict(told, bags=bags)
 
 
 def test_absent_genes_are_imputed_and_counted():
@@ -207,7 +246,7 @@ def test_unknown_blocks_and_all_else_that_is_wrong_come_together(tmp_path):
     genomics = {"protein": expression(["G1"]), "mrna": expression(["G1"], GENES[10:])}
     wide, unknown, absent = refusal(bundle(), bags=bags, genomics=genomics)
     assert "features are 7 wide" in wide
-    assert unknown == "the bundle knows no block protein; it knows: mrna"
+    assert unknown == "the bundle reads no block protein; it reads: mrna"
     assert absent.startswith("block mrna: 10 of the bundle's 20 genes are absent")
 
 

@@ -129,6 +129,12 @@ def test_genes_without_any_value_are_left_out(tmp_path):
     assert result.notes == ("1 genes without any value were left out: A.",)
 
 
+def test_patients_without_any_value_are_left_out(tmp_path):
+    result = table(tmp_path, ["P1", "P2", "P3"], {"A": ["1", "", "3"], "B": ["1", "NA", ""]})
+    assert list(result.values.index) == ["P1", "P3"]
+    assert result.notes[0] == "1 patients without any value were left out: P2."
+
+
 def test_log2p1(tmp_path):
     result = table(tmp_path, ["P1", "P2"], {"A": ["0", "3"], "B": ["1", ""]}, transform="log2p1")
     np.testing.assert_array_equal(result.values.to_numpy(), [[0, 1], [2, np.nan]])

@@ -10,7 +10,9 @@ import pandas as pd
 from histodistill.deploy import Bundle
 from histodistill.training import cross_validate
 from histodistill.training.cost import COLUMNS, write_cost
+from histodistill.training.ensemble import fit_ensemble
 from histodistill.training.fitting import fit_model
+from histodistill.training.stage import programmes_seconds
 from tests.training.cohorts import World, experiment, fold_data, method
 
 
@@ -38,6 +40,27 @@ def test_every_fit_says_what_it_costs(world: World, tmp_path: Path) -> None:
     # A method is charged for its teachers, whoever trained them first.
     teachers = (tmp_path / "teachers/ER").rglob("teacher.safetensors")
     assert len(list(teachers)) == 4
+
+
+def test_the_map_of_programmes_is_charged_for(world: World, tmp_path: Path) -> None:
+    setup = experiment(
+        world.files,
+        tmp_path,
+        methods={"programmes": {"network": {"programmes": 3}, "training": {"members": 2}}},
+    )
+    settings = setup.methods["programmes"]
+    inputs = fold_data(world)
+    fitted = fit_ensemble(setup, settings, inputs, 0, tmp_path, teachers=tmp_path / "teachers")
+    write_cost(tmp_path, fitted.models, inputs.fold.test)
+    student = json.loads((tmp_path / "cost.json").read_text())["networks"]["student"]
+    # Three weights a feature of 6, a bias each; how features are squashed; a linear network.
+    squash = fitted.models[0].member.transforms.programmes
+    assert squash is not None
+    tensors = sum(values.numel() for values in squash.to_tensors().values())
+    assert tensors >= 6 * 3 + 3
+    assert student["parameters"] == 2 * (tensors + 2 * 3 + 2)
+    for model, part in zip(fitted.models, inputs._parts.values(), strict=True):
+        assert model.seconds > programmes_seconds(settings, part) > 0
 
 
 def test_a_network_that_can_answer_nobody_has_no_time(world: World, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from histodistill.deploy import Bundle
+from histodistill.errors import InputError
 from histodistill.experiment import load
 from histodistill.training import Trainer, cross_validate, fold_ensemble, stage
 from tests.training.cohorts import World, experiment
@@ -46,7 +47,12 @@ def test_every_patient_is_predicted_once_by_a_model_that_never_saw_them(
     folds = rows.drop_duplicates(["PATIENT", "fold"])
     assert len(folds) == len(labels)
     # The models are there, and what they predict is what was written.
-    assert len(fold_ensemble(setup, "ER", "mkd").members) == 4
+    assert len(fold_ensemble(setup, world.data, "ER", "mkd").members) == 4
+    more = setup.model_copy(update={"seeds": (*setup.seeds, 9)})
+    with pytest.raises(InputError, match="cross-validation of mkd for ER is not finished"):
+        fold_ensemble(more, world.data, "ER", "mkd")
+    fewer = setup.model_copy(update={"seeds": setup.seeds[:1]})
+    assert len(fold_ensemble(fewer, world.data, "ER", "mkd").members) == 2
     students = [own.sort_values("PATIENT")["student"] for _, own in rows[mkd].groupby("seed")]
     assert (students[0].to_numpy() != students[1].to_numpy()).all()
 

@@ -327,7 +327,7 @@ def test_a_pass_has_no_more_trainings_than_it_may(
 def test_fits_that_need_what_is_trained_elsewhere_wait_without_holding_up_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    waited = []
+    waited: list[float] = []
     monkeypatch.setattr("time.sleep", waited.append)
     order = []
 

@@ -10,7 +10,7 @@ import typer
 from histodistill.cli.console import counted, located, say, show
 from histodistill.cli.live_table import train_and_watch
 from histodistill.cli.options import ExperimentFile, Jobs, Threads
-from histodistill.errors import InputError
+from histodistill.errors import InputError, listed
 from histodistill.evaluation import live_table
 from histodistill.experiment import Experiment, read_experiment
 from histodistill.experiment.descriptions import descriptions
@@ -89,10 +89,13 @@ def _reference(experiment: Experiment, given: str | None) -> str | None:
 def _settings(experiment: Experiment) -> dict[str, str]:
     splits, tuning = experiment.splits, experiment.tuning
     own = {name: m.seeds for name, m in experiment.methods.items() if m.seeds is not None}
+    folds = {
+        "files": "given in files",
+        "external": f"tested on {listed(list(splits.external_sites))} alone",
+    }
+    divided = f"{splits.scheme}, {splits.folds} folds, {counted(splits.repeats, 'repeat')}"
     settings = {
-        "Folds": "given in files"
-        if splits.scheme == "files"
-        else f"{splits.scheme}, {splits.folds} folds, {counted(splits.repeats, 'repeat')}",
+        "Folds": folds.get(splits.scheme, divided),
         "Seeds": ", ".join(map(str, experiment.seeds)),
         "Genomic blocks": ", ".join(experiment.genomics) or "none",
         "Tuning": "none" if tuning is None else f"{tuning.trials} trials a method and fold",

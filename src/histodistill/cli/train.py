@@ -49,12 +49,12 @@ def command(
         raise InputError(f"{out}: exists already; remove it or choose another folder")
     if ensemble and seed is not None:
         raise InputError("--ensemble averages the models of all seeds: leave out --seed")
+    with reading_bags() as progress:
+        data = load(experiment, progress)
     if ensemble:
-        bundle = fold_ensemble(experiment, target, method)
+        bundle = fold_ensemble(experiment, data, target, method)
         bundle.save(out)
     else:
-        with reading_bags() as progress:
-            data = load(experiment, progress)
         seed = experiment.seeds_of(method)[0] if seed is None else seed
         epochs = experiment.methods[method].training.max_epochs
         with epoch_bar(f"{target} {method}", epochs) as on_epoch:

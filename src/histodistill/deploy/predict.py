@@ -58,12 +58,13 @@ def predict(
         bundle: A trained model.
         bags: Bags of the patients with slides.
         genomics: Blocks by the names that the bundle knows, patients x genes.
-        max_missing_genes: Share of a block's genes that may be absent, and are imputed.
+        max_missing_genes: Share of a block's genes that may be absent, and are imputed; patients
+            who lack more are answered without the block.
         thresholds: Operating thresholds instead of the bundle's own, for two classes.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:<n>``.
 
     Raises:
-        InputError: Features of another width or encoder, an unknown block, too many
+        InputError: Features of another width, encoder or patch size, an unknown block, too many
             missing genes, or nobody to predict.
     """
     given = genomics or {}
@@ -72,7 +73,7 @@ def predict(
         problems.append("a threshold applies to two classes, and this bundle has more")
     if problems:
         raise InputError(*problems)
-    tables, notes = _completed(bundle, given)
+    tables, notes = _completed(bundle, given, max_missing_genes)
     patients = sorted(
         {*(bags.patients if bags else ()), *(p for table in tables.values() for p in table.index)}
     )
@@ -96,7 +97,8 @@ def _slide_problems(bundle: Bundle, bags: BagStore | None) -> list[str]:
     expected = bundle.info.features
     if expected is None:
         return ["this bundle reads genomics alone; predict without slides"]
-    example = bags.slides(bags.patients[0])[0].path
+    slide = bags.slides(bags.patients[0])[0]
+    example = slide.path
     again = "extract the slides with the encoder that the bundle was trained on"
     problems = []
     if bags.width != expected.width:
@@ -109,6 +111,12 @@ def _slide_problems(bundle: Bundle, bags: BagStore | None) -> list[str]:
             f"{example}: features come from the encoder {bags.encoder} and the bundle was "
             f"trained on {expected.encoder}; {again}"
         )
+    sizes = slide.patch_um, expected.patch_um
+    if None not in sizes and round(slide.patch_um or 0) != round(expected.patch_um or 0):
+        problems.append(
+            f"{example}: patches are {sizes[0]:.0f} µm wide and the bundle was trained on patches "
+            f"of {sizes[1]:.0f} µm; tile the slides as those were"
+        )
     return problems
 
 
@@ -116,9 +124,9 @@ def _gene_problems(
     bundle: Bundle, genomics: Mapping[str, pd.DataFrame], max_missing: float
 ) -> Iterator[str]:
     for name, table in genomics.items():
-        if name not in bundle.info.blocks:
-            known = ", ".join(bundle.info.blocks) or "none"
-            yield f"the bundle knows no block {name}; it knows: {known}"
+        if name not in _blocks(bundle):
+            known = ", ".join(_blocks(bundle)) or "none"
+            yield f"the bundle reads no block {name}; it reads: {known}"
             continue
         genes = _genes(bundle, name)
         missing = genes.difference(table.columns)
@@ -131,10 +139,11 @@ def _gene_problems(
 
 
 def _completed(
-    bundle: Bundle, genomics: Mapping[str, pd.DataFrame]
+    bundle: Bundle, genomics: Mapping[str, pd.DataFrame], max_missing: float
 ) -> tuple[dict[str, pd.DataFrame], list[str]]:
     """The tables with all genes of the bundle, absent ones as missing values; and what lacked."""
-    tables, notes = {}, []
+    tables: dict[str, pd.DataFrame] = {}
+    notes = []
     for name, table in genomics.items():
         genes = _genes(bundle, name)
         tables[name] = table.reindex(columns=sorted(genes))
@@ -144,7 +153,34 @@ def _completed(
                 f"block {name}: {len(missing)} of {len(genes)} genes are absent and were "
                 f"imputed: {listed(missing)}"
             )
-    return tables, notes
+        sparse = tables[name].isna().mean(axis=1) > max_missing
+        if sparse.any():
+            tables[name] = tables[name][~sparse]
+            notes.append(
+                f"block {name}: {sparse.sum()} patients lack more than the share {max_missing:g} "
+                f"of the bundle's genes and are answered without it: "
+                f"{listed(list(sparse.index[sparse]))}"
+            )
+    return tables, [*notes, *_partly_measured(bundle, tables)]
+
+
+def _partly_measured(bundle: Bundle, tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
+    """Who is answered from some of the blocks that the bundle reads."""
+    measured = {patient for table in tables.values() for patient in table.index}
+    for name in _blocks(bundle):
+        lacking = sorted(measured - set(tables[name].index if name in tables else ()))
+        if lacking:
+            yield (
+                f"block {name}: {len(lacking)} patients with genomics lack it, and are answered "
+                f"from the other blocks; thresholds and performance were measured on patients of "
+                f"whom most have all: {listed(lacking)}"
+            )
+
+
+def _blocks(bundle: Bundle) -> list[str]:
+    """The blocks of genes that the networks read, in the bundle's order."""
+    read = {name for member in bundle.members for name in member.transforms.blocks}
+    return [name for name in bundle.info.blocks if name in read]
 
 
 def _genes(bundle: Bundle, block: str) -> set[str]:

@@ -23,6 +23,9 @@ ABLATION = (
     "mkd-labels-only",
     "abmil",
 )
+WITHOUT_DISTILLATION = ("mkd-labels-only", "abmil")
+# What may teach the student beside the components of the method.
+TAUGHT_BY = ("distillation", "reconstruction", "group_reconstruction", "memory_alignment")
 # Column of the ablation table, and the weight that it stands for.
 COMPONENTS = {
     "MKD-L_OR": "orthogonality",
@@ -36,7 +39,8 @@ def read_ablation(path: Path) -> Experiment:
     """An experiment's cohort, folds, targets and seeds, with the rows of the ablation as methods.
 
     What the experiment changes in its method ``mkd`` is changed in every row, below what makes
-    the row. Its output is the folder ``ablation`` in the experiment's.
+    the row; other ways to distil not in the rows without distillation, and a monitored teacher not
+    in the slide-only row. Its output is the folder ``ablation`` in the experiment's.
 
     Raises:
         InputError: Not an experiment, or one without slides or genes.
@@ -63,5 +67,20 @@ def _ablation(raw: dict[str, Any]) -> dict[str, Any]:
         changes = {}
     if changes.get("recipe", REFERENCE) != REFERENCE:
         raise InputError(f"the method `{REFERENCE}` has another recipe; give it another name")
-    rows = {name: merged(changes, RECIPES[name]) | {"recipe": name} for name in ABLATION}
+    rows = {name: _row(name, changes) for name in ABLATION}
     return raw | {"methods": rows, "baselines": []}
+
+
+def _row(name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A row: its recipe over the changes of ``mkd``."""
+    recipe = RECIPES[name]
+    row = merged(changes, recipe) | {"recipe": name}
+    if name in WITHOUT_DISTILLATION:
+        row["objective"] = {k: v for k, v in row["objective"].items() if k not in TAUGHT_BY}
+    training = row.get("training")
+    networks = recipe["network"].get("networks")
+    if networks and isinstance(training, Mapping):
+        monitored = str(training.get("monitor", "loss")).rpartition("_")[0]
+        if monitored and monitored not in networks:
+            row["training"] = {k: v for k, v in training.items() if k != "monitor"}
+    return row

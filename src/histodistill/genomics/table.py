@@ -48,7 +48,8 @@ def read_genomic_table(
     Samples become patients by the rules of :func:`histodistill.genomics.barcodes.resolve_samples`.
     Genes that share a symbol are averaged within each patient, before the transform: a rule that
     looks at no other patient, so that it is the same in every fold and for new patients. Rows
-    without a symbol and genes without any value are left out. All of it is told in ``notes``.
+    without a symbol, and genes and patients without any value, are left out. All of it is told in
+    ``notes``.
 
     Args:
         path: A file, or a folder of GDC STAR counts.
@@ -76,6 +77,7 @@ def read_genomic_table(
         values, index=pd.Index(resolved.patients, name="PATIENT", dtype=object), columns=genes
     )
     _check_values(frame, f"{path} (block {name})", transform)
+    frame, patient_notes = _without_empty_patients(frame)
     frame, missing_notes = _without_empty_genes(frame)
     if frame.empty:
         raise InputError(f"{path} (block {name}): holds no gene with a symbol and a value.")
@@ -83,7 +85,8 @@ def read_genomic_table(
         frame = pd.DataFrame(
             np.log2(frame.to_numpy() + np.float32(1)), index=frame.index, columns=frame.columns
         )
-    return GenomicTable(name, frame, (*matrix.notes, *resolved.notes, *gene_notes, *missing_notes))
+    notes = (*matrix.notes, *resolved.notes, *gene_notes, *patient_notes, *missing_notes)
+    return GenomicTable(name, frame, notes)
 
 
 def _unique_genes(
@@ -141,6 +144,15 @@ def _examples(frame: pd.DataFrame, where: NDArray[np.bool_]) -> str:
     cells = np.argwhere(where)
     shown = [f"{frame.columns[g]} of {frame.index[p]}" for p, g in cells[:3]]
     return ", ".join(shown) + (", ..." if len(cells) > len(shown) else "")
+
+
+def _without_empty_patients(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Leave out patients who have a row and no value: they were not measured."""
+    empty = np.isnan(frame.to_numpy()).all(axis=1)
+    if not empty.any():
+        return frame, []
+    names = listed(list(frame.index[empty]), 5)
+    return frame[~empty], [f"{empty.sum()} patients without any value were left out: {names}."]
 
 
 def _without_empty_genes(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:

@@ -39,6 +39,7 @@ class PreparedPatients:
         labels: Mapping[str, int] | None = None,
     ) -> None:
         self.in_memory = bags is None or bags.in_memory
+        self._features = bags
         self._bags: BagStore | ProgrammeBags | None = bags
         if bags is not None and transforms.programmes is not None:
             self._bags = programme_bags(bags, transforms.programmes)
@@ -79,6 +80,11 @@ class PreparedPatients:
     def n_patches(self, patient: str) -> int:
         """Patches of a patient, 0 without slides."""
         return self._bags.n_patches(patient) if self._bags and self.has_slides(patient) else 0
+
+    def features(self, patient: str) -> Tensor:
+        """Patch features [n, F] of a patient with slides, as they are stored."""
+        assert self._features is not None
+        return self._features.bag(patient)
 
     def labels(self, patients: Sequence[str]) -> Tensor:
         """Class indices, [n] int64; -1 where unknown."""

@@ -18,6 +18,7 @@ from histodistill.baselines import (
     named_gene_baselines,
 )
 from histodistill.errors import InputError
+from histodistill.experiment.inputs import BlockSettings
 from histodistill.experiment.settings import Experiment
 from histodistill.features import BagStore
 from histodistill.genomics import GenomicPreprocessor, SelectionSettings
@@ -72,7 +73,7 @@ def _contestants(experiment: Experiment, inputs: FoldData) -> Iterator[_Contesta
         yield _Contestant("logistic-slides", "student", model, mean_patches(bags))
     for block, table in inputs.data.genomics.items():
         exclude = experiment.genomics[block].selection.exclude
-        values = _imputed(table, inputs.fold.train)
+        values = _scaled(table, inputs.fold.train, experiment.genomics[block])
         allowed = values.drop(columns=[gene for gene in exclude if gene in values])
         for name, baseline in _ON_GENES.items():
             if f"{name}-genomics" in experiment.baselines:
@@ -95,9 +96,14 @@ def mean_patches(bags: BagStore) -> pd.DataFrame:
     return pd.DataFrame(np.stack(means), index=bags.patients)
 
 
-def _imputed(table: pd.DataFrame, train: Sequence[str]) -> pd.DataFrame:
-    """All genes of a block, imputed and scaled with the training patients."""
-    every = GenomicPreprocessor(selection=SelectionSettings("all"))
+def _scaled(table: pd.DataFrame, train: Sequence[str], settings: BlockSettings) -> pd.DataFrame:
+    """All genes of a block, imputed, scaled and cut as those that networks read."""
+    every = GenomicPreprocessor(
+        selection=SelectionSettings("all"),
+        impute=settings.impute,
+        scale=settings.scale,
+        clip=settings.clip,
+    )
     every.fit(table.loc[table.index.intersection(pd.Index(train))])
     return pd.DataFrame(every.transform(table), index=table.index, columns=every.genes_)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import torch
+from torch import Tensor
 
 from histodistill.files import write_json
 from histodistill.model import Batch, NetworkName, Networks
@@ -46,7 +48,12 @@ def write_cost(folder: Path, models: Sequence[FittedModel], patients: Sequence[s
 
 
 def _parameters(fitted: FittedModel, name: NetworkName) -> int:
-    return sum(p.numel() for p in fitted.member.networks.get_submodule(name).parameters())
+    """Parameters of a network, and of the map that reads its patches as programmes."""
+    own = sum(p.numel() for p in fitted.member.networks.get_submodule(name).parameters())
+    programmes = fitted.member.transforms.programmes
+    if programmes is None or name == "genomic":
+        return own
+    return own + sum(values.numel() for values in programmes.to_tensors().values())
 
 
 def _summed(times: Sequence[float | None]) -> float | None:
@@ -86,8 +93,18 @@ def _inference_ms(fitted: FittedModel, name: NetworkName, patients: Sequence[str
     times = []
     for patient in chosen[:1] + chosen:  # the first comes twice: once to warm up
         batch = prepared.batch([patient], device=fitted.device)
-        times.append(_milliseconds(alone, batch, name, fitted.device))
+        asked = _milliseconds(partial(_answer, alone, batch, name), fitted.device)
+        times.append(asked + _map_ms(fitted, name, patient))
     return statistics.median(times[1:]) if chosen else None
+
+
+def _map_ms(fitted: FittedModel, name: NetworkName, patient: str) -> float:
+    """Milliseconds to read a patient's patches as programmes, which batches keep."""
+    programmes = fitted.member.transforms.programmes
+    if programmes is None or name == "genomic":
+        return 0.0
+    features = fitted.prepared.features(patient)
+    return _milliseconds(lambda: programmes.transform(features).cpu(), fitted.device)
 
 
 def _alone(networks: Networks, name: NetworkName) -> Networks:
@@ -100,10 +117,13 @@ def _alone(networks: Networks, name: NetworkName) -> Networks:
 
 
 @torch.inference_mode()
-def _milliseconds(
-    network: Networks, batch: Batch, name: NetworkName, device: torch.device
-) -> float:
+def _answer(network: Networks, batch: Batch, name: NetworkName) -> Tensor:
+    logits: Tensor = network(batch)[name].logits
+    return logits.cpu()  # waits for a GPU
+
+
+def _milliseconds(action: Callable[[], object], device: torch.device) -> float:
     clock = clock_of(device)
     started = clock()
-    network(batch)[name].logits.cpu()  # waits for a GPU
+    action()
     return 1000 * (clock() - started)

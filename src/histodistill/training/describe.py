@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from histodistill.cohort import Fold
 from histodistill.deploy.info import BundleInfo, FeatureOrigin
 from histodistill.experiment.methods import MethodSettings
 from histodistill.experiment.settings import Experiment
@@ -36,7 +37,7 @@ def bundle_info(
         blocks={
             block_name: block.model_dump(mode="json", include=_READING)
             for block_name, block in experiment.genomics.items()
-            if reads.reads_genes
+            if reads.reads_genes and (reads.blocks is None or block_name in reads.blocks)
         },
         recipe=settings.recipe,
         provenance={
@@ -44,10 +45,18 @@ def bundle_info(
             "method": name,
             "settings": settings.model_dump(mode="json"),
             "seed": seed,
-            "patients": {"training": len(fold.train), "validation": len(fold.validation)},
+            "patients": _counts(fold, settings.training.members),
             "versions": versions(),
         },
     )
+
+
+def _counts(fold: Fold, members: int) -> dict[str, int]:
+    """How many patients the model has learnt from."""
+    if members == 1:
+        return {"training": len(fold.train), "validation": len(fold.validation)}
+    everybody = len(fold.train) + len(fold.validation)
+    return {f"training and validation, divided anew for each of {members} members": everybody}
 
 
 def _origin(bags: BagStore | None) -> FeatureOrigin | None:

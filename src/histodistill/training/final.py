@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from histodistill.cohort import Fold, stratified_folds
+from histodistill.cohort import Fold, site_preserved_folds, stratified_folds
 from histodistill.deploy.bundle import Bundle
 from histodistill.errors import InputError
 from histodistill.experiment.data import ExperimentData
@@ -10,7 +10,7 @@ from histodistill.experiment.settings import Experiment
 from histodistill.training.checkpoint import forget_states
 from histodistill.training.describe import bundle_info
 from histodistill.training.ensemble import fit_ensemble
-from histodistill.training.fits import MODEL, TEACHERS
+from histodistill.training.fits import MODEL, TEACHERS, fits_of
 from histodistill.training.fold import prepare_fold
 from histodistill.training.run import open_run
 from histodistill.training.trainer import CHECKPOINT, OnEpoch
@@ -60,16 +60,22 @@ def forget_final(experiment: Experiment, target: str, method: str, seed: int) ->
     forget_states(folder, CHECKPOINT)
 
 
-def fold_ensemble(experiment: Experiment, target: str, method: str) -> Bundle:
+def fold_ensemble(experiment: Experiment, data: ExperimentData, target: str, method: str) -> Bundle:
     """All models of a finished cross-validation, to be averaged.
+
+    Args:
+        experiment: The experiment.
+        data: Its inputs, from ``load``.
+        target: What to predict.
+        method: One of the experiment's methods.
 
     Raises:
         InputError: The cross-validation has not finished.
     """
     place = experiment.output / "fits" / target / method
-    folders = [folder / MODEL for folder in sorted(place.glob("seed-*/repeat-*-fold-*"))]
-    unfinished = [folder for folder in folders if not folder.exists()]
-    if not folders or unfinished:
+    fits = [f for f in fits_of(experiment, data) if (f.target, f.method) == (target, method)]
+    folders = [fit.folder(experiment.output) / MODEL for fit in fits]
+    if not all(fit.finished(experiment.output) for fit in fits):
         raise InputError(
             f"{place}: the cross-validation of {method} for {target} is not finished; run "
             "`histodistill crossval` first"
@@ -93,6 +99,10 @@ def _everybody(experiment: Experiment, data: ExperimentData, target: str) -> Fol
     sites = data.clinical.sites.reindex(labels.index)
     labels = labels[~sites.isin(splits.external_sites)]
     parts = max(2, round(1 / splits.validation))
-    held_out = stratified_folds(labels, parts, seed=splits.seed)[0].test
+    if splits.scheme == "site":
+        folds = site_preserved_folds(labels, sites.reindex(labels.index), parts, seed=splits.seed)
+    else:
+        folds = stratified_folds(labels, parts, seed=splits.seed)
+    held_out = folds[0].test
     train = sorted(set(labels.index) - set(held_out))
     return Fold(index=0, repeat=0, train=tuple(train), validation=held_out, test=())

@@ -21,6 +21,7 @@ from histodistill.preparation import PreparedPatients
 from histodistill.training.fold import FoldData
 from histodistill.training.stage import (
     prepare,
+    programmes_seconds,
     readable,
     require_somebody,
     train_stage,
@@ -39,7 +40,8 @@ class FittedModel:
         member: Networks, transforms and thresholds.
         prepared: All patients of the experiment.
         device: Where it computes.
-        seconds: Time that its training took, that of finished teachers included.
+        seconds: Time that its training took, that of finished teachers and of fitting the
+            programmes included.
         best_figure: The monitored validation figure, a loss with its sign changed: more is
             better.
     """
@@ -97,7 +99,8 @@ def fit_model(
     labels = prepared.labels(validation).numpy()
     thresholds = thresholds_for(target, answers, labels, method.training.threshold)
     member = Member(trained.networks, transforms_of(method, inputs), thresholds)
-    return FittedModel(member, prepared, device, trained.seconds, trained.best_figure)
+    seconds = trained.seconds + programmes_seconds(method, inputs)
+    return FittedModel(member, prepared, device, seconds, trained.best_figure)
 
 
 def thresholds_for(

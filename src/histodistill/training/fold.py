@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -45,6 +46,9 @@ class FoldData:
     _programmes: dict[tuple[object, ...], ExpressionProgrammes] = field(
         default_factory=dict, init=False, compare=False, repr=False
     )
+    _seconds: dict[tuple[object, ...], float] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
     _parts: dict[Fold, FoldData] = field(
         default_factory=dict, init=False, compare=False, repr=False
     )
@@ -69,8 +73,14 @@ class FoldData:
         """
         key = (n_programmes, *blocks)
         if key not in self._programmes:
+            started = time.process_time()
             self._programmes[key] = self._fit_programmes(blocks, n_programmes)
+            self._seconds[key] = time.process_time() - started
         return self._programmes[key]
+
+    def programmes_seconds(self, n_programmes: int, blocks: Sequence[str]) -> float:
+        """Time of the processor that fitting these programmes took; they are fitted by now."""
+        return self._seconds[n_programmes, *blocks]
 
     def gene_weights(self, blocks: Sequence[str], power: float) -> dict[str, Floats]:
         """Factors of the genes of some blocks, by what they say about the label.

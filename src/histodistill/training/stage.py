@@ -127,6 +127,14 @@ def _transforms(method: MethodSettings, inputs: FoldData, blocks: Sequence[str])
     return Transforms(None, kept, programmes, weights)
 
 
+def programmes_seconds(method: MethodSettings, inputs: FoldData) -> float:
+    """What fitting the programmes of a prepared method took; 0 where it reads none."""
+    n_programmes = method.network.programmes
+    if n_programmes is None or not method.network.reads_slides:
+        return 0.0
+    return inputs.programmes_seconds(n_programmes, blocks_read(method, inputs))
+
+
 def blocks_read(method: MethodSettings, inputs: FoldData) -> Sequence[str]:
     """The blocks of genes that the method names, or all."""
     return method.network.blocks or tuple(inputs.data.genomics)
