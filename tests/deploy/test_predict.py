@@ -166,6 +166,7 @@ def test_a_block_that_no_network_reads_is_refused(bags):
 
 def test_patches_of_another_size_are_refused(bags):
     made = bundle()
+    assert made.info.features is not None
     slide = replace(bags.slides("S1")[0], patch_um=512.0)
     bags.slides = lambda patient: [slide]
     for trained, refused in ((256.0, True), (512.2, False), (None, False)):
