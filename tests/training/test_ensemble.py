@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from histodistill.cli.results import _curves
 from histodistill.cohort import Fold
-from histodistill.deploy import Bundle, predict
+from histodistill.deploy import Bundle, Member, predict
 from histodistill.errors import InputError
 from histodistill.evaluation import choose_threshold, read_predictions
 from histodistill.experiment import Experiment, ExperimentData
@@ -178,6 +178,13 @@ def test_an_ensemble_answers_with_the_mean(trained: Trained) -> None:
     assert (able == genes).all()
 
 
+def map_size(member: Member) -> int:
+    """Values of the map that reads patches as programmes, if there is one."""
+    programmes = member.transforms.programmes
+    tensors = {} if programmes is None else programmes.to_tensors()
+    return sum(values.numel() for values in tensors.values())
+
+
 def test_what_members_cost_adds_up(trained: Trained, tmp_path: Path) -> None:
     fitted = trained.fitted
     assert fitted.seconds == sum(model.seconds for model in fitted.models) > 0
@@ -187,6 +194,7 @@ def test_what_members_cost_adds_up(trained: Trained, tmp_path: Path) -> None:
     for name in NETWORKS:
         sizes = [
             sum(p.numel() for p in member.networks.get_submodule(name).parameters())
+            + (map_size(member) if name != "genomic" else 0)
             for member in fitted.members
         ]
         assert cost["networks"][name]["parameters"] == sum(sizes)
@@ -565,8 +573,11 @@ def test_a_whole_cross_validation(both: World, tmp_path: Path) -> None:
             np.testing.assert_allclose(
                 again[name].astype(float), tested[name].astype(float), rtol=1e-9
             )
-        # A student of k programmes has k weights a class and a bias, in each member.
-        sizes = [2 * (member.networks.feature_width or 0) + 2 for member in bundle.members]
+        # A student of k programmes has k weights a class and a bias, beside the map, in each.
+        sizes = [
+            2 * (member.networks.feature_width or 0) + 2 + map_size(member)
+            for member in bundle.members
+        ]
         own = costs[(costs["fold"] == fold) & (costs["network"] == "student")]
         assert own["parameters"].tolist() == [sum(sizes)]
     assert len(costs) == 2 * 3
