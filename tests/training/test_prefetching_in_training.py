@@ -60,7 +60,7 @@ def test_batches_made_in_the_background_train_the_same(
     plain = PreparedPatients.batch
 
     def watched(self: PreparedPatients, patients: Any, **settings: Any) -> Batch:
-        if "patches" in settings:  # in training
+        if not torch.is_inference_mode_enabled():  # in training
             makers.append(threading.current_thread() is threading.main_thread())
         return plain(self, patients, **settings)
 
@@ -96,6 +96,7 @@ def test_packed_bags_move_to_the_device_once_for_all_trainings(
     # The meta device stands in for a GPU: tensors there have a shape and no values.
     meta = torch.device("meta")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (2**30, 2**30))
     moves = []
 
@@ -114,7 +115,7 @@ def test_packed_bags_move_to_the_device_once_for_all_trainings(
         assert batch.bags is not None
         assert batch.bags.stored.device == meta
         assert set(batch.bags.sizes) == {3, 4}
-    assert moves == [torch.device("cuda")]
+    assert moves == [torch.device("cuda:0")]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
