@@ -111,11 +111,11 @@ def _slide_problems(bundle: Bundle, bags: BagStore | None) -> list[str]:
             f"{example}: features come from the encoder {bags.encoder} and the bundle was "
             f"trained on {expected.encoder}; {again}"
         )
-    sizes = slide.patch_um, expected.patch_um
-    if None not in sizes and round(slide.patch_um or 0) != round(expected.patch_um or 0):
+    given, trained = slide.patch_um, expected.patch_um
+    if given is not None and trained is not None and round(given) != round(trained):
         problems.append(
-            f"{example}: patches are {sizes[0]:.0f} µm wide and the bundle was trained on patches "
-            f"of {sizes[1]:.0f} µm; tile the slides as those were"
+            f"{example}: patches are {given:.0f} µm wide and the bundle was trained on patches "
+            f"of {trained:.0f} µm; tile the slides as those were"
         )
     return problems
 
