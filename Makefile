@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types contracts
+.PHONY: demo test lint types contracts docs
 
 # Exact, tested versions; the stamp is renewed when they change.
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -16,7 +16,7 @@ demo: $(VENV)/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh
 
 # One thread a process: processes that wait for each other's threads are slower than one.
-test: lint types contracts
+test: lint types contracts docs
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto
 
 lint: $(VENV)/installed
@@ -28,3 +28,8 @@ types: $(VENV)/installed
 
 contracts: $(VENV)/installed
 	$(BIN)/lint-imports
+
+# Strict: a warning is an error. Pages that are written from the code are written anew.
+docs: $(VENV)/installed
+	$(BIN)/sphinx-build -q -W --keep-going docs build/docs
+	@echo "build/docs/index.html"

@@ -11,7 +11,12 @@ from histodistill.settings import Settings
 
 
 class SurvivalSettings(Settings):
-    """Columns of the clinical table with the follow-up time and the event."""
+    """Columns of the clinical table with the follow-up.
+
+    Attributes:
+        time: Column with the time to the event, or to the last follow-up.
+        event: Column with whether the event was seen (1, or ``1:DECEASED``) or not.
+    """
 
     time: str
     event: str

@@ -1,0 +1,26 @@
+"""Pages that are written from the code itself: every setting, every command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+from command_pages import command_page
+from settings_pages import settings_page
+
+
+def _write(app: Sphinx) -> None:
+    folder = Path(app.srcdir) / "reference" / "generated"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in {"settings": settings_page(), "commands": command_page()}.items():
+        page = folder / f"{name}.md"
+        # An unchanged page keeps its date, so that it is not built again.
+        if not page.exists() or page.read_text(encoding="utf-8") != text:
+            page.write_text(text, encoding="utf-8")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Write the pages before Sphinx looks for its sources."""
+    app.connect("builder-inited", _write)
+    return {"parallel_read_safe": True}

@@ -1,0 +1,51 @@
+"""The generated reference leaves nothing out."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+EXTENSIONS = Path(__file__).parents[2] / "docs" / "_ext"
+
+
+@pytest.fixture(autouse=True)
+def _extensions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(EXTENSIONS))
+    for name in ("settings_pages", "command_pages"):
+        sys.modules.pop(name, None)
+
+
+def test_every_setting_is_explained() -> None:
+    from settings_pages import keys, sections
+
+    unexplained = [
+        key.name
+        for _, model, prefix in sections()
+        for key in keys(model, prefix)
+        if not key.meaning
+    ]
+    assert unexplained == []
+
+
+def test_every_setting_stands_on_the_page() -> None:
+    from settings_pages import settings_page
+
+    page = settings_page()
+    for key in ("features.directory", "genomics.<name>.selection.exclude", "splits.scheme"):
+        assert f"| `{key}` |" in page
+    assert "`methods.<name>.training.learning_rate` | number | `0.0002` |" in page
+
+
+def test_every_command_and_option_is_explained() -> None:
+    from command_pages import command_page, commands
+
+    named = dict(commands())
+    assert {"extract", "audit", "crossval", "train", "predict", "evaluate"} <= set(named)
+    unexplained = [
+        f"{name} {parameter.name}"
+        for name, command in named.items()
+        for parameter in command.params
+        if not getattr(parameter, "help", None)
+    ]
+    assert unexplained == []
+    assert all(f"## `histodistill {name}`" in command_page() for name in named)
