@@ -20,7 +20,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
 from histodistill.model import Bags, NetworkSettings, Student
-from histodistill.model.attention import pool_tokens
+from histodistill.model.layers.attention import pool_tokens
 
 WIDTH = 1024
 PATIENTS = 16

@@ -32,6 +32,7 @@ import pandas as pd
 import torch
 
 from histodistill.cohort import ClinicalTable, Fold, stratified_folds
+from histodistill.computing.device import resolve_device
 from histodistill.experiment import ExperimentData, MethodSettings
 from histodistill.experiment.inputs import TargetSettings
 from histodistill.experiment.methods import TrainingSettings
@@ -47,7 +48,6 @@ from histodistill.features.packing.manifest import (
 from histodistill.files import whole_file
 from histodistill.genomics import GenomicPreprocessor
 from histodistill.model import NetworkSettings, ObjectiveSettings
-from histodistill.model.device import resolve_device
 from histodistill.preparation import Transforms
 from histodistill.training.fitting import fit_model
 from histodistill.training.fold import FoldData

@@ -38,8 +38,8 @@ from histodistill.model import (
     objective,
     to_tokens,
 )
-from histodistill.model.attention import GatedAttention
-from histodistill.model.multimodal_teachers.mkd_fusion import GatedModality
+from histodistill.model.layers.attention import GatedAttention
+from histodistill.model.layers.fusion import GatedModality
 from histodistill.training.memory import keep_freed_memory
 
 PATIENTS = 16

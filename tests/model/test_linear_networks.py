@@ -17,11 +17,11 @@ from torch.nn.functional import cross_entropy
 from histodistill.experiment.methods import MethodSettings
 from histodistill.experiment.recipes import RECIPES, merged
 from histodistill.model import Genes, Networks, NetworkSettings, Output
-from histodistill.model.distillation import DISTILLERS
-from histodistill.model.genomic_teachers.linear import LinearGenomicTeacher
-from histodistill.model.multimodal_teachers.linear import LinearMultimodalTeacher
+from histodistill.model.losses.distillation import DISTILLERS
 from histodistill.model.settings import DistillationName
 from histodistill.model.students.linear import LinearStudent
+from histodistill.model.teachers.genomic.linear import LinearGenomicTeacher
+from histodistill.model.teachers.multimodal.linear import LinearMultimodalTeacher
 from tests.model.batches import SMALL, TOKEN_SIZE, WIDTH, bags, genes, gradients
 
 BLOCKS = {"mrna": 3, "cna": 2}

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from histodistill.model import NETWORKS, Batch, ObjectiveSettings, Output, objective
 from histodistill.model.batch import common
-from histodistill.model.objectives import alignment, collaboration, orthogonality, similarity
+from histodistill.model.losses.objectives import alignment, collaboration, orthogonality, similarity
 from tests.model.batches import alone, bags, genes, gradients, networks
 
 #           0  1   2   3   4  5  6   7

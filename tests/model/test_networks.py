@@ -24,8 +24,8 @@ from histodistill.model import (
     objective,
     to_tokens,
 )
-from histodistill.model.attention import pool_bags, pool_tokens
-from histodistill.model.multimodal_teachers.mkd_fusion import BilinearProduct
+from histodistill.model.layers.attention import pool_bags, pool_tokens
+from histodistill.model.layers.fusion import BilinearProduct
 from tests.model.batches import (
     SMALL,
     TOKEN_SIZE,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from histodistill.model.distillation import DISTILLERS
+from histodistill.model.losses.distillation import DISTILLERS
 from histodistill.model.settings import DistillationName
 from histodistill.training.fold import FoldData
 from histodistill.training.trainer import CURVES

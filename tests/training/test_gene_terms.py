@@ -11,7 +11,7 @@ from torch import Tensor
 
 from histodistill.errors import InputError
 from histodistill.model import Batch, Genes
-from histodistill.model.training_terms import TrainingTerms
+from histodistill.model.losses.training_terms import TrainingTerms
 from histodistill.training.fitting import fit_model
 from histodistill.training.fold import FoldData
 from histodistill.training.trainer import CURVES

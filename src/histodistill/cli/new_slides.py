@@ -8,10 +8,10 @@ from pathlib import Path
 from histodistill.cli.console import console, say_notes
 from histodistill.cli.extract import ExtractionProgress
 from histodistill.cohort import find_slides as find_features
+from histodistill.computing.device import resolve_device
 from histodistill.deploy import BundleInfo
 from histodistill.errors import InputError, listed
 from histodistill.extraction import ExtractionSettings, extract_slides, find_slides
-from histodistill.model.device import resolve_device
 
 
 def extract_new(

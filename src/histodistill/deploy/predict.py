@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from histodistill.computing.device import resolve_device
 from histodistill.deploy.bundle import Bundle
 from histodistill.deploy.inference import Probabilities, probabilities
 from histodistill.errors import InputError, listed
 from histodistill.features import BagStore
 from histodistill.model import NetworkName
-from histodistill.model.device import resolve_device
 from histodistill.preparation import PreparedPatients
 
 # Who answers where several can: the network that reads the most.

@@ -1,11 +1,9 @@
 """The three networks of MKD and the objective that trains them together."""
 
 from histodistill.model.batch import Bags, Batch, Genes, Output
-from histodistill.model.gene_tokens import to_tokens
-from histodistill.model.genomic_teachers import GenomicTeacher
-from histodistill.model.multimodal_teachers import MultimodalTeacher
+from histodistill.model.layers.gene_tokens import to_tokens
+from histodistill.model.losses.objectives import objective
 from histodistill.model.networks import Networks
-from histodistill.model.objectives import objective
 from histodistill.model.settings import (
     NETWORKS,
     Fusion,
@@ -14,6 +12,8 @@ from histodistill.model.settings import (
     ObjectiveSettings,
 )
 from histodistill.model.students import Student
+from histodistill.model.teachers.genomic import GenomicTeacher
+from histodistill.model.teachers.multimodal import MultimodalTeacher
 
 __all__ = [
     "NETWORKS",

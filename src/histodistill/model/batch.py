@@ -18,7 +18,7 @@ class Bags:
     """The patch features of several patients, laid end to end without padding.
 
     Most networks read ``patches``, which are ready. A network that works through the rows in
-    blocks (:mod:`histodistill.model.patch_pooling`) reads ``parts`` and applies ``scaler``
+    blocks (:mod:`histodistill.model.pooling.towers`) reads ``parts`` and applies ``scaler``
     itself, so that the whole batch never lies in memory in the wider type, and is not copied at
     all where the parts are those of a store.
 

@@ -8,11 +8,11 @@ from typing import Any
 from torch import nn
 
 from histodistill.model.batch import Batch, Output
-from histodistill.model.genomic_teachers import build_genomic_teacher
-from histodistill.model.multimodal_teachers import MultimodalTeacher, build_multimodal_teacher
-from histodistill.model.patch_pooling import pool_patches
+from histodistill.model.pooling.towers import pool_patches
 from histodistill.model.settings import NetworkName, NetworkSettings
 from histodistill.model.students import Student, build_student
+from histodistill.model.teachers.genomic import build_genomic_teacher
+from histodistill.model.teachers.multimodal import MultimodalTeacher, build_multimodal_teacher
 
 
 class Networks(nn.Module):

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from histodistill.computing.device import resolve_device
 from histodistill.deploy.bundle import Member
 from histodistill.deploy.inference import Probabilities, probabilities
 from histodistill.evaluation import ThresholdRule, choose_threshold
 from histodistill.experiment.inputs import TargetSettings
 from histodistill.experiment.methods import MethodSettings
 from histodistill.model import NetworkName
-from histodistill.model.device import resolve_device
 from histodistill.preparation import PreparedPatients
 from histodistill.training.fold import FoldData
 from histodistill.training.stage import (

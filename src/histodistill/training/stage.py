@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from histodistill.computing.device import resolve_device
 from histodistill.errors import InputError
 from histodistill.experiment.methods import MethodSettings
 from histodistill.model import Networks
-from histodistill.model.device import resolve_device
 from histodistill.preparation import PreparedPatients, Transforms
 from histodistill.training.fold import FoldData
 from histodistill.training.frozen import FrozenTeachers

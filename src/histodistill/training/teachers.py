@@ -9,11 +9,11 @@ from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
+from histodistill.computing.device import resolve_device
 from histodistill.experiment.methods import MethodSettings
 from histodistill.files import whole_file, write_json, write_text
 from histodistill.model import NetworkName, Networks, NetworkSettings, ObjectiveSettings
-from histodistill.model.device import resolve_device
-from histodistill.model.multimodal_teachers.experts import Experts
+from histodistill.model.teachers.multimodal.experts import Experts
 from histodistill.preparation import PreparedPatients
 from histodistill.training.fits import COST, fold_name
 from histodistill.training.fold import FoldData

@@ -21,8 +21,8 @@ from histodistill.experiment.methods import MethodSettings
 from histodistill.features import prefetched
 from histodistill.files import write_text
 from histodistill.model import Batch, Networks
-from histodistill.model.objectives.total import Outputs
-from histodistill.model.training_terms import TrainingTerms, total
+from histodistill.model.losses.objectives.total import Outputs
+from histodistill.model.losses.training_terms import TrainingTerms, total
 from histodistill.preparation import PreparedPatients
 from histodistill.training.checkpoint import load_state, save_state
 from histodistill.training.clock import clock_of

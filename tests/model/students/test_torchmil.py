@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from histodistill.model.layers.nystrom import nystrom
 from histodistill.model.students.abmil_plain import Attention
 from histodistill.model.students.dsmil import DSMIL
-from histodistill.model.students.nystrom import nystrom
 from histodistill.model.students.transmil import PyramidPositions
 from tests.model.batches import bags
 from tests.model.students.build import student

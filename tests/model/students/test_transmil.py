@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from histodistill.model.students.nystrom import HEADS, NystromAttention, nystrom, pseudo_inverse
+from histodistill.model.layers.nystrom import HEADS, NystromAttention, nystrom, pseudo_inverse
 from histodistill.model.students.transmil import PyramidPositions, TransMIL, squared
 from tests.model.batches import bags
 from tests.model.students.build import student

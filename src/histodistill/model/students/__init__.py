@@ -17,9 +17,9 @@ from histodistill.model.students.abmil_plain import PlainABMIL
 from histodistill.model.students.clam import ClamMB, ClamSB
 from histodistill.model.students.dsmil import DSMIL
 from histodistill.model.students.dtfd import AFS, MAS, MaxMinS, MaxS
-from histodistill.model.students.ghanet import GenomeInformedStudent
+from histodistill.model.students.ghanet.student import GenomeInformedStudent
 from histodistill.model.students.linear import LinearStudent
-from histodistill.model.students.momkd import MomentumMemoryStudent
+from histodistill.model.students.momkd.student import MomentumMemoryStudent
 from histodistill.model.students.pooling import MaxPooling, MeanPooling
 from histodistill.model.students.rrt import RRT
 from histodistill.model.students.transmil import TransMIL

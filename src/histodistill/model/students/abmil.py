@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from histodistill.model.attention import GatedAttention
 from histodistill.model.batch import Bags, Output
-from histodistill.model.dropout import Dropout
-from histodistill.model.initialisation import init_self_normalising
-from histodistill.model.patch_pooling import Tower, pool_patches
+from histodistill.model.layers.attention import GatedAttention
+from histodistill.model.layers.dropout import Dropout
+from histodistill.model.layers.initialisation import init_self_normalising
+from histodistill.model.pooling.towers import Tower, pool_patches
 from histodistill.model.settings import NetworkSettings
 
 

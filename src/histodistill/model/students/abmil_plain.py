@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from histodistill.model.attention import pool_bags
 from histodistill.model.batch import Bags, Output
-from histodistill.model.initialisation import init_self_normalising
+from histodistill.model.layers.attention import pool_bags
+from histodistill.model.layers.ends import classifier, patch_embedding
+from histodistill.model.layers.initialisation import init_self_normalising
 from histodistill.model.settings import NetworkSettings
-from histodistill.model.students.layers import classifier, patch_embedding
 
 
 class Attention(nn.Module):

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from histodistill.model.attention import GatedAttention, pool_bags
 from histodistill.model.batch import Bags, Output
-from histodistill.model.initialisation import init_self_normalising
+from histodistill.model.layers.attention import GatedAttention, pool_bags
+from histodistill.model.layers.ends import classifier, patch_embedding
+from histodistill.model.layers.initialisation import init_self_normalising
 from histodistill.model.settings import NetworkSettings
-from histodistill.model.students.layers import classifier, patch_embedding
 
 CLUSTERED_PATCHES = 8
 BAG_WEIGHT, INSTANCE_WEIGHT = 0.7, 0.3

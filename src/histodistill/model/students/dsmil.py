@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from histodistill.model.batch import Bags, Output
+from histodistill.model.layers.ends import patch_embedding
 from histodistill.model.settings import NetworkSettings
-from histodistill.model.students.layers import patch_embedding
 
 
 class DSMIL(nn.Module):

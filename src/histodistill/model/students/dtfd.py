@@ -22,11 +22,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear
 
-from histodistill.model.attention import GatedAttention, pool_bags
 from histodistill.model.batch import Bags, Output
-from histodistill.model.initialisation import init_self_normalising
+from histodistill.model.layers.attention import GatedAttention, pool_bags
+from histodistill.model.layers.ends import classifier, patch_embedding
+from histodistill.model.layers.initialisation import init_self_normalising
 from histodistill.model.settings import NetworkSettings
-from histodistill.model.students.layers import classifier, patch_embedding
 
 PSEUDO_BAGS = 8  # the paper's number for slides of TCGA
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from histodistill.model.batch import Bags, Output
-from histodistill.model.dropout import Dropout
+from histodistill.model.layers.dropout import Dropout
 from histodistill.model.settings import NetworkSettings
 
 

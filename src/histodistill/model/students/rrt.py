@@ -18,11 +18,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from histodistill.model.attention import pool_bags
 from histodistill.model.batch import Bags, Output
+from histodistill.model.layers.attention import pool_bags
+from histodistill.model.layers.ends import classifier, patch_embedding
 from histodistill.model.settings import NetworkSettings
 from histodistill.model.students.abmil_plain import Attention
-from histodistill.model.students.layers import classifier, patch_embedding
 
 HEADS = 8
 REGIONS_A_SIDE = 8

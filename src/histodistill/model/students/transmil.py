@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from histodistill.model.batch import Bags, Output
+from histodistill.model.layers.ends import classifier, patch_embedding
+from histodistill.model.layers.nystrom import NystromAttention
 from histodistill.model.settings import NetworkSettings
-from histodistill.model.students.layers import classifier, patch_embedding
-from histodistill.model.students.nystrom import NystromAttention
 
 
 class PyramidPositions(nn.Module):

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, pad
 
-from histodistill.model.attention import pool_bags
 from histodistill.model.batch import Bags, Output
+from histodistill.model.layers.attention import pool_bags
+from histodistill.model.layers.ends import classifier
 from histodistill.model.settings import NetworkSettings
-from histodistill.model.students.layers import classifier
 
 NEIGHBOURS = 6
 # Heads whose neighbours are looked for at a time: likeness to all tails of a large slide at once

@@ -1,0 +1,1 @@
+"""The machine that computes: its devices, and code compiled for it."""

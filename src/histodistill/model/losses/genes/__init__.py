@@ -1,0 +1,1 @@
+"""Terms of the loss that read the genes themselves."""

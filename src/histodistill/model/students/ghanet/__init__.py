@@ -1,0 +1,1 @@
+"""G-HANet: attention led by tokens that reconstruct genes in training."""

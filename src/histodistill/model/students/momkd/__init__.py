@@ -1,0 +1,1 @@
+"""MoMKD: attention led by memories of the classes that genes shape in training."""

@@ -1,0 +1,1 @@
+"""Networks that read genes, alone or with slides, and teach the student."""

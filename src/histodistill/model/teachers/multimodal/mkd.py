@@ -1,0 +1,78 @@
+"""The multimodal teacher: the slide and the genes of a patient, fused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from histodistill.model.batch import Bags, Genes, Output, paired
+from histodistill.model.layers.attention import GatedAttention, pool_tokens
+from histodistill.model.layers.dropout import Dropout
+from histodistill.model.layers.fusion import build_fusion
+from histodistill.model.layers.gene_tokens import TokenNetwork
+from histodistill.model.pooling.towers import Tower, pool_patches
+from histodistill.model.settings import NetworkSettings
+
+
+class MultimodalTeacher(nn.Module):
+    """Attention-pooled patches and attention-pooled tokens, fused (T_M in the paper).
+
+    It starts from PyTorch's default initialisation, as the paper's does.
+
+    Args:
+        feature_width: Size F of a patch feature.
+        blocks: Tokens of each block of genes.
+        n_classes: Number C of classes.
+        settings: Sizes and fusion.
+    """
+
+    def __init__(
+        self,
+        feature_width: int,
+        blocks: Mapping[str, int],
+        n_classes: int,
+        settings: NetworkSettings,
+    ) -> None:
+        super().__init__()
+        self.patches = nn.Sequential(
+            nn.Linear(feature_width, settings.width), nn.ReLU(), Dropout(settings.dropout)
+        )
+        self.patch_attention = GatedAttention(settings.width, settings.attention_width)
+        self.tokens = TokenNetwork(blocks, settings)
+        self.token_attention = GatedAttention(settings.width, settings.attention_width)
+        self.fusion = build_fusion(settings)
+        self.classifier = nn.Linear(settings.width, n_classes)
+
+    def attend(self, bags: Bags) -> tuple[Tensor, Tensor]:
+        """Hidden patches [P, d] and their unnormalised attention scores [P]."""
+        hidden: Tensor = self.patches(bags.patches)
+        return hidden, self.patch_attention(hidden)
+
+    def tower(self) -> Tower:
+        """What happens to a patch before the pooling, for a pass shared with other networks."""
+        return Tower.of(self.patches, self.patch_attention)
+
+    def forward(self, bags: Bags, genes: Genes) -> Output:
+        """Features and logits of the patients of the batch that have bags and genes."""
+        bags, genes = paired(bags, genes)
+        (path,) = pool_patches(bags, [self.tower()])
+        return self.answer(path, bags, genes)
+
+    def answer(self, path: Tensor, bags: Bags, genes: Genes) -> Output:
+        """The same, where the bags have been pooled already, [n, d]."""
+        omic = self.pooled_tokens(genes)
+        with_genes = torch.isin(bags.rows, genes.rows)
+        with_bag = torch.isin(genes.rows, bags.rows)
+        return self.fused(path[with_genes], omic[with_bag], bags.rows[with_genes])
+
+    def pooled_tokens(self, genes: Genes) -> Tensor:
+        """Attention-pooled gene tokens, [n, d]."""
+        tokens = self.tokens(genes)
+        return pool_tokens(self.token_attention(tokens), tokens, genes.mask())
+
+    def fused(self, path: Tensor, omic: Tensor, rows: Tensor) -> Output:
+        """Features and logits of patients whose bags and tokens are pooled, [n, d] both."""
+        features = self.fusion(path, omic)
+        return Output(features, self.classifier(features), rows)

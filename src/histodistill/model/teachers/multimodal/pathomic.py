@@ -1,0 +1,57 @@
+"""Pathomic Fusion: small unimodal embeddings, gated, and their Kronecker product."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import nn
+
+from histodistill.model.batch import Bags, Genes, Output, paired
+from histodistill.model.layers.attention import GatedAttention
+from histodistill.model.layers.fusion import KroneckerFusion
+from histodistill.model.layers.initialisation import init_self_normalising
+from histodistill.model.layers.self_normalising import SelfNormalisingNetwork
+from histodistill.model.pooling.towers import Tower, pool_patches
+from histodistill.model.settings import NetworkSettings
+
+
+class PathomicFusion(nn.Module):
+    """Embeddings of ``fusion_width`` from ABMIL and from an SNN, gated bilinearly and multiplied.
+
+    ABMIL takes the place of the paper's convolutional network on one region of interest, and
+    the unimodal networks are trained together with the fusion instead of before it.
+
+    Source: Chen et al., "Pathomic Fusion", IEEE TMI 2020, section II.
+
+    Args:
+        feature_width: Size F of a patch feature.
+        blocks: Tokens of each block of genes.
+        n_classes: Number C of classes.
+        settings: Sizes and dropout.
+    """
+
+    def __init__(
+        self,
+        feature_width: int,
+        blocks: Mapping[str, int],
+        n_classes: int,
+        settings: NetworkSettings,
+    ) -> None:
+        super().__init__()
+        width, small, dropout = settings.width, settings.fusion_width, settings.dropout
+        self.patches = nn.Sequential(
+            nn.Linear(feature_width, width), nn.ReLU(), nn.Dropout(dropout)
+        )
+        self.attention = GatedAttention(width, settings.attention_width)
+        self.slide = nn.Sequential(nn.Linear(width, small), nn.ReLU(), nn.Dropout(dropout))
+        self.genes = SelfNormalisingNetwork(blocks, (width, small), settings)
+        self.fusion = KroneckerFusion(small, settings, skip_gated=True)
+        self.classifier = nn.Linear(width, n_classes)
+        init_self_normalising(self)
+
+    def forward(self, bags: Bags, genes: Genes) -> Output:
+        """Features and logits of the patients of the batch that have bags and genes."""
+        bags, genes = paired(bags, genes)
+        (pooled,) = pool_patches(bags, [Tower.of(self.patches, self.attention)])
+        features = self.fusion(self.slide(pooled), self.genes(genes))
+        return Output(features, self.classifier(features), bags.rows)
