@@ -19,7 +19,7 @@ def command_page() -> str:
         "",
     ]
     for name, command in commands():
-        lines += [f"## `histodistill {name}`", "", _help(command), "", *_options(command), ""]
+        lines += [f"## `histodistill {name}`", "", _help(command), "", *_options(command)]
     return "\n".join(lines)
 
 
@@ -38,12 +38,13 @@ def _help(command: Any) -> str:
     return (command.help or "").strip()
 
 
-def _options(command: Any) -> list[str]:
+def _options(command: Any) -> Iterator[str]:
+    """A definition list of arguments and options, as the help words them."""
     context = command.context_class(command)
-    records = [parameter.get_help_record(context) for parameter in command.params]
-    rows = [f"| `{_cell(names)}` | {_cell(text)} |" for names, text in filter(None, records)]
-    return ["| option | meaning |", "|---|---|", *rows] if rows else []
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    for parameter in command.params:
+        record = parameter.get_help_record(context)
+        if record is not None:
+            names, text = record
+            yield f"`{names}`"
+            yield f": {' '.join(text.split())}"
+            yield ""

@@ -15,7 +15,9 @@ def _inline(translator: Any, node: nodes.math) -> None:
 
 
 def _block(translator: Any, node: nodes.math_block) -> None:
-    translator.body.append(f"<div>{convert(node.astext(), display='block')}</div>")
+    translator.body.append(
+        f'<div style="margin: 1em 0">{convert(node.astext(), display="block")}</div>'
+    )
     raise nodes.SkipNode
 
 

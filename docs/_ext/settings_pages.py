@@ -42,7 +42,7 @@ def settings_page() -> str:
         "",
     ]
     for title, model, prefix in sections():
-        lines += [f"## `{title}`", "", _summary(model), "", *_table(model, prefix), ""]
+        lines += [f"## `{title}`", "", _summary(model), "", *_entries(model, prefix)]
     return "\n".join(lines)
 
 
@@ -88,12 +88,17 @@ def _summary(model: type[BaseModel]) -> str:
     return " ".join((parse(model.__doc__ or "").short_description or "").split())
 
 
-def _table(model: type[BaseModel], prefix: str) -> list[str]:
-    rows = [
-        f"| `{key.name}` | {key.values} | {key.default} | {_cell(key.meaning)} |"
-        for key in keys(model, prefix)
-    ]
-    return ["| key | takes | default | meaning |", "|---|---|---|---|", *rows]
+def _entries(model: type[BaseModel], prefix: str) -> Iterator[str]:
+    """A definition list: the key, and what it does, takes and is by default."""
+    for key in keys(model, prefix):
+        yield f"`{key.name}`"
+        yield f": {key.meaning.replace('``', '`')}"
+        yield f"  *Takes* {key.values}. {_default_sentence(key.default)}"
+        yield ""
+
+
+def _default_sentence(default: str) -> str:
+    return "**Required.**" if not default else f"*Default:* {default}."
 
 
 def _values(annotation: Any) -> str:
@@ -103,7 +108,7 @@ def _values(annotation: Any) -> str:
     if origin in (Union, types.UnionType):
         return " or ".join(dict.fromkeys(_values(part) for part in parts))
     if origin in (tuple, list):
-        return f"list of {_values(parts[0])}"
+        return f"a list of {_values(parts[0])}"
     if origin is dict:
         return f"names, each with {_values(parts[1])}"
     if hasattr(annotation, "__metadata__"):
@@ -116,22 +121,18 @@ def _plain(annotation: Any) -> str:
         return "`null`"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "the keys below"
-    words = {str: "text", int: "whole number", float: "number", bool: "`true`, `false`"}
+    words = {str: "text", int: "a whole number", float: "a number", bool: "`true` or `false`"}
     return words.get(annotation) or getattr(annotation, "__name__", "value").lower()
 
 
 def _default(field: FieldInfo) -> str:
     if field.is_required():
-        return "**required**"
+        return ""
     value = field.get_default(call_default_factory=True)
     if value is PydanticUndefined or isinstance(value, BaseModel):
-        return "as below"
+        return "that of each key below"
     if value is None:
         return "`null`"
     if isinstance(value, tuple | list | dict):
         return f"`[{', '.join(map(str, value))}]`" if value else "none"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
-
-
-def _cell(text: str) -> str:
-    return text.replace("``", "`").replace("|", "\\|")

@@ -32,8 +32,9 @@ def test_every_setting_stands_on_the_page() -> None:
 
     page = settings_page()
     for key in ("features.directory", "genomics.<name>.selection.exclude", "splits.scheme"):
-        assert f"| `{key}` |" in page
-    assert "`methods.<name>.training.learning_rate` | number | `0.0002` |" in page
+        assert f"\n`{key}`\n: " in page
+    written = page.split("`methods.<name>.training.learning_rate`")[1]
+    assert "*Takes* a number. *Default:* `0.0002`." in written.split("`methods")[0]
 
 
 def test_every_command_and_option_is_explained() -> None:
