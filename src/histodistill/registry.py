@@ -1,0 +1,203 @@
+"""Parts that settings choose by name: those of this package, of installed ones, and of the user.
+
+A registry knows the parts of one kind, students for example. Each part of this package declares
+itself where it stands, in the registry's room::
+
+    @STUDENTS.declare("wikg", text="WiKG, a graph that the patches draw", source="Li 2024, CVPR")
+    class WiKG(MILStudent): ...
+
+What it declares are literals. They are read from the source, which is not run for it: names are
+checked and listed without importing what the parts themselves need, such as PyTorch.
+
+A part of another package needs no line here. It is named by an import path,
+``my_package.heads:TopK``, or by the name of an entry point in the registry's group. An import path
+is code that will run: it belongs into settings that the user wrote, and is never followed from a
+file that somebody else may have written.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from functools import cached_property
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, Generic, TypeVar, cast
+
+from histodistill.errors import InputError
+
+_PACKAGE = Path(__file__).parent
+_IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What a part says of itself; each kind adds its own.
+
+    Attributes:
+        name: What settings call it.
+        text: What it is, in a line.
+        source: Who described it first; empty where it has no source.
+    """
+
+    name: str
+    text: str = ""
+    source: str = ""
+
+
+Part = TypeVar("Part")
+Declared = TypeVar("Declared", bound=Declaration)
+_Any = TypeVar("_Any")
+
+
+@dataclass(frozen=True)
+class Registry(Generic[Part, Declared]):
+    """The parts of one kind.
+
+    Attributes:
+        kind: What one of them is called in messages.
+        declaration: What each of them declares.
+        room: Package of this library, or single module, in which they declare themselves.
+        group: Entry points of installed packages that name further ones.
+        base: Import path of the class that all of them are subclasses of; None where they are
+            functions.
+    """
+
+    kind: str
+    declaration: type[Declared]
+    room: str
+    group: str
+    base: str | None = None
+    _of_part: dict[object, Declared] = field(default_factory=dict, repr=False, compare=False)
+
+    def declare(self, name: str, **facts: Any) -> Callable[[_Any], _Any]:
+        """Decorates a part with what it declares; in this package, all of it literals."""
+
+        def declared(part: _Any) -> _Any:
+            self._of_part[part] = self.declaration(name=name, **facts)
+            return part
+
+        return declared
+
+    def names(self) -> tuple[str, ...]:
+        """The parts of this package, then those of installed ones."""
+        return tuple(dict.fromkeys((*self._own, *self._installed)))
+
+    def check(self, name: str) -> str:
+        """The name, if it is known or an import path. Nothing is imported.
+
+        Raises:
+            ValueError: It is neither.
+        """
+        if name in self.names() or is_import_path(name):
+            return name
+        close = get_close_matches(name, self.names(), n=3) or self.names()
+        raise ValueError(
+            f"unknown {self.kind} {name!r}; it is one of {', '.join(close)}, or an import path "
+            "such as my_package.my_module:MyClass"
+        )
+
+    def facts(self, name: str) -> Declared:
+        """What a part declares. Parts of this package are not imported for it.
+
+        Raises:
+            InputError: There is no such part outside.
+        """
+        if name in self._own:
+            return self._own[name][0]
+        return replace(self.facts_of(self.load(name)), name=name)
+
+    def facts_of(self, part: object) -> Declared:
+        """What a part itself declares; the defaults for one that does not, such as a subclass."""
+        if part in self._of_part:
+            return self._of_part[part]
+        found = inspect.getdoc(part) or ""
+        name = f"{getattr(part, '__module__', '')}:{getattr(part, '__qualname__', '')}"
+        return self.declaration(name=name, text=found.partition("\n")[0].rstrip("."))
+
+    def load(self, name: str) -> Part:
+        """Import a part.
+
+        Raises:
+            InputError: There is none of this name, or it is not of this kind.
+        """
+        if name in self._own:
+            return cast("Part", imported(self._own[name][1]))
+        if name in self._installed:
+            path = self._installed[name].value
+        elif is_import_path(name):
+            path = name
+        else:
+            raise InputError(f"unknown {self.kind} {name!r}")
+        return cast("Part", self._of_this_kind(name, self._imported(name, path)))
+
+    def _imported(self, name: str, path: str) -> object:
+        try:
+            return imported(path)
+        except Exception as error:  # whatever somebody's module does when it is imported
+            raise InputError(
+                f"{self.kind} `{name}`: cannot be imported: {type(error).__name__}: {error}; "
+                "install its package, or name its folder in the environment variable PYTHONPATH"
+            ) from error
+
+    def _of_this_kind(self, name: str, part: object) -> object:
+        base = None if self.base is None else imported(self.base)
+        if base is None and not callable(part):
+            raise InputError(f"{self.kind} `{name}`: is not a function")
+        if isinstance(base, type) and not (isinstance(part, type) and issubclass(part, base)):
+            raise InputError(f"{self.kind} `{name}`: is not a subclass of {self.base}")
+        return part
+
+    @cached_property
+    def _own(self) -> Mapping[str, tuple[Declared, str]]:
+        """What the parts of this package declare, and the import path of each, by name."""
+        return {
+            name: (self.declaration(name=name, **facts), path)
+            for name, facts, path in _declared_in(self.room)
+        }
+
+    @cached_property
+    def _installed(self) -> Mapping[str, EntryPoint]:
+        return {point.name: point for point in entry_points(group=self.group)}
+
+
+def is_import_path(name: str) -> bool:
+    """Whether a name is of the form ``package.module:Name``."""
+    return _IMPORT_PATH.fullmatch(name) is not None
+
+
+def imported(path: str) -> object:
+    """What an import path stands for; importing it runs the module's code."""
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)
+
+
+def _declared_in(room: str) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """Name, facts and import path of every part that is declared in a room, in order of files."""
+    place = _PACKAGE.joinpath(*room.split(".")[1:])
+    for file in sorted(place.rglob("*.py")) or [place.with_suffix(".py")]:
+        names = file.relative_to(_PACKAGE).with_suffix("").parts
+        module = ".".join((_PACKAGE.name, *names)).removesuffix(".__init__")
+        for part in ast.parse(file.read_text(encoding="utf-8")).body:
+            for decorator in getattr(part, "decorator_list", ()):
+                if _declares(decorator):
+                    facts = {
+                        each.arg: ast.literal_eval(each.value)
+                        for each in decorator.keywords
+                        if each.arg is not None
+                    }
+                    name = ast.literal_eval(decorator.args[0])
+                    yield name, facts, f"{module}:{getattr(part, 'name', '')}"
+
+
+def _declares(decorator: ast.expr) -> bool:
+    return (
+        isinstance(decorator, ast.Call)
+        and isinstance(decorator.func, ast.Attribute)
+        and decorator.func.attr == "declare"
+    )
