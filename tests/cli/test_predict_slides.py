@@ -27,6 +27,7 @@ methods:
     training: {max_epochs: 2}
 output: results
 """
+CODE = "--allow-torchscript-code"
 PATTERN = ("--patient-pattern", "^(SIM-S[0-9]+-[0-9]+)")
 
 
@@ -50,7 +51,15 @@ def hospital(tmp_path_factory) -> Path:
 
 
 def extract(folder: Path, slides: Path, out: Path, *options: str) -> None:
-    encoder = ("--encoder", "torchscript", "--weights", folder / "encoder.pt", "--input-px", "64")
+    encoder = (
+        "--encoder",
+        "torchscript",
+        "--weights",
+        folder / "encoder.pt",
+        "--input-px",
+        "64",
+        CODE,
+    )
     plain = ("--mean", "0,0,0", "--std", "1,1,1", "--mpp", "1", "--patch-px", "64")
     succeed("extract", slides, *encoder, *plain, "--out", out, *options)
 
@@ -59,7 +68,7 @@ def test_slides_predict_as_their_features_do(hospital, tmp_path):
     from_slides = tmp_path / "from-slides.csv"
     succeed(
         *("predict", hospital / "bundle", "--slides", hospital / "cohort" / "slides"),
-        *("--weights", hospital / "encoder.pt", "--out", from_slides, *PATTERN),
+        *("--weights", hospital / "encoder.pt", CODE, "--out", from_slides, *PATTERN),
     )
     from_features = tmp_path / "from-features.csv"
     succeed(
@@ -82,7 +91,7 @@ def test_a_slide_that_cannot_be_read_is_told_and_left_out(hospital, tmp_path):
     out = tmp_path / "predictions.csv"
     told = succeed(
         *("predict", hospital / "bundle", "--slides", slides, "--out", out),
-        *("--weights", hospital / "encoder.pt", *PATTERN),
+        *("--weights", hospital / "encoder.pt", CODE, *PATTERN),
     ).stdout
     assert "SIM-S09-0001-broken: failed" in told
     assert len(pd.read_csv(out)) == 1

@@ -72,7 +72,7 @@ def weights(tmp_path_factory) -> Path:
 def encoder(weights) -> PatchEncoder:
     """The encoder, for patches of 64 px."""
     described = describe_encoder("torchscript", input_px=64, mean=(0.5,) * 3, std=(0.5,) * 3)
-    return load_encoder(described, weights=weights)
+    return load_encoder(described, weights=weights, allow_code=True)
 
 
 @pytest.fixture

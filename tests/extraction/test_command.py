@@ -17,6 +17,7 @@ def run(weights):
 
     def run(slides, out, *options):
         own = ["--encoder", "torchscript", "--weights", str(weights), "--input-px", "64"]
+        own.append("--allow-torchscript-code")
         tiling = ["--mpp", "1", "--patch-px", "64"]
         command = [str(slides), "--out", str(out), *own, *tiling, *options]
         result = CliRunner().invoke(app, command, env={"COLUMNS": "200"})

@@ -68,7 +68,7 @@ def test_settings_of_another_version_are_refused(settings):
 
 
 def test_the_same_encoder_is_loaded_again_from_what_was_recorded(extracted, weights):
-    encoder = read_extraction_settings(extracted).load_encoder(weights)
+    encoder = read_extraction_settings(extracted).load_encoder(weights, allow_code=True)
     assert (encoder.encoder.input_px, encoder.encoder.mean) == (64, (0.5, 0.5, 0.5))
 
 

@@ -44,7 +44,7 @@ def write(folder, record):
 
 OutputFolder.write_record = write
 described = describe_encoder("torchscript", input_px=64, mean=(0.5,) * 3, std=(0.5,) * 3)
-encoder = load_encoder(described, weights=Path(weights))
+encoder = load_encoder(described, weights=Path(weights), allow_code=True)
 settings = ExtractionSettings.of(encoder, TilingSettings(mpp=1.0, patch_px=64))
 print("ready", flush=True)
 if halt == "wait":

@@ -83,6 +83,15 @@ def extract(
             rich_help_panel=_ENCODER,
         ),
     ] = None,
+    allow_torchscript_code: Annotated[
+        bool,
+        typer.Option(
+            "--allow-torchscript-code",
+            help="Let a TorchScript file run. It is a program: give this only for a file that you "
+            "made or trust. One that would touch files or the network is refused even so.",
+            rich_help_panel=_ENCODER,
+        ),
+    ] = False,
     input_px: Annotated[
         int | None,
         typer.Option(
@@ -244,7 +253,7 @@ def extract(
         if ray is None:
             summary = extract_slides(
                 entries,
-                settings.load_encoder(weights, device),
+                settings.load_encoder(weights, device, allow_code=allow_torchscript_code),
                 out,
                 settings,
                 tissue_dir=tissue_dir,
@@ -254,7 +263,14 @@ def extract(
             )
         else:
             task = ClusterTask(
-                settings, out.resolve(), weights, device, tissue_dir, batch_size, workers
+                settings,
+                out.resolve(),
+                weights,
+                device,
+                tissue_dir,
+                batch_size,
+                workers,
+                allow_torchscript_code,
             )
             summary = extract_on_cluster(entries, task, ray, progress)
     _tell(console, summary, out)

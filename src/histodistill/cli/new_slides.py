@@ -20,6 +20,7 @@ def extract_new(
     folder: Path,
     *,
     weights: Path | None,
+    allow_code: bool,
     slide_mpp: float | None,
     patient_pattern: str | None,
     device: str,
@@ -38,7 +39,7 @@ def extract_new(
     """
     settings = _settings(info)
     entries = find_slides(slides, mpp_if_unrecorded=slide_mpp)
-    encoder = settings.load_encoder(weights, str(resolve_device(device)))
+    encoder = settings.load_encoder(weights, str(resolve_device(device)), allow_code=allow_code)
     with ExtractionProgress(console, len(entries)) as progress:
         summary = extract_slides(entries, encoder, folder, settings, progress=progress)
     unused = [record for record in summary.records if record.status != "done"]

@@ -69,6 +69,13 @@ def command(
         Path | None,
         typer.Option(metavar="FILE", help="With --slides: local weights of the encoder."),
     ] = None,
+    allow_torchscript_code: Annotated[
+        bool,
+        typer.Option(
+            "--allow-torchscript-code",
+            help="With --slides: let a TorchScript encoder, which is a program, run.",
+        ),
+    ] = False,
     slide_mpp: Annotated[
         float | None,
         typer.Option(min=0.01, metavar="MPP", help="With --slides: µm/px where none is recorded."),
@@ -94,6 +101,7 @@ def command(
             slides,
             features_out or out.with_name(f"{out.stem}-features"),
             weights=weights,
+            allow_code=allow_torchscript_code,
             slide_mpp=slide_mpp,
             patient_pattern=patient_pattern,
             device=device,

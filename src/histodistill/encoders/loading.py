@@ -12,14 +12,15 @@ from torch import nn
 from histodistill.encoders.catalogue import OFFLINE_ENCODER, OWN_MODELS, find_encoder
 from histodistill.encoders.checkpoints import load_weights, require_file
 from histodistill.encoders.encoder import Encoder, Triple
-from histodistill.encoders.exported import OnnxNetwork, load_torchscript
 from histodistill.encoders.hub import download_weights
 from histodistill.encoders.networks import (
     EfficientNetFeatures,
     build_network,
     import_timm,
 )
+from histodistill.encoders.onnx import OnnxNetwork
 from histodistill.encoders.patch_encoder import PatchEncoder, Precision, PrecisionChoice
+from histodistill.encoders.torchscript import load_torchscript
 from histodistill.errors import InputError
 from histodistill.files import sha256
 
@@ -62,6 +63,7 @@ def load_encoder(
     weights: Path | None = None,
     device: str = "cpu",
     precision: PrecisionChoice = "auto",
+    allow_code: bool = False,
 ) -> PatchEncoder:
     """An encoder with its weights, on a device.
 
@@ -71,15 +73,17 @@ def load_encoder(
             offline encoder, the Hugging Face hub for the others.
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
         precision: ``auto`` is float16 on CUDA and float32 elsewhere.
+        allow_code: Whether a TorchScript file, which is a program, may run.
 
     Raises:
-        InputError: The weights are absent or belong to another network, a package is missing, or
+        InputError: A TorchScript file that is not allowed to run, or would touch files; the
+            weights are absent or belong to another network, a package is missing, or
             the device does not exist.
     """
     described = describe_encoder(encoder) if isinstance(encoder, str) else encoder
     place = _device(device)
     path = find_weights(described, weights)
-    network = _network(described, path, place)
+    network = _network(described, path, place, allow_code)
     return PatchEncoder(
         described, network, sha256(path), place, resolve_precision(precision, device)
     )
@@ -110,9 +114,9 @@ def resolve_precision(precision: PrecisionChoice, device: str) -> Precision:
     return "float16" if device.startswith("cuda") else "float32"
 
 
-def _network(encoder: Encoder, weights: Path, device: torch.device) -> nn.Module:
+def _network(encoder: Encoder, weights: Path, device: torch.device, allow_code: bool) -> nn.Module:
     if encoder.name == "torchscript":
-        return load_torchscript(weights, device)
+        return load_torchscript(weights, device, allow_code=allow_code)
     if encoder.name == "onnx":
         return OnnxNetwork(weights, device)
     network = build_network(encoder)

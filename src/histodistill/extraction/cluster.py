@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from histodistill.encoders import PatchEncoder
+from histodistill.encoders.torchscript import require_permission
 from histodistill.errors import InputError
 from histodistill.extraction.output_folder import OutputFolder
 from histodistill.extraction.run import ExtractionSummary, Progress, extract_slides
@@ -40,6 +41,7 @@ class ClusterTask:
         tissue_dir: Tissue files that go before the segmentation.
         batch_size: Patches encoded together.
         workers: Reading threads of a task, and the CPU cores it reserves.
+        allow_code: Whether a TorchScript file, which is a program, may run.
     """
 
     settings: ExtractionSettings
@@ -49,6 +51,7 @@ class ClusterTask:
     tissue_dir: Path | None = None
     batch_size: int | None = None
     workers: int = 1
+    allow_code: bool = False
 
 
 def extract_on_cluster(
@@ -70,6 +73,8 @@ def extract_on_cluster(
         InputError: Ray is not installed or the cluster cannot be reached; or as for
             :func:`histodistill.extraction.extract_slides`.
     """
+    if task.settings.encoder == "torchscript":
+        require_permission(task.weights, task.allow_code)
     OutputFolder(task.out_dir).begin(task.settings)
     ray = _ray()
     with _connection(ray, address):
@@ -115,7 +120,7 @@ def _require_answer(address: str) -> None:
 
 def extract_one(slide: SlideEntry, task: ClusterTask) -> ExtractionSummary:
     """One slide in a worker process, which keeps its encoder for the next."""
-    encoder = _encoder(task.settings.model_dump_json(), task.weights, task.device)
+    encoder = _encoder(task.settings.model_dump_json(), task.weights, task.device, task.allow_code)
     return extract_slides(
         [slide],
         encoder,
@@ -129,8 +134,9 @@ def extract_one(slide: SlideEntry, task: ClusterTask) -> ExtractionSummary:
 
 
 @lru_cache(maxsize=1)
-def _encoder(settings: str, weights: Path | None, device: str) -> PatchEncoder:
-    return ExtractionSettings.model_validate_json(settings).load_encoder(weights, device)
+def _encoder(settings: str, weights: Path | None, device: str, allow_code: bool) -> PatchEncoder:
+    chosen = ExtractionSettings.model_validate_json(settings)
+    return chosen.load_encoder(weights, device, allow_code=allow_code)
 
 
 def _finished(

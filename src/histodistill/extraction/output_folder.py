@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import glob
-import io
 import json
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+import pandas as pd
+
 from histodistill.errors import InputError
 from histodistill.extraction.feature_file import n_patches_in, read_extraction_settings
 from histodistill.extraction.settings import ExtractionSettings
-from histodistill.files import write_json, write_text
+from histodistill.files import write_json
+from histodistill.spreadsheets import write_csv
 
 Status = Literal["done", "skipped", "failed", "elsewhere"]
 
@@ -149,7 +150,7 @@ class OutputFolder:
         """Write ``extraction.csv`` from the records of all processes."""
         while True:
             records = self.records()
-            write_text(self.path / "extraction.csv", _csv(records))
+            write_csv(self.path / "extraction.csv", _table(records))
             # Another process may have added one and written its table before this one.
             if self.records() == records:
                 return
@@ -170,9 +171,6 @@ class OutputFolder:
             return None
 
 
-def _csv(records: list[SlideRecord]) -> str:
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, list(SlideRecord.__dataclass_fields__), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(record) for record in records)
-    return stream.getvalue()
+def _table(records: list[SlideRecord]) -> pd.DataFrame:
+    columns = list(SlideRecord.__dataclass_fields__)
+    return pd.DataFrame([asdict(record) for record in records], columns=columns)

@@ -13,10 +13,12 @@ from histodistill.encoders import (
     PatchEncoder,
     Precision,
     describe_encoder,
+    find_weights,
     load_encoder,
 )
 from histodistill.encoders.encoder import Triple
 from histodistill.errors import InputError
+from histodistill.files import sha256
 from histodistill.settings import Settings
 from histodistill.tiling import TilingSettings, TissueSettings
 
@@ -112,12 +114,15 @@ class ExtractionSettings(Settings):
                 "by another version."
             ) from error
 
-    def load_encoder(self, weights: Path | None = None, device: str = "cpu") -> PatchEncoder:
+    def load_encoder(
+        self, weights: Path | None = None, device: str = "cpu", *, allow_code: bool = False
+    ) -> PatchEncoder:
         """The encoder that these settings name, with the same weights.
 
         Args:
             weights: Local weights file; without one the weights come from where they first came.
             device: Where to run.
+            allow_code: Whether a TorchScript file, which is a program, may run.
 
         Raises:
             InputError: As :func:`histodistill.encoders.load_encoder`, or the weights differ.
@@ -125,14 +130,22 @@ class ExtractionSettings(Settings):
         described = describe_encoder(
             self.encoder, input_px=self.input_px, mean=self.mean, std=self.std
         )
-        encoder = load_encoder(described, weights=weights, device=device, precision=self.precision)
-        if encoder.weights_hash != self.weights_sha256:
+        path = find_weights(described, weights)
+        found = sha256(path)
+        # Before the file is opened: a TorchScript file of another origin is another program.
+        if found != self.weights_sha256:
             raise InputError(
                 f"The weights of {self.encoder} are not those that the features were made with "
-                f"(SHA-256 {encoder.weights_hash[:12]}…, not {self.weights_sha256[:12]}…). Give "
-                "the file that was used then with --weights."
+                f"(SHA-256 {found[:12]}…, not {self.weights_sha256[:12]}…). Give the file that was "
+                "used then with --weights."
             )
-        return encoder
+        return load_encoder(
+            described,
+            weights=path,
+            device=device,
+            precision=self.precision,
+            allow_code=allow_code,
+        )
 
     def differences(self, other: ExtractionSettings) -> list[str]:
         """What differs, one phrase each: ``tiling.mpp: 0.5, not 1.0``."""

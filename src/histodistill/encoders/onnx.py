@@ -1,4 +1,4 @@
-"""Networks that users export themselves: TorchScript and ONNX files."""
+"""A network of the user's own in an ONNX file, which holds no code of its own."""
 
 from __future__ import annotations
 
@@ -9,22 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from histodistill.errors import InputError
-
-
-def load_torchscript(path: Path, device: torch.device) -> nn.Module:
-    """A TorchScript file; it maps ``float [b, 3, H, W]`` to features ``[b, F]``.
-
-    Raises:
-        InputError: The file is no TorchScript archive.
-    """
-    try:
-        network: nn.Module = torch.jit.load(path, map_location=device)  # type: ignore[no-untyped-call]
-    except RuntimeError as error:
-        raise InputError(
-            f"{path} is not a TorchScript file ({str(error).splitlines()[0]}). Save it with "
-            "torch.jit.script or torch.jit.trace."
-        ) from error
-    return network.eval()
 
 
 class OnnxNetwork(nn.Module):

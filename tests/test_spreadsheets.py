@@ -1,0 +1,52 @@
+"""Tables that are opened in a spreadsheet."""
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from histodistill.spreadsheets import guarded, read_back, unguarded, write_csv
+
+texts = st.text(st.sampled_from(list("'=+-@\t\n\r1a.,\" ＝")), max_size=8) | st.text()
+
+
+@given(texts)
+def test_reading_back_gives_the_true_text(text):
+    assert unguarded(guarded(text)) == text
+
+
+@given(texts)
+def test_no_cell_begins_with_a_sign_unless_it_is_a_number(text):
+    cell = guarded(text)
+    if cell[:1] in "=+-@\t\r\n＝＋－＠" and cell:
+        float(cell)
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("=HYPERLINK(1)", "'=HYPERLINK(1)"),
+        ("+1+cmd", "'+1+cmd"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("-slide", "'-slide"),
+        ("'=x", "''=x"),
+        ("'quoted'", "'quoted'"),
+        ("-0.5", "-0.5"),
+        ("slide=1", "slide=1"),
+        ("", ""),
+    ],
+)
+def test_what_becomes_of_a_cell(text, cell):
+    assert guarded(text) == cell
+
+
+def test_a_table_is_guarded_and_read_back(tmp_path):
+    frame = pd.DataFrame(
+        {"=name": ["=1+1", "plain", None], "value": [-1.5, 2.0, 3.0], "count": [-1, 2, 3]}
+    )
+    write_csv(tmp_path / "a.csv", frame)
+    content = (tmp_path / "a.csv").read_text().splitlines()
+    assert content == ["'=name,value,count", "'=1+1,-1.5,-1", "plain,2.0,2", ",3.0,3"]
+    assert frame["=name"].tolist()[0] == "=1+1", "the caller's table is left alone"
+    again = read_back(pd.read_csv(tmp_path / "a.csv"))
+    pd.testing.assert_frame_equal(again, frame, check_dtype=False)
