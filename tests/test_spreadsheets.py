@@ -49,4 +49,4 @@ def test_a_table_is_guarded_and_read_back(tmp_path):
     assert content == ["'=name,value,count", "'=1+1,-1.5,-1", "plain,2.0,2", ",3.0,3"]
     assert frame["=name"].tolist()[0] == "=1+1", "the caller's table is left alone"
     again = read_back(pd.read_csv(tmp_path / "a.csv"))
-    pd.testing.assert_frame_equal(again, frame, check_dtype=False)
+    pd.testing.assert_frame_equal(again.fillna(""), frame.fillna(""), check_dtype=False)
