@@ -97,6 +97,16 @@ def test_a_slide_that_cannot_be_read_is_told_and_left_out(hospital, tmp_path):
     assert len(pd.read_csv(out)) == 1
 
 
+def test_slides_of_normal_tissue_are_left_out_before_any_is_read(hospital, tmp_path):
+    slides = tmp_path / "slides"
+    slides.mkdir()
+    (slides / "TCGA_A2_A0EO_11A.svs").write_bytes(b"never opened")
+    asked = ("predict", hospital / "bundle", "--slides", slides, "--out", tmp_path / "p.csv")
+    (told,) = fail(*asked, "--weights", hospital / "encoder.pt")
+    assert "11 (normal tissue): 1" in told
+    assert "name the types with --sample-type" in told
+
+
 def test_other_weights_are_refused(hospital, tmp_path):
     class Other(torch.nn.Module):
         def forward(self, images: torch.Tensor) -> torch.Tensor:

@@ -180,3 +180,26 @@ def test_tables_that_cannot_work(tmp_path, folder):
     assert error(folder, table=rows, pattern="(x)") == (
         f"The patients of the slides under {folder}: give a slides table or a pattern, not both."
     )
+
+
+def test_slides_of_other_tissue_than_the_tumour_are_left_out_and_told(tmp_path, folder):
+    names = ["A0SB-01Z-00-DX1.h5", "A0SB-11A-01-TS1.h5", "A0SD-06Z-00-DX1.h5", "A0SE-01A-DX1.h5"]
+    touch(folder, *(f"TCGA-A2-{name}" for name in names))
+    index = find_slides(folder)
+    assert list(index.slides) == ["TCGA-A2-A0SB", "TCGA-A2-A0SE"]
+    assert index.slides["TCGA-A2-A0SB"] == (folder / "TCGA-A2-A0SB-01Z-00-DX1.h5",)
+    assert index.unmatched == ()
+    assert index.notes == (
+        f"{folder}: 2 slides of other sample types than 01 were left out (by TCGA sample type "
+        "06 (metastasis): 1, 11 (normal tissue): 1): TCGA-A2-A0SB-11A-01-TS1.h5, "
+        "TCGA-A2-A0SD-06Z-00-DX1.h5.",
+    )
+    rows = table(tmp_path, *(f"{name[:4]},TCGA-A2-{name}" for name in names))
+    assert list(find_slides(folder, table=rows).slides) == ["A0SB", "A0SE"]
+    both = find_slides(folder, sample_types=("01", "06"))
+    assert list(both.slides) == ["TCGA-A2-A0SB", "TCGA-A2-A0SD", "TCGA-A2-A0SE"]
+
+
+def test_a_folder_of_normal_tissue_alone_is_refused(folder):
+    touch(folder, "TCGA_A2_A0SB_11A.h5")
+    assert "No slide is left; name the types to keep in `sample_types`." in error(folder)

@@ -101,7 +101,8 @@ def test_xena_tcga_hub(tmp_path):
         "TCGA-A1-A0SB": {"ARHGEF10L": np.float32(9.9), "HIF3A": 4}
     }
     assert table.notes == (
-        "1 samples that are not primary tumours were left out (by TCGA sample type 11: 1).",
+        "1 samples of other sample types than 01 were left out (by TCGA sample type "
+        "11 (normal tissue): 1).",
     )
 
 
@@ -179,6 +180,7 @@ def test_gdc_folder_with_a_sample_sheet(tmp_path):
         star_file(tmp_path, "b", {**tpm, "ESR1": 7}, zipped=True),
         star_file(tmp_path, "c", tpm),
         star_file(tmp_path, "d", tpm),
+        star_file(tmp_path, "e", tpm),
     ]
     sheet(
         tmp_path,
@@ -187,6 +189,7 @@ def test_gdc_folder_with_a_sample_sheet(tmp_path):
             (files[1], "TCGA-A1-A0SD", "TCGA-A1-A0SD-01A", "Primary Tumor"),
             (files[2], "TCGA-A1-A0SD", "TCGA-A1-A0SD-11A", "Solid Tissue Normal"),
             (files[3], "C3L-00001", "C3L-00001-03", "Primary Tumor"),
+            (files[4], "C3L-00001", "C3L-00001-06", "Solid Tissue Normal"),
         ],
     )
     table = read(tmp_path)
@@ -194,6 +197,7 @@ def test_gdc_folder_with_a_sample_sheet(tmp_path):
     assert table.values.loc["TCGA-A1-A0SD"].to_dict() == {"ESR1": 7, "Y_RNA": 1, "PLCXD1": 4}
     assert "1 Y copies of pseudoautosomal genes were left out." in table.notes
     assert "1 files of samples that are not primary tumours were left out." in table.notes
+    assert any("(by TCGA sample type 11 (normal tissue): 1)" in note for note in table.notes)
     counts = read(tmp_path, gdc_column="unstranded", transform="log2p1")
     assert counts.values.loc["TCGA-A1-A0SB", "ESR1"] == pytest.approx(np.log2(251))
 

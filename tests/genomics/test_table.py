@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from histodistill.errors import InputError
 from histodistill.genomics import GenomicTable, read_genomic_table
-from histodistill.genomics.barcodes import parse_barcode, resolve_samples
+from histodistill.genomics.samples import resolve_samples
 
 
 def table(folder: Path, header: list[str], rows: dict[str, list[str]] | list[list[str]], **options):
@@ -29,26 +29,6 @@ def refused(*arguments, **options) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("identifier", "patient", "sample_type"),
-    [
-        ("TCGA-A1-A0SB", "TCGA-A1-A0SB", None),
-        ("TCGA-A1-A0SB-01", "TCGA-A1-A0SB", "01"),
-        ("TCGA-A1-A0SB-01A", "TCGA-A1-A0SB", "01"),
-        ("TCGA-A1-A0SB-06A-11R-A144-07", "TCGA-A1-A0SB", "06"),
-        ("TCGA.A1.A0SB.11", "TCGA-A1-A0SB", "11"),
-        ("tcga-a1-a0sb-01a", "TCGA-A1-A0SB", "01"),
-    ],
-)
-def test_barcodes(identifier, patient, sample_type):
-    assert parse_barcode(identifier) == (patient, sample_type)
-
-
-@pytest.mark.parametrize("identifier", ["P1", "TCGA-A1", "TCGA-A1-A0SBX", "xTCGA-A1-A0SB-01", ""])
-def test_other_identifiers_are_no_barcodes(identifier):
-    assert parse_barcode(identifier) is None
-
-
 def test_only_primary_tumours_and_the_first_identifier_of_a_patient_stay(tmp_path):
     header = [
         "TCGA-A1-A0SB-11A",
@@ -63,7 +43,8 @@ def test_only_primary_tumours_and_the_first_identifier_of_a_patient_stay(tmp_pat
     result = table(tmp_path, header, {"ESR1": list("12345678")})
     assert result.values["ESR1"].to_dict() == {"TCGA-A1-A0SB": 4, "TCGA-A1-A0SE": 6, "P9": 8}
     assert result.notes == (
-        "2 samples that are not primary tumours were left out (by TCGA sample type 06: 1, 11: 1).",
+        "2 samples of other sample types than 01 were left out (by TCGA sample type "
+        "06 (metastasis): 1, 11 (normal tissue): 1).",
         "2 patients have more than one sample; the identifier first in alphabetical order was "
         "kept and 3 others left out: TCGA-A1-A0SB, TCGA-A1-A0SE.",
         "Of these, the same identifier is repeated for TCGA-A1-A0SE; the first kept.",
@@ -91,7 +72,15 @@ def test_a_bad_pattern_and_no_primary_tumour(tmp_path):
     message = refused(tmp_path, ["P1"], {"A": ["1"]}, sample_pattern="(")
     assert "the sample pattern '(' is not a regular expression" in message
     message = refused(tmp_path, ["TCGA-A1-A0SB-11A"], {"A": ["1"]})
-    assert "no sample of a primary tumour is left. 1 samples that are not primary" in message
+    assert "no sample is left. 1 samples of other sample types than 01 were left out" in message
+    message = refused(tmp_path, ["P1", "P2"], {"A": ["1", "2"]}, sample_pattern="^Q")
+    assert "the sample pattern '^Q' matches no sample; samples are named such as P1, P2." in message
+
+
+def test_other_sample_types_are_read_where_they_are_wanted(tmp_path):
+    header = ["TCGA_A1_A0SB_06", "TCGA_A1_A0SB_01", "TCGA_A1_A0SD_06", "TCGA_A1_A0SE_11"]
+    result = table(tmp_path, header, {"ESR1": list("1234")}, sample_types=("01", "06"))
+    assert result.values["ESR1"].to_dict() == {"TCGA-A1-A0SB": 2, "TCGA-A1-A0SD": 3}
 
 
 @given(st.lists(st.sampled_from(["01A", "01B", "06A", "11A"]), min_size=1, max_size=8))

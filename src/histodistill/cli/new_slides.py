@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 
+from histodistill.barcodes import left_out_types, unwanted_sample_type
 from histodistill.cli.console import console, say_notes
 from histodistill.cli.extract import ExtractionProgress
 from histodistill.cohort import find_slides as find_features
 from histodistill.computing.device import resolve_device
 from histodistill.deploy import BundleInfo
 from histodistill.errors import InputError, listed
-from histodistill.extraction import ExtractionSettings, extract_slides, find_slides
+from histodistill.extraction import ExtractionSettings, SlideEntry, extract_slides, find_slides
 
 
 def extract_new(
@@ -23,6 +25,7 @@ def extract_new(
     allow_code: bool,
     slide_mpp: float | None,
     patient_pattern: str | None,
+    sample_types: Collection[str],
     device: str,
 ) -> dict[str, tuple[Path, ...]]:
     """Extract slides with the encoder, tiling and tissue settings that a bundle records.
@@ -38,7 +41,7 @@ def extract_new(
             the same, or no slide could be used.
     """
     settings = _settings(info)
-    entries = find_slides(slides, mpp_if_unrecorded=slide_mpp)
+    entries = _of_sample_types(find_slides(slides, mpp_if_unrecorded=slide_mpp), sample_types)
     encoder = settings.load_encoder(weights, str(resolve_device(device)), allow_code=allow_code)
     with ExtractionProgress(console, len(entries)) as progress:
         summary = extract_slides(entries, encoder, folder, settings, progress=progress)
@@ -50,12 +53,28 @@ def extract_new(
     named = {entry.slide_id: entry.patient for entry in entries if entry.slide_id in done}
     if all(named.values()):
         return _by_patient(folder, named)
-    index = find_features(folder, pattern=patient_pattern)
+    index = find_features(folder, pattern=patient_pattern, sample_types=sample_types)
     if index.unmatched:
         names = [path.stem for path in index.unmatched]
         say_notes([f"no patient is recognised in the names of {listed(names)}; left out"])
     wanted = {p: tuple(f for f in files if f.stem in done) for p, files in index.slides.items()}
     return {patient: files for patient, files in wanted.items() if files}
+
+
+def _of_sample_types(entries: list[SlideEntry], wanted: Collection[str]) -> list[SlideEntry]:
+    """The slides of the wanted TCGA sample types; the others are told, before any is read."""
+    kinds = {entry.slide_id: unwanted_sample_type(entry.slide_id, wanted) for entry in entries}
+    left_out = {slide: kind for slide, kind in kinds.items() if kind is not None}
+    if left_out:
+        told = (
+            f"{len(left_out)} slides of other sample types than {listed(sorted(wanted))} are left "
+            f"out (by TCGA sample type {left_out_types(left_out.values())}): "
+            f"{listed(sorted(left_out), 5)}"
+        )
+        if len(left_out) == len(entries):
+            raise InputError(f"{told}; no slide is left: name the types with --sample-type")
+        say_notes([told])
+    return [entry for entry in entries if entry.slide_id not in left_out]
 
 
 def _settings(info: BundleInfo) -> ExtractionSettings:

@@ -8,6 +8,7 @@ from typing import Annotated
 import pandas as pd
 import typer
 
+from histodistill.barcodes import PRIMARY_TUMOUR
 from histodistill.cli.console import counted, located, say, say_notes
 from histodistill.cli.new_slides import extract_new
 from histodistill.cli.options import Device
@@ -80,6 +81,14 @@ def command(
         float | None,
         typer.Option(min=0.01, metavar="MPP", help="With --slides: µm/px where none is recorded."),
     ] = None,
+    sample_types: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--sample-type",
+            metavar="CODE",
+            help="TCGA sample type that is read, as often as wanted; by default 01, the tumour.",
+        ),
+    ] = None,
     device: Device = "auto",
 ) -> None:
     """Predict patients from slides, from genomics, or from both.
@@ -93,7 +102,8 @@ def command(
         raise InputError("give --slides DIR or --features DIR, --genomics NAME=FILE, or both")
     if slides is not None and features is not None:
         raise InputError("give either --slides or --features")
-    blocks = _read_blocks(bundle, genomics or [])
+    wanted = sample_types or [PRIMARY_TUMOUR]
+    blocks = _read_blocks(bundle, genomics or [], wanted)
     bags = None
     if slides is not None:
         new = extract_new(
@@ -104,11 +114,14 @@ def command(
             allow_code=allow_torchscript_code,
             slide_mpp=slide_mpp,
             patient_pattern=patient_pattern,
+            sample_types=wanted,
             device=device,
         )
         bags = open_bags(new)
     elif features is not None:
-        index = find_slides(features, table=slides_table, pattern=patient_pattern)
+        index = find_slides(
+            features, table=slides_table, pattern=patient_pattern, sample_types=wanted
+        )
         say_notes(slide_notes(index))
         bags = open_bags(index.slides)
     predicted = predict(
@@ -127,7 +140,9 @@ def command(
     say(f"{counted(len(predicted.table), 'patient')} ({answered}): {located(out)}")
 
 
-def _read_blocks(bundle: Bundle, given: list[str]) -> dict[str, pd.DataFrame]:
+def _read_blocks(
+    bundle: Bundle, given: list[str], sample_types: list[str]
+) -> dict[str, pd.DataFrame]:
     """Read blocks as the bundle's training did."""
     blocks: dict[str, pd.DataFrame] = {}
     problems: list[str] = []
@@ -141,7 +156,7 @@ def _read_blocks(bundle: Bundle, given: list[str]) -> dict[str, pd.DataFrame]:
             continue
         settings = BlockSettings(file=Path(path), **bundle.info.blocks[name] | {"format": "auto"})
         try:
-            table = read_block(name, settings)
+            table = read_block(name, settings, sample_types)
         except InputError as error:
             problems.extend(error.problems)
             continue

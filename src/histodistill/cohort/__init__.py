@@ -4,7 +4,6 @@ Everything that comes from a user's table or folder is read and checked here onc
 room patients are plain strings, labels class numbers, slides paths and folds ``Fold`` objects.
 """
 
-from histodistill.cohort.barcodes import patient_of, sample_type_of, site_of
 from histodistill.cohort.clinical import ClinicalTable, SurvivalColumns, Target, read_clinical
 from histodistill.cohort.fold_files import FoldFiles, read_folds
 from histodistill.cohort.folds import (
@@ -32,12 +31,9 @@ __all__ = [
     "find_slides",
     "fold_table",
     "missing_columns",
-    "patient_of",
     "read_clinical",
     "read_folds",
     "read_table",
-    "sample_type_of",
-    "site_of",
     "site_preserved_folds",
     "stratified_folds",
 ]

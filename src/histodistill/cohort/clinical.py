@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from histodistill.cohort.barcodes import site_of
+from histodistill.barcodes import site_of
 from histodistill.cohort.tables import missing_columns, read_table
 from histodistill.errors import InputError, listed
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from histodistill.cohort.barcodes import patient_of
+from histodistill.barcodes import (
+    PRIMARY_TUMOUR,
+    left_out_types,
+    patient_of,
+    unwanted_sample_type,
+)
 from histodistill.cohort.tables import missing_columns, read_table
 from histodistill.errors import InputError, listed
 
@@ -40,13 +45,16 @@ def find_slides(
     patient_column: str = "PATIENT",
     filename_column: str = "FILENAME",
     pattern: str | None = None,
+    sample_types: Collection[str] = (PRIMARY_TUMOUR,),
     suffixes: Sequence[str] = FEATURE_SUFFIXES,
 ) -> SlideIndex:
     """Find the feature files under a folder, and the patient of each.
 
     Where the same slide lies there in several formats (CLAM and TRIDENT write ``h5_files/`` and
     ``pt_files/`` side by side), the format that comes first in ``suffixes`` is taken and a note
-    says so, unless the slides table names the other file.
+    says so, unless the slides table names the other file. Slides whose name is a TCGA barcode of
+    another sample type than those wanted (normal tissue, metastases) are left out, and a note says
+    so.
 
     Args:
         directory: Searched with its subfolders; names that start with a point are passed over.
@@ -57,6 +65,7 @@ def find_slides(
         pattern: Without a table, a regular expression that is searched in the file name (less
             its suffix); its group ``patient``, else its first group, is the patient. Without a
             pattern the patient is a TCGA barcode.
+        sample_types: TCGA sample types whose slides are wanted, as genomic samples are.
         suffixes: What counts as a feature file, the preferred format first.
 
     Returns:
@@ -65,7 +74,7 @@ def find_slides(
     Raises:
         InputError: The folder is absent or has no feature files; the pattern is invalid; the
             table lacks a column or a cell, gives one file to two patients or names a file that
-            exists twice; nothing matches at all.
+            exists twice; nothing matches at all, or only slides of other sample types.
     """
     if table is not None and pattern is not None:
         raise InputError(
@@ -74,9 +83,33 @@ def find_slides(
         )
     files = _feature_files(directory, suffixes)
     if table is None:
-        return _slides_by_name(directory, files, _patient_reader(pattern), suffixes)
-    rows = _table_rows(table, patient_column, filename_column)
-    return _slides_by_table(directory, files, table, rows, suffixes)
+        index = _slides_by_name(directory, files, _patient_reader(pattern), suffixes)
+    else:
+        rows = _table_rows(table, patient_column, filename_column)
+        index = _slides_by_table(directory, files, table, rows, suffixes)
+    return _of_sample_types(index, directory, sample_types)
+
+
+def _of_sample_types(index: SlideIndex, directory: Path, wanted: Collection[str]) -> SlideIndex:
+    """The index without slides of other tissue than the tumour that is asked about."""
+    slides: dict[str, tuple[Path, ...]] = {}
+    left_out: dict[str, str] = {}
+    for patient, files in index.slides.items():
+        kinds = {path: unwanted_sample_type(path.stem, wanted) for path in files}
+        left_out |= {path.name: kind for path, kind in kinds.items() if kind is not None}
+        kept = tuple(path for path, kind in kinds.items() if kind is None)
+        if kept:
+            slides[patient] = kept
+    if not left_out:
+        return index
+    told = (
+        f"{directory}: {len(left_out)} slides of other sample types than {listed(sorted(wanted))} "
+        f"were left out (by TCGA sample type {left_out_types(left_out.values())}): "
+        f"{listed(sorted(left_out), 5)}."
+    )
+    if not slides:
+        raise InputError(f"{told} No slide is left; name the types to keep in `sample_types`.")
+    return replace(index, slides=slides, notes=(*index.notes, told))
 
 
 def _feature_files(directory: Path, suffixes: Sequence[str]) -> list[Path]:

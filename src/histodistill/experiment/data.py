@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TypeVar
 import pandas as pd
 import torch
 
+from histodistill.barcodes import PRIMARY_TUMOUR
 from histodistill.cohort import (
     ClinicalTable,
     SlideIndex,
@@ -104,7 +105,7 @@ def load(experiment: Experiment, progress: Progress | None = None) -> Experiment
     clinical = reading.attempt(lambda: _read_clinical(experiment))
     index = reading.attempt(lambda: _find_slides(experiment))
     blocks = {
-        name: reading.attempt(partial(read_block, name, block))
+        name: reading.attempt(partial(read_block, name, block, experiment.cohort.sample_types))
         for name, block in experiment.genomics.items()
     }
     known = set(clinical.patients) if clinical else None
@@ -144,8 +145,10 @@ def load_bags(
     return _open_bags(experiment, index, set(clinical.patients), progress, check=check)
 
 
-def read_block(name: str, block: BlockSettings) -> GenomicTable:
-    """Read one genomic block as its settings say."""
+def read_block(
+    name: str, block: BlockSettings, sample_types: Collection[str] = (PRIMARY_TUMOUR,)
+) -> GenomicTable:
+    """Read one genomic block as its settings say, the samples of some TCGA sample types."""
     return read_genomic_table(
         block.file,
         name=name,
@@ -154,6 +157,7 @@ def read_block(name: str, block: BlockSettings) -> GenomicTable:
         gdc_column=block.gdc_column,
         patient_column=block.patient_column,
         sample_pattern=block.sample_pattern,
+        sample_types=sample_types,
     )
 
 
@@ -180,6 +184,7 @@ def _find_slides(experiment: Experiment) -> SlideIndex | None:
         patient_column=cohort.patient_column,
         filename_column=cohort.filename_column,
         pattern=cohort.patient_pattern,
+        sample_types=cohort.sample_types,
     )
 
 

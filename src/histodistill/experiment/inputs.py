@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
+from histodistill.barcodes import PRIMARY_TUMOUR
 from histodistill.settings import Settings
 
 
@@ -33,6 +34,8 @@ class CohortSettings(Settings):
         slides: Slide table; without one the patient is read from the file name.
         filename_column: Column of the slide table with the feature file.
         patient_pattern: Regular expression that finds the patient in a file name.
+        sample_types: TCGA sample types that are read, of slides and of genomic samples alike:
+            ``01`` is the primary tumour, ``06`` a metastasis, ``11`` normal tissue.
     """
 
     clinical: Path
@@ -42,6 +45,7 @@ class CohortSettings(Settings):
     slides: Path | None = None
     filename_column: str = "FILENAME"
     patient_pattern: str | None = None
+    sample_types: tuple[str, ...] = Field(default=(PRIMARY_TUMOUR,), min_length=1)
 
 
 class FeatureSettings(Settings):

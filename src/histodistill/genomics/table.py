@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,9 +11,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from histodistill.barcodes import PRIMARY_TUMOUR
 from histodistill.errors import InputError, listed
-from histodistill.genomics.barcodes import resolve_samples
 from histodistill.genomics.readers import Format, read_matrix
+from histodistill.genomics.samples import resolve_samples
 
 Transform = Literal["none", "log2p1"]
 
@@ -42,10 +44,11 @@ def read_genomic_table(
     gdc_column: str = "tpm_unstranded",
     patient_column: str = "PATIENT",
     sample_pattern: str | None = None,
+    sample_types: Collection[str] = (PRIMARY_TUMOUR,),
 ) -> GenomicTable:
     """Read a genomic block of any supported layout, one row a patient.
 
-    Samples become patients by the rules of :func:`histodistill.genomics.barcodes.resolve_samples`.
+    Samples become patients by the rules of :func:`histodistill.genomics.samples.resolve_samples`.
     Genes that share a symbol are averaged within each patient, before the transform: a rule that
     looks at no other patient, so that it is the same in every fold and for new patients. Rows
     without a symbol, and genes and patients without any value, are left out. All of it is told in
@@ -60,6 +63,7 @@ def read_genomic_table(
         patient_column: The column that names patients in a plain table.
         sample_pattern: Regular expression whose first group (or whole match) is the patient, for
             sample identifiers that are not TCGA barcodes.
+        sample_types: TCGA sample types that are wanted; other samples are left out.
 
     Raises:
         InputError: The file cannot be read, or holds no patient, no gene, values that are not
@@ -70,7 +74,11 @@ def read_genomic_table(
         lacking = "sample" if not matrix.samples else "gene"
         raise InputError(f"{path} (block {name}): holds no {lacking}.")
     resolved = resolve_samples(
-        matrix.samples, patients=matrix.patients, pattern=sample_pattern, source=str(path)
+        matrix.samples,
+        patients=matrix.patients,
+        pattern=sample_pattern,
+        sample_types=sample_types,
+        source=str(path),
     )
     genes, values, gene_notes = _unique_genes(matrix.genes, matrix.array[resolved.rows])
     frame = pd.DataFrame(

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from histodistill.barcodes import find_barcode
 from histodistill.errors import InputError, listed
 from histodistill.genomics.matrix import SampleMatrix
 from histodistill.genomics.readers.delimited import (
@@ -63,7 +64,8 @@ def read_gdc(folder: Path, column: str) -> SampleMatrix:
             f"{listed(unlisted, 5)}; use the sheet of the same download."
         )
     samples = [identities[file.name.removesuffix(".gz")] for file in files]
-    kept = [i for i, sample in enumerate(samples) if sample.primary is not False]
+    # Where a sample has a TCGA barcode, its sample type decides later.
+    kept = [i for i, s in enumerate(samples) if s.primary is not False or find_barcode(s.sample)]
     if not kept:
         raise InputError(f"{folder}: no file is of a primary tumour.")
     genes, values, notes = _values([files[i] for i in kept], column)

@@ -11,8 +11,8 @@ import csv
 import io
 from pathlib import Path
 
+from histodistill.barcodes import find_barcode
 from histodistill.errors import InputError, listed
-from histodistill.genomics.barcodes import parse_barcode
 from histodistill.genomics.matrix import SampleMatrix
 from histodistill.genomics.readers.delimited import Header, open_binary, read_columns, read_header
 
@@ -36,7 +36,7 @@ def read_xena(path: Path, header: Header) -> SampleMatrix:
     if not samples:
         raise InputError(f"{path}: has no sample column after {header.columns[0]!r}.")
     (genes,), values = read_columns(path, header, texts=[0], numbers=samples)
-    if genes and parse_barcode(genes[0]):
+    if genes and find_barcode(genes[0]):
         raise InputError(
             f"{path}: column {header.columns[0]!r} holds samples ({genes[0]}, ...) where a Xena "
             "matrix has genes; name the format 'plain' and this column as the patient column."

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from histodistill.errors import InputError, listed
-
-PRIMARY_TUMOUR = "01"
-
-# Project, source site, participant; then optionally sample type + vial, portion + analyte, plate,
-# centre. R writes the hyphens as dots when it makes column names "valid".
-_BARCODE = re.compile(
-    r"(TCGA)[-.]([A-Z0-9]{2})[-.]([A-Z0-9]{4})(?:[-.](\d{2})[A-Z]?(?:[-.].*)?)?", re.IGNORECASE
+from histodistill.barcodes import (
+    PRIMARY_TUMOUR,
+    find_barcode,
+    left_out_types,
+    patient_of,
+    unwanted_sample_type,
 )
-
-
-class Barcode(NamedTuple):
-    """The parts of a TCGA barcode that decide whose sample it is and of what kind."""
-
-    patient: str
-    sample_type: str | None
+from histodistill.errors import InputError, listed
 
 
 @dataclass(frozen=True)
@@ -41,28 +31,17 @@ class ResolvedSamples:
     notes: tuple[str, ...]
 
 
-def parse_barcode(identifier: str) -> Barcode | None:
-    """Read a TCGA barcode of any length; None where the identifier is not one.
-
-    ``TCGA-A1-A0SB-01A-11R-A144-07`` is patient ``TCGA-A1-A0SB``, sample type ``01``; a patient's
-    bare barcode has no sample type.
-    """
-    match = _BARCODE.fullmatch(identifier)
-    if match is None:
-        return None
-    return Barcode("-".join(match.group(1, 2, 3)).upper(), match.group(4))
-
-
 def resolve_samples(
     samples: Sequence[str],
     *,
     patients: Sequence[str] | None,
     pattern: str | None,
+    sample_types: Collection[str] = (PRIMARY_TUMOUR,),
     source: str,
 ) -> ResolvedSamples:
     """Choose one sample for each patient.
 
-    The rules, in order: of samples with a TCGA barcode only primary tumours (type 01) stay. Other
+    The rules, in order: of samples with a TCGA barcode only those of ``sample_types`` stay. Other
     identifiers go through ``pattern``, whose first group (or whole match) is the patient; samples
     that it does not match are left out. Without a pattern an identifier is the patient. Where a
     patient has several samples, the identifier that is first in alphabetical order stays (for
@@ -72,29 +51,35 @@ def resolve_samples(
         samples: Sample identifiers.
         patients: The samples' patients where the file says so; else they are read from ``samples``.
         pattern: The user's regular expression for identifiers that are not TCGA barcodes.
+        sample_types: TCGA sample types that are wanted; by default the primary tumour.
         source: The file's name, for messages.
 
     Raises:
-        InputError: The pattern is not a regular expression, or no sample is left.
+        InputError: The pattern is not a regular expression or matches nothing, or no sample is
+            left.
     """
     expression = _compiled(pattern, source)
-    non_primary: Counter[str] = Counter()
+    if expression is not None and not any(map(expression.search, samples)):
+        raise InputError(
+            f"{source}: the sample pattern {pattern!r} matches no sample; samples are named "
+            f"such as {listed(list(samples), 3)}."
+        )
+    other_types: list[str] = []
     unmatched: list[str] = []
     candidates: dict[str, list[int]] = {}
     for row, sample in enumerate(samples):
-        barcode = _identify(sample, expression)
-        if barcode is None:
+        name = sample if find_barcode(sample) else _matched(sample, expression)
+        kind = unwanted_sample_type(name, sample_types) if name else None
+        if not name:
             unmatched.append(sample)
-        elif barcode.sample_type not in (None, PRIMARY_TUMOUR):
-            non_primary[str(barcode.sample_type)] += 1
+        elif kind is not None:
+            other_types.append(kind)
         else:
-            patient = barcode.patient if patients is None else patients[row]
+            patient = (patient_of(name) or name) if patients is None else patients[row]
             candidates.setdefault(patient, []).append(row)
-    notes = [*_left_out(non_primary, unmatched), *_duplicates(candidates, samples)]
+    notes = [*_left_out(other_types, sample_types, unmatched), *_duplicates(candidates, samples)]
     if not candidates:
-        raise InputError(
-            f"{source}: no sample of a primary tumour is left. {' '.join(notes)}".strip()
-        )
+        raise InputError(f"{source}: no sample is left. {' '.join(notes)}".strip())
     chosen = {min(rows, key=lambda row: samples[row]): who for who, rows in candidates.items()}
     rows = sorted(chosen)
     return ResolvedSamples(rows, [chosen[row] for row in rows], tuple(notes))
@@ -111,31 +96,29 @@ def _compiled(pattern: str | None, source: str) -> re.Pattern[str] | None:
         ) from error
 
 
-def _identify(sample: str, expression: re.Pattern[str] | None) -> Barcode | None:
-    barcode = parse_barcode(sample)
-    if barcode is not None or expression is None:
-        return barcode or Barcode(sample, None)
+def _matched(sample: str, expression: re.Pattern[str] | None) -> str | None:
+    """What the user's pattern takes from an identifier; all of it without a pattern."""
+    if expression is None:
+        return sample
     match = expression.search(sample)
     if match is None:
         return None
-    name = match.group(1) if expression.groups else match.group()
-    return None if not name else parse_barcode(name) or Barcode(name, None)
+    return match.group(1) if expression.groups else match.group()
 
 
-def _left_out(non_primary: Counter[str], unmatched: list[str]) -> list[str]:
-    notes = []
-    if non_primary:
-        kinds = ", ".join(f"{kind}: {count}" for kind, count in sorted(non_primary.items()))
-        notes.append(
-            f"{non_primary.total()} samples that are not primary tumours were left out "
-            f"(by TCGA sample type {kinds})."
+def _left_out(
+    other_types: list[str], wanted: Collection[str], unmatched: list[str]
+) -> Iterator[str]:
+    if other_types:
+        yield (
+            f"{len(other_types)} samples of other sample types than {listed(sorted(wanted))} were "
+            f"left out (by TCGA sample type {left_out_types(other_types)})."
         )
     if unmatched:
-        notes.append(
+        yield (
             f"{len(unmatched)} samples that the sample pattern does not match were left out: "
             f"{listed(unmatched, 5)}."
         )
-    return notes
 
 
 def _duplicates(candidates: dict[str, list[int]], samples: Sequence[str]) -> list[str]:
