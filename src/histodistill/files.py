@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import json
 import os
+import re
+import shutil
+import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from histodistill.faults import error_number
 
 
 def user_cache() -> Path:
@@ -26,29 +34,138 @@ def user_cache() -> Path:
 def whole_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it to ``path`` when the block succeeds.
 
-    A crash, at any moment, leaves either the old file or the new one, never a part of one.
+    A crash, at any moment, leaves either the old file or the new one, never a part of one. What
+    a killed process left in the same folder is removed by the next one that writes there.
 
     Args:
         path: Where the finished file goes. Its folder is made if it is missing.
 
     Yields:
         The temporary path to write to. It keeps the suffix of ``path``.
+
+    Raises:
+        OSError: It cannot be written; ``filename`` is ``path``, whoever wrote.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    with _told_of(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path.parent)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path), suffix=path.suffix)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
+            # mkstemp makes files private; give the finished file the user's ordinary permissions.
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside ``path``; rename it to ``path`` when the block succeeds.
+
+    Args:
+        path: Where the finished folder goes; it does not exist yet. Its parent is made if it is
+            missing.
+
+    Yields:
+        The temporary folder to fill.
+
+    Raises:
+        OSError: It cannot be written; ``filename`` is ``path``, whoever wrote.
+    """
+    with _told_of(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path.parent)
+        draft = Path(tempfile.mkdtemp(dir=path.parent, prefix=_prefix(path)))
+        try:
+            yield draft
+            draft.chmod(0o777 & ~_umask())
+            draft.rename(path)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+
+@contextmanager
+def _told_of(path: Path) -> Iterator[None]:
+    """Let every error of the system name the file that was to be written."""
     try:
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        # mkstemp makes files private; give the finished file the user's ordinary permissions.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except Exception as error:
+        number = error_number(error)
+        if number is None or (isinstance(error, OSError) and not _concerns(error, path)):
+            raise
+        raise OSError(number, os.strerror(number), str(path)) from error
+
+
+def _concerns(error: OSError, path: Path) -> bool:
+    """Whether an error is of the file that is being written, or does not say of which it is."""
+    named = error.filename
+    return named is None or (
+        isinstance(named, str | os.PathLike) and Path(named).parent in (path.parent, path)
+    )
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
+
+
+@functools.cache
+def _machine() -> str:
+    """The machine, and on it the space in which process numbers are unique (a container's)."""
+    try:
+        space = Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:
+        space = 0
+    return hashlib.sha256(f"{socket.gethostname()}/{space}".encode()).hexdigest()[:8]
+
+
+def _prefix(path: Path) -> str:
+    """How the name of a temporary begins: whose it is, and of which process."""
+    return f".{path.stem[:100]}-{_machine()}-{os.getpid()}-"
+
+
+_TEMPORARY = re.compile(r"\..*-(?P<machine>[0-9a-f]{8})-(?P<process>\d+)-[a-z0-9_]{8}(\..*)?")
+# Older temporaries of another machine are of nobody who still writes.
+_ABANDONED_SECONDS = 86_400.0
+
+
+@functools.cache
+def _sweep(folder: Path) -> None:
+    """Remove what processes that are gone left half-written in a folder; once a process."""
+    with os.scandir(folder) as entries:
+        left = [(e, named) for e in entries if (named := _TEMPORARY.fullmatch(e.name))]
+    for entry, named in left:
+        with contextlib.suppress(OSError):
+            if not _abandoned(entry, named["machine"], int(named["process"])):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
+                Path(entry.path).unlink()
+
+
+def _abandoned(entry: os.DirEntry[str], machine: str, process: int) -> bool:
+    if machine != _machine():
+        age = time.time() - entry.stat(follow_symlinks=False).st_mtime
+        return age > _ABANDONED_SECONDS
+    return not runs(process)
+
+
+def runs(process: int) -> bool:
+    """Whether a process of this machine is alive."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
 
 
 def write_text(path: Path, text: str) -> None:

@@ -23,7 +23,9 @@ from histodistill.cli import (
     train,
 )
 from histodistill.cli.console import errors, say, say_problems
+from histodistill.cli.signals import exit_status, interrupt_on_signals
 from histodistill.errors import HistodistillError, InputError
+from histodistill.faults import machine_fault
 
 
 class _Commands(TyperGroup):
@@ -36,13 +38,18 @@ class _Commands(TyperGroup):
             say_problems(error.problems)
         except HistodistillError as error:
             say_problems([str(error)])
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
             errors.print(
                 "\nInterrupted; no half-written file is left. Run the same command again: "
                 "crossval, suite, ablate, train and extract go on where they stopped.",
                 soft_wrap=True,
             )
-            raise typer.Exit(130) from None
+            raise typer.Exit(exit_status(interrupt)) from None
+        except Exception as error:
+            fault = machine_fault(error)
+            if fault is None:  # a bug: where it lies is worth more than a sentence
+                raise
+            say_problems([fault])
         raise typer.Exit(1)
 
 
@@ -88,4 +95,5 @@ def _options(
 
 def main() -> None:
     """Run the command line."""
+    interrupt_on_signals()
     app()

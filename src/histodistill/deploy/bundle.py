@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from histodistill.deploy.card import model_card
 from histodistill.deploy.info import FORMAT, BundleInfo
 from histodistill.errors import InputError
-from histodistill.files import sha256, write_json, write_text
+from histodistill.files import sha256, whole_folder, write_json, write_text
 from histodistill.model import NetworkName, Networks
 from histodistill.preparation import Transforms
 
@@ -69,14 +67,8 @@ class Bundle:
         """
         if folder.exists():
             raise InputError(f"{folder}: exists already; remove it or choose another folder")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-        try:
+        with whole_folder(folder) as draft:
             self._write(draft)
-            draft.chmod(0o755)
-            draft.rename(folder)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
 
     def _write(self, folder: Path) -> None:
         members = []

@@ -1,0 +1,92 @@
+"""JSON and YAML of bounded size, depth and expansion."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from histodistill.errors import InputError
+from histodistill.gate.plain import MB, content
+
+JSON_BYTES = 256 * MB
+# YAML is parsed at a few hundred KB a second; a list of 20,000 genes has a fifth of this.
+YAML_BYTES = MB
+# What aliases may make of a file: more than any that a person wrote.
+_YAML_NODES = 200_000
+
+
+def read_json(path: Path, *, most: int = JSON_BYTES) -> Any:
+    """Read a JSON file; NaN and infinity, which are no JSON, are refused.
+
+    Raises:
+        InputError: It is no regular file, larger than ``most`` or nested too deeply.
+        ValueError: It is no JSON in UTF-8.
+        OSError: It is absent or cannot be read.
+    """
+    return parse_json(path, content(path, most=most).decode("utf-8"))
+
+
+def parse_json(path: Path, text: str) -> Any:
+    """Parse JSON that was found in a file.
+
+    Raises:
+        InputError: It is nested too deeply.
+        ValueError: It is no JSON.
+    """
+    try:
+        return json.loads(text, parse_constant=_refused)
+    except RecursionError:
+        raise _too_deep(path) from None
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file of plain values.
+
+    Raises:
+        InputError: It is no regular file, too large, nested too deeply, or its aliases unfold to
+            more than a person writes.
+        yaml.YAMLError: It is no YAML.
+        ValueError: It is not UTF-8, or a value in it is impossible.
+        OSError: It is absent or cannot be read.
+    """
+    text = content(path, most=YAML_BYTES).decode("utf-8")
+    loader = yaml.SafeLoader(text)
+    try:
+        root = loader.get_single_node()
+        if root is None:
+            return None
+        if _unfolded(root, {}) > _YAML_NODES:
+            raise InputError(f"{path}: its aliases (&, *) unfold to a file too large to be meant")
+        return loader.construct_document(root)
+    except RecursionError:
+        raise _too_deep(path) from None
+    finally:
+        loader.dispose()
+
+
+def _refused(constant: str) -> float:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _too_deep(path: Path) -> InputError:
+    return InputError(f"{path}: is nested too deeply to be meant; is it the right file?")
+
+
+def _unfolded(node: yaml.Node, known: dict[int, int]) -> int:
+    """Nodes below a node, counted as often as aliases repeat them.
+
+    Raises:
+        RecursionError: A node holds itself.
+    """
+    if id(node) in known:
+        return known[id(node)]
+    size = 1
+    if isinstance(node, yaml.SequenceNode):
+        size += sum(_unfolded(item, known) for item in node.value)
+    elif isinstance(node, yaml.MappingNode):
+        size += sum(_unfolded(item, known) for pair in node.value for item in pair)
+    known[id(node)] = size
+    return size
