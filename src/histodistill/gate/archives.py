@@ -23,7 +23,7 @@ _MEMBERS = 100_000
 class _Bounded(io.RawIOBase):
     """A stream that ends with an error beyond a number of bytes."""
 
-    def __init__(self, stream: IO[bytes], path: Path, most: int) -> None:
+    def __init__(self, stream: gzip.GzipFile, path: Path, most: int) -> None:
         self._stream, self._path, self._left = stream, path, most
 
     def readable(self) -> bool:
