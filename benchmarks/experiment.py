@@ -49,9 +49,9 @@ from histodistill.files import whole_file
 from histodistill.genomics import GenomicPreprocessor
 from histodistill.model import NetworkSettings, ObjectiveSettings
 from histodistill.preparation import Transforms
-from histodistill.training.fitting import fit_model
-from histodistill.training.fold import FoldData
-from histodistill.training.steps import in_one_pass
+from histodistill.training.fit.fitted_model import fit_model
+from histodistill.training.fit.fold_data import FoldData
+from histodistill.training.fit.trainings import in_one_pass
 
 TARGET = "ER"
 PARTS = 5

@@ -28,8 +28,9 @@ from histodistill.experiment.methods import resolved_method
 from histodistill.features import open_bags
 from histodistill.genomics import GenomicPreprocessor, SelectionSettings
 from histodistill.preparation import PreparedPatients, Transforms
-from histodistill.training.stacked import pays, train_together
-from histodistill.training.trainer import Trainer, build_networks
+from histodistill.training.loop.initial_networks import build_networks
+from histodistill.training.loop.shared_pass import pays, train_together
+from histodistill.training.loop.trainer import Trainer
 
 RECIPES = ("linear", "linear-genomic", "snn", "genomic", "abmil", "multimodal", "mkd")
 CLASSES = 2

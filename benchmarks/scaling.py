@@ -39,8 +39,9 @@ from histodistill.model import (
     objective,
 )
 from histodistill.preparation import PreparedPatients, Transforms
-from histodistill.training.memory import keep_freed_memory
-from histodistill.training.trainer import Trainer, build_networks
+from histodistill.training.loop.freed_memory import keep_freed_memory
+from histodistill.training.loop.initial_networks import build_networks
+from histodistill.training.loop.trainer import Trainer
 
 WIDTH = 1024
 GENES = 512

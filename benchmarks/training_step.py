@@ -40,7 +40,7 @@ from histodistill.model import (
 )
 from histodistill.model.layers.attention import GatedAttention
 from histodistill.model.layers.fusion import GatedModality
-from histodistill.training.memory import keep_freed_memory
+from histodistill.training.loop.freed_memory import keep_freed_memory
 
 PATIENTS = 16
 WIDTH = 1024

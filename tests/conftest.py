@@ -23,7 +23,7 @@ def user_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def freed_memory_is_returned() -> Iterator[None]:
     """Trainings leave the allocator as it is: other tests measure the memory of the process."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("histodistill.training.trainer.keep_freed_memory", lambda: None)
+        patch.setattr("histodistill.training.loop.trainer.keep_freed_memory", lambda: None)
         yield
 
 

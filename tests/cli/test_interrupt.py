@@ -13,7 +13,7 @@ import pytest
 from safetensors.torch import load_file
 
 from histodistill.cli.progress import TrainingBars
-from histodistill.training import trainer
+from histodistill.training.loop import trainer
 from tests.cli.command_line import run, succeed
 from tests.experiment.small import experiment_file
 

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from histodistill.deploy import Bundle, BundleInfo, FeatureOrigin, Member
+from histodistill.deploy import Bundle, BundleInfo, FeatureOrigin
 from histodistill.features import BagStore, FeatureScaler, open_bags
 from histodistill.genomics import GenomicPreprocessor, SelectionSettings
+from histodistill.inference import Member
 from histodistill.model import NETWORKS, Networks, NetworkSettings
 from histodistill.preparation import Transforms
 

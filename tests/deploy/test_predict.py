@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 import torch
 
-from histodistill.deploy import inference, predict
+from histodistill.deploy import predict
 from histodistill.errors import InputError
+from histodistill.inference import answers
 from histodistill.model import Student
 from histodistill.preparation import PreparedPatients
 from tests.deploy.bundles import GENES, bags_of, bundle, expression, member
@@ -69,7 +70,7 @@ def test_patients_without_slides_are_answered_some_at_a_time(monkeypatch):
     genomics = {"mrna": expression([f"G{number}" for number in range(5)])}
     together = predict(bundle(), genomics=genomics).table
     monkeypatch.setattr(PreparedPatients, "batch", counted)
-    monkeypatch.setattr(inference, "_MOST_PATIENTS", 2)
+    monkeypatch.setattr(answers, "_MOST_PATIENTS", 2)
     apart = predict(bundle(), genomics=genomics).table
     assert max(asked) == 2
     pd.testing.assert_frame_equal(apart, together)

@@ -16,9 +16,10 @@ from histodistill.experiment import Experiment, ExperimentData, MethodSettings, 
 from histodistill.features import open_bags
 from histodistill.preparation import PreparedPatients
 from histodistill.simulation import SimulatedCohort, SimulationSettings, simulate_cohort
-from histodistill.training.fold import FoldData, prepare_fold
-from histodistill.training.stage import readable
-from histodistill.training.trainer import Trainer, build_networks
+from histodistill.training.fit.fold_data import FoldData, prepare_fold
+from histodistill.training.fit.joint_training import readable
+from histodistill.training.loop.initial_networks import build_networks
+from histodistill.training.loop.trainer import Trainer
 
 CPU = torch.device("cpu")
 NETWORK = {"width": 8, "attention_width": 4, "token_size": 16, "fusion_width": 4}

@@ -12,7 +12,7 @@ from histodistill.cli.progress import reading_bags, training_bars
 from histodistill.cli.results import run_report, show_aucs
 from histodistill.experiment import load, read_experiment
 from histodistill.training import cross_validate, fits_of
-from histodistill.training.fits import PREDICTIONS
+from histodistill.training.folders import PREDICTIONS
 
 
 def command(

@@ -29,7 +29,7 @@ from histodistill.cli.progress import describe, reading_bags
 from histodistill.evaluation import fold_aucs, read_predictions
 from histodistill.experiment import Experiment, load
 from histodistill.training import Epoch, Failure, Fit, cross_validate, fits_of
-from histodistill.training.fits import VALIDATION
+from histodistill.training.folders import VALIDATION
 
 
 class LiveTable:

@@ -10,7 +10,7 @@ from rich.table import Column
 
 from histodistill.cli.console import console, say
 from histodistill.training import Failure, Fit
-from histodistill.training.trainer import Epoch, OnEpoch
+from histodistill.training.loop.epoch import Epoch, OnEpoch
 
 
 def _bar() -> Progress:

@@ -14,8 +14,8 @@ from histodistill.evaluation import evaluate
 from histodistill.experiment import Experiment, ExperimentData
 from histodistill.experiment.audit import count_patients, excluded_patients
 from histodistill.report import Report, write_report
-from histodistill.training.run import versions
-from histodistill.training.trainer import CURVES
+from histodistill.training.loop.trainer import CURVES
+from histodistill.training.run.run_folder import versions
 
 REPORT = "report"
 

@@ -15,8 +15,8 @@ from histodistill.evaluation import live_table
 from histodistill.experiment import Experiment, read_experiment
 from histodistill.experiment.descriptions import descriptions
 from histodistill.report import write_leaderboard
-from histodistill.training.cost import COSTS
-from histodistill.training.fits import PREDICTIONS
+from histodistill.training.folders import PREDICTIONS
+from histodistill.training.run.costs import COSTS
 
 LEADERBOARD = "leaderboard"
 

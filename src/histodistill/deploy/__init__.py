@@ -1,6 +1,6 @@
 """A trained model as a folder, and its predictions for new patients."""
 
-from histodistill.deploy.bundle import Bundle, Member
+from histodistill.deploy.bundle import Bundle
 from histodistill.deploy.convert import convert_checkpoints
 from histodistill.deploy.info import BundleInfo, FeatureOrigin
 from histodistill.deploy.predict import Predictions, predict
@@ -9,7 +9,6 @@ __all__ = [
     "Bundle",
     "BundleInfo",
     "FeatureOrigin",
-    "Member",
     "Predictions",
     "convert_checkpoints",
     "predict",

@@ -14,26 +14,11 @@ from histodistill.deploy.card import model_card
 from histodistill.deploy.info import FORMAT, BundleInfo
 from histodistill.errors import InputError
 from histodistill.files import sha256, whole_folder, write_json, write_text
+from histodistill.inference import Member
 from histodistill.model import NetworkName, Networks
 from histodistill.preparation import Transforms
 
 _DESCRIPTION = "bundle.json"
-
-
-@dataclass(frozen=True)
-class Member:
-    """One trained model of a bundle: a final model, or one fold of an ensemble.
-
-    Attributes:
-        networks: Trained networks.
-        transforms: What was fitted on their training patients.
-        thresholds: Operating threshold of each network for the positive class, chosen on
-            validation patients; empty where none was chosen.
-    """
-
-    networks: Networks
-    transforms: Transforms
-    thresholds: Mapping[NetworkName, float]
 
 
 @dataclass(frozen=True)

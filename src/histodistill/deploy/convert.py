@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from histodistill.deploy.authors_layout import AuthorsNetwork, read_authors_checkpoint
-from histodistill.deploy.bundle import Bundle, Member
+from histodistill.deploy.bundle import Bundle
 from histodistill.deploy.info import BundleInfo, FeatureOrigin
 from histodistill.errors import InputError
 from histodistill.files import sha256
 from histodistill.genomics import GenomicPreprocessor
+from histodistill.inference import Member
 from histodistill.model import NETWORKS, NetworkName, Networks, NetworkSettings
 from histodistill.preparation import Transforms
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from histodistill.computing.device import resolve_device
 from histodistill.deploy.bundle import Bundle
-from histodistill.deploy.inference import Probabilities, probabilities
 from histodistill.errors import InputError, listed
 from histodistill.features import BagStore
+from histodistill.inference import Probabilities, probabilities
 from histodistill.model import NetworkName
 from histodistill.preparation import PreparedPatients
 

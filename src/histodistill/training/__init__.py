@@ -1,10 +1,11 @@
 """Training the networks together, and cross-validating them honestly."""
 
-from histodistill.training.crossval import cross_validate
-from histodistill.training.final import fold_ensemble, forget_final, train_final
-from histodistill.training.fits import Fit, fits_of
-from histodistill.training.parallel import Failure, Watcher
-from histodistill.training.trainer import Epoch, Trainer
+from histodistill.training.loop.epoch import Epoch
+from histodistill.training.loop.trainer import Trainer
+from histodistill.training.run.crossval import cross_validate
+from histodistill.training.run.final import fold_ensemble, forget_final, train_final
+from histodistill.training.run.parallel import Failure, Watcher
+from histodistill.training.run.planned_fits import Fit, fits_of
 
 __all__ = [
     "Epoch",

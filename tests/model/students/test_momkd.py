@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from histodistill.deploy import Bundle, BundleInfo, FeatureOrigin, Member
+from histodistill.deploy import Bundle, BundleInfo, FeatureOrigin
+from histodistill.inference import Member
 from histodistill.model import Bags, Batch, Networks, ObjectiveSettings
 from histodistill.model.losses.training_terms import TrainingTerms, total
 from histodistill.model.students.momkd.class_memory import affinities, soft_angle_loss

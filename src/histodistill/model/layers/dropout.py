@@ -1,8 +1,8 @@
 """Dropout whose random numbers may come from several streams: one for each model of a stack.
 
 A model that is trained alone draws from torch's global generator. Models that are trained in
-one pass (:mod:`histodistill.training.stacked`) each draw from a generator of their own, in the
-same order and of the same shapes, so that each drops what it would have dropped alone.
+one pass (:mod:`histodistill.training.loop.shared_pass`) each draw from a generator of their own,
+in the same order and of the same shapes, so that each drops what it would have dropped alone.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from histodistill.experiment import load
-from histodistill.training.fitting import fit_model
+from histodistill.training.fit.fitted_model import fit_model
 from tests.training.cohorts import (
     NETWORK,
     World,

@@ -1,0 +1,6 @@
+"""Trained models and their answers, for validation, tests and new patients alike."""
+
+from histodistill.inference.answers import Probabilities, probabilities
+from histodistill.inference.member import Member
+
+__all__ = ["Member", "Probabilities", "probabilities"]

@@ -1,0 +1,157 @@
+"""The simple models that stand beside the networks, on the same folds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from histodistill.baselines import (
+    Baseline,
+    BoostedTreesBaseline,
+    ElasticNetBaseline,
+    LogisticBaseline,
+    SingleGeneBaseline,
+    named_gene_baselines,
+)
+from histodistill.errors import InputError
+from histodistill.experiment.inputs import BlockSettings
+from histodistill.experiment.settings import Experiment
+from histodistill.features import BagStore
+from histodistill.genomics import GenomicPreprocessor, SelectionSettings
+from histodistill.model import NetworkName
+from histodistill.training.fit.fitted_model import thresholds_for
+from histodistill.training.fit.fold_data import FoldData
+from histodistill.training.fit.prediction_rows import prediction_rows
+
+# What reads all genes of a block, by what precedes the block in its name.
+_ON_GENES: dict[str, type[LogisticBaseline | ElasticNetBaseline | BoostedTreesBaseline]] = {
+    "logistic": LogisticBaseline,
+    "elastic-net": ElasticNetBaseline,
+    "boosted-trees": BoostedTreesBaseline,
+}
+
+
+@dataclass(frozen=True)
+class _Contestant:
+    """A baseline, what it reads, and whose column it fills.
+
+    ``inputs`` has a row for every patient who can be answered.
+    """
+
+    name: str
+    network: NetworkName
+    model: Baseline
+    inputs: pd.DataFrame
+
+
+def baseline_rows(experiment: Experiment, inputs: FoldData) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Predictions of every baseline for the validation and the test patients of a fold.
+
+    Each is fitted on the training patients of the fold alone.
+    """
+    validation, test = [], []
+    for contestant in _contestants(experiment, inputs):
+        model = _fitted(contestant, inputs)
+        answered = [
+            _rows(experiment, inputs, contestant, model, part)
+            for part in (inputs.fold.validation, inputs.fold.test)
+        ]
+        validation.append(answered[0])
+        test.append(answered[1])
+    return pd.concat(validation, ignore_index=True), pd.concat(test, ignore_index=True)
+
+
+def _contestants(experiment: Experiment, inputs: FoldData) -> Iterator[_Contestant]:
+    n_classes = len(experiment.targets[inputs.target].classes)
+    bags = inputs.data.bags
+    if "logistic-slides" in experiment.baselines and bags is not None:
+        model = LogisticBaseline(n_classes=n_classes)
+        yield _Contestant("logistic-slides", "student", model, mean_patches(bags))
+    for block, table in inputs.data.genomics.items():
+        exclude = experiment.genomics[block].selection.exclude
+        values = _scaled(table, inputs.fold.train, experiment.genomics[block])
+        allowed = values.drop(columns=[gene for gene in exclude if gene in values])
+        for name, baseline in _ON_GENES.items():
+            if f"{name}-genomics" in experiment.baselines:
+                on_genes = baseline(n_classes=n_classes)
+                yield _Contestant(f"{name}-{block}", "genomic", on_genes, allowed)
+        if "single-gene" in experiment.baselines:
+            names = list(allowed.columns)
+            best = SingleGeneBaseline(names, n_classes=n_classes)
+            yield _Contestant(f"best-gene-{block}", "genomic", best, allowed)
+            named = named_gene_baselines(
+                list(values.columns), genes=experiment.genes, n_classes=n_classes
+            )
+            for gene, one in named.items():
+                yield _Contestant(f"{gene}-{block}", "genomic", one, values)
+
+
+def mean_patches(bags: BagStore) -> pd.DataFrame:
+    """The mean patch of every patient, patients x features."""
+    means = [bags.bag(patient).float().mean(dim=0).numpy() for patient in bags.patients]
+    return pd.DataFrame(np.stack(means), index=bags.patients)
+
+
+def _scaled(table: pd.DataFrame, train: Sequence[str], settings: BlockSettings) -> pd.DataFrame:
+    """All genes of a block, imputed, scaled and cut as those that networks read."""
+    every = GenomicPreprocessor(
+        selection=SelectionSettings("all"),
+        impute=settings.impute,
+        scale=settings.scale,
+        clip=settings.clip,
+    )
+    every.fit(table.loc[table.index.intersection(pd.Index(train))])
+    return pd.DataFrame(every.transform(table), index=table.index, columns=every.genes_)
+
+
+def _fitted(contestant: _Contestant, inputs: FoldData) -> Baseline:
+    train = [p for p in inputs.fold.train if p in contestant.inputs.index]
+    if not train:
+        raise InputError(f"baseline {contestant.name}: no training patient has what it reads")
+    labels = _class_indices(inputs, train)
+    return contestant.model.fit(contestant.inputs.loc[train].to_numpy(), labels)
+
+
+def _rows(
+    experiment: Experiment,
+    inputs: FoldData,
+    contestant: _Contestant,
+    model: Baseline,
+    part: Sequence[str],
+) -> pd.DataFrame:
+    target = experiment.targets[inputs.target]
+    answers = {contestant.network: _answer(contestant, model, part, len(target.classes))}
+    thresholds = _thresholds(experiment, inputs, contestant, model)
+    return prediction_rows(
+        target, inputs, part, answers, thresholds, method=contestant.name, seed=0
+    )
+
+
+def _thresholds(
+    experiment: Experiment, inputs: FoldData, contestant: _Contestant, model: Baseline
+) -> dict[NetworkName, float]:
+    target = experiment.targets[inputs.target]
+    validation = inputs.fold.validation
+    answers = {contestant.network: _answer(contestant, model, validation, len(target.classes))}
+    labels = _class_indices(inputs, validation)
+    return thresholds_for(target, answers, labels, "youden")
+
+
+def _class_indices(inputs: FoldData, patients: Sequence[str]) -> NDArray[np.int64]:
+    return np.array([inputs.labels[patient] for patient in patients], dtype=np.int64)
+
+
+def _answer(
+    contestant: _Contestant, model: Baseline, part: Sequence[str], n_classes: int
+) -> NDArray[np.float64]:
+    """Class probabilities [n, C]; NaN for patients who lack what the baseline reads."""
+    answer = np.full((len(part), n_classes), np.nan)
+    able = [row for row, patient in enumerate(part) if patient in contestant.inputs.index]
+    if able:
+        patients = [part[row] for row in able]
+        answer[able] = model.predict_proba(contestant.inputs.loc[patients].to_numpy())
+    return answer

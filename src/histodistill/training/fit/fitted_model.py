@@ -1,0 +1,117 @@
+"""One method, one fold, one seed: train, then choose thresholds on the validation patients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from histodistill.computing.device import resolve_device
+from histodistill.evaluation import ThresholdRule, choose_threshold
+from histodistill.experiment.inputs import TargetSettings
+from histodistill.experiment.methods import MethodSettings
+from histodistill.inference import Member, Probabilities, probabilities
+from histodistill.model import NetworkName
+from histodistill.preparation import PreparedPatients
+from histodistill.training.fit.fold_data import FoldData
+from histodistill.training.fit.joint_training import (
+    prepare,
+    programmes_seconds,
+    readable,
+    require_somebody,
+    train_stage,
+    transforms_of,
+)
+from histodistill.training.fit.teachers import train_offline
+from histodistill.training.fit.trainings import Steps, Stepwise
+from histodistill.training.loop.epoch import OnEpoch
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """A trained model and the patients as it reads them.
+
+    Attributes:
+        member: Networks, transforms and thresholds.
+        prepared: All patients of the experiment.
+        device: Where it computes.
+        seconds: Time that its training took, that of finished teachers and of fitting the
+            programmes included.
+        best_figure: The monitored validation figure, a loss with its sign changed: more is
+            better.
+    """
+
+    member: Member
+    prepared: PreparedPatients
+    device: torch.device
+    seconds: float
+    best_figure: float
+
+    def answer(self, patients: Sequence[str]) -> Probabilities:
+        """Class probabilities [n, C] of each network, NaN where it cannot answer."""
+        return probabilities(self.member.networks, self.prepared, patients, self.device)
+
+
+@Stepwise
+def fit_model(
+    method: MethodSettings,
+    target: TargetSettings,
+    inputs: FoldData,
+    seed: int,
+    folder: Path,
+    on_epoch: OnEpoch | None = None,
+    *,
+    teachers: Path | None = None,
+) -> Steps[FittedModel]:
+    """Train on a fold's training patients, or go on where an interrupted training stopped.
+
+    Args:
+        method: Method.
+        target: Classes.
+        inputs: The fold's data.
+        seed: Seed; with the fold it decides weights, sampling and dropout.
+        folder: Gets the training curves and, until training is finished, a checkpoint.
+        on_epoch: Called after every epoch, but those of teachers that are trained first.
+        teachers: Folder of teachers that are trained first, which methods of the same
+            experiment share; by default a folder below the model's own.
+    """
+    device = resolve_device(method.training.device)
+    prepared = prepare(method, inputs)
+    if inputs.fold.test:
+        require_somebody(method, inputs, {"test": readable(prepared, inputs.fold.test)})
+    n_classes = len(target.classes)
+    if method.taught_offline:
+        store = teachers or folder / "teachers"
+        trained = yield from train_offline.steps(
+            method, inputs, n_classes, seed, folder, store=store, on_epoch=on_epoch
+        )
+    else:
+        trained = yield from train_stage.steps(
+            method, prepared, inputs, n_classes, seed, folder, on_epoch=on_epoch
+        )
+    validation = readable(prepared, inputs.fold.validation)
+    answers = probabilities(trained.networks, prepared, validation, device)
+    labels = prepared.labels(validation).numpy()
+    thresholds = thresholds_for(target, answers, labels, method.training.threshold)
+    member = Member(trained.networks, transforms_of(method, inputs), thresholds)
+    seconds = trained.seconds + programmes_seconds(method, inputs)
+    return FittedModel(member, prepared, device, seconds, trained.best_figure)
+
+
+def thresholds_for(
+    target: TargetSettings, answers: Probabilities, labels: NDArray[np.int64], rule: ThresholdRule
+) -> dict[NetworkName, float]:
+    """Operating threshold of each network on validation patients; none beyond two classes."""
+    if target.positive is None:
+        return {}
+    positive = target.classes.index(target.positive)
+    thresholds: dict[NetworkName, float] = {}
+    for name, answer in answers.items():
+        able = ~np.isnan(answer[:, positive])
+        cases = labels[able] == positive
+        thresholds[name] = choose_threshold(cases, answer[able, positive], rule)
+    return thresholds

@@ -1,0 +1,1 @@
+"""One model, epoch by epoch."""

@@ -1,0 +1,35 @@
+"""Networks before their first epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from histodistill.experiment.methods import MethodSettings
+from histodistill.model import Networks
+from histodistill.training.loop.seeds import derived_seed
+
+
+def build_networks(
+    method: MethodSettings,
+    feature_width: int | None,
+    blocks: Mapping[str, int],
+    n_classes: int,
+    seed: int,
+) -> Networks:
+    """Networks with the initial weights that belong to a seed.
+
+    The seed of a network does not depend on which others are trained with it, so that the
+    student of every method starts from the same weights.
+    """
+    settings = method.network
+    networks = {}
+    for name in settings.networks:
+        torch.manual_seed(derived_seed(seed, "weights", name))
+        alone = settings.model_copy(update={"networks": (name,)})
+        networks[name] = Networks(feature_width, blocks, n_classes, alone).get_submodule(name)
+    together = Networks(feature_width, blocks, n_classes, settings)
+    for name, network in networks.items():
+        together.get_submodule(name).load_state_dict(network.state_dict())
+    return together

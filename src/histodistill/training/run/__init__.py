@@ -1,0 +1,1 @@
+"""Many fits: their folders, and the processes that run them."""

@@ -1,0 +1,72 @@
+"""What a trained model says of itself, for its bundle."""
+
+from __future__ import annotations
+
+from histodistill.cohort import Fold
+from histodistill.deploy.info import BundleInfo, FeatureOrigin
+from histodistill.experiment.methods import MethodSettings
+from histodistill.experiment.settings import Experiment
+from histodistill.features import BagStore
+from histodistill.training.fit.fold_data import FoldData
+from histodistill.training.run.run_folder import versions
+
+# What a table needs to be read the same way again.
+_READING = {"format", "transform", "gdc_column", "patient_column", "sample_pattern"}
+
+
+def bundle_info(
+    experiment: Experiment, inputs: FoldData, name: str, settings: MethodSettings, seed: int
+) -> BundleInfo:
+    """Describe a model trained on a fold's training patients.
+
+    Args:
+        experiment: The experiment.
+        inputs: The fold's data.
+        name: The method's name.
+        settings: The method as it was trained.
+        seed: Its seed.
+    """
+    target = experiment.targets[inputs.target]
+    reads = settings.network
+    fold = inputs.fold
+    return BundleInfo(
+        target=inputs.target,
+        classes=target.classes,
+        positive=target.positive,
+        features=_origin(inputs.data.bags) if reads.reads_slides else None,
+        blocks={
+            block_name: block.model_dump(mode="json", include=_READING)
+            for block_name, block in experiment.genomics.items()
+            if reads.reads_genes and (reads.blocks is None or block_name in reads.blocks)
+        },
+        recipe=settings.recipe,
+        provenance={
+            "experiment": experiment.name,
+            "method": name,
+            "settings": settings.model_dump(mode="json"),
+            "seed": seed,
+            "patients": _counts(fold, settings.training.members),
+            "versions": versions(),
+        },
+    )
+
+
+def _counts(fold: Fold, members: int) -> dict[str, int]:
+    """How many patients the model has learnt from."""
+    if members == 1:
+        return {"training": len(fold.train), "validation": len(fold.validation)}
+    everybody = len(fold.train) + len(fold.validation)
+    return {f"training and validation, divided anew for each of {members} members": everybody}
+
+
+def _origin(bags: BagStore | None) -> FeatureOrigin | None:
+    if bags is None:
+        return None
+    example = bags.slides(bags.patients[0])[0]
+    return FeatureOrigin(
+        width=bags.width,
+        encoder=bags.encoder,
+        patch_um=example.patch_um,
+        tiling=dict(example.tiling),
+        extraction=example.extraction,
+    )

@@ -1,0 +1,130 @@
+"""What a model costs: its size, the time to train it, and the time to ask it."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from histodistill.files import write_json
+from histodistill.model import Batch, NetworkName, Networks
+from histodistill.training.fit.fitted_model import FittedModel
+from histodistill.training.folders import COST
+from histodistill.training.loop.clock import clock_of
+from histodistill.training.run.planned_fits import Fit
+
+COSTS = "costs.csv"
+COLUMNS = (
+    *("target", "method", "seed", "repeat", "fold", "network"),
+    *("parameters", "training_seconds", "inference_ms"),
+)
+
+# Enough for a median, few enough to cost nothing beside the training.
+_TIMED_PATIENTS = 5
+
+
+def write_cost(folder: Path, models: Sequence[FittedModel], patients: Sequence[str]) -> None:
+    """Write ``cost.json``: training seconds, and size and speed of every network.
+
+    Args:
+        folder: The fit's.
+        models: The trained model, or all members of an ensemble, whose costs add up.
+        patients: Patients to be timed with, one by one; the first few who can be answered.
+    """
+    costs = {
+        name: {
+            "parameters": sum(_parameters(model, name) for model in models),
+            "inference_ms": _summed([_inference_ms(model, name, patients) for model in models]),
+        }
+        for name in models[0].member.networks.settings.networks
+    }
+    seconds = sum(model.seconds for model in models)
+    write_json(folder / COST, {"training_seconds": seconds, "networks": costs})
+
+
+def _parameters(fitted: FittedModel, name: NetworkName) -> int:
+    """Parameters of a network, and of the map that reads its patches as programmes."""
+    own = sum(p.numel() for p in fitted.member.networks.get_submodule(name).parameters())
+    programmes = fitted.member.transforms.programmes
+    if programmes is None or name == "genomic":
+        return own
+    return own + sum(values.numel() for values in programmes.to_tensors().values())
+
+
+def _summed(times: Sequence[float | None]) -> float | None:
+    """The sum; None where nobody could be timed."""
+    known = [time for time in times if time is not None]
+    return sum(known) if known else None
+
+
+def collected_costs(fits: Sequence[Fit], output: Path) -> pd.DataFrame:
+    """The costs of all fits that have been measured, a row a fit and network."""
+    rows = [
+        {
+            "target": fit.target,
+            "method": fit.method,
+            "seed": fit.seed,
+            "repeat": fit.fold.repeat,
+            "fold": fit.fold.index,
+            "network": network,
+            "parameters": cost["parameters"],
+            "training_seconds": stored["training_seconds"],
+            "inference_ms": cost["inference_ms"],
+        }
+        for fit in fits
+        if (path := fit.folder(output) / COST).exists()
+        for stored in [json.loads(path.read_text(encoding="utf-8"))]
+        for network, cost in stored["networks"].items()
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _inference_ms(fitted: FittedModel, name: NetworkName, patients: Sequence[str]) -> float | None:
+    """Median milliseconds a patient, from patches in memory to logits; None without patients."""
+    prepared = fitted.prepared
+    alone = _alone(fitted.member.networks, name)
+    able = [patient for patient in patients if prepared.has_inputs(patient, name)]
+    chosen = able[:_TIMED_PATIENTS]
+    times = []
+    for patient in chosen[:1] + chosen:  # the first comes twice: once to warm up
+        batch = prepared.batch([patient], device=fitted.device)
+        asked = _milliseconds(partial(_answer, alone, batch, name), fitted.device)
+        times.append(asked + _map_ms(fitted, name, patient))
+    return statistics.median(times[1:]) if chosen else None
+
+
+def _map_ms(fitted: FittedModel, name: NetworkName, patient: str) -> float:
+    """Milliseconds to read a patient's patches as programmes, which batches keep."""
+    programmes = fitted.member.transforms.programmes
+    if programmes is None or name == "genomic":
+        return 0.0
+    features = fitted.prepared.features(patient)
+    return _milliseconds(lambda: programmes.transform(features).cpu(), fitted.device)
+
+
+def _alone(networks: Networks, name: NetworkName) -> Networks:
+    """One of the networks, the same weights, without the others."""
+    settings = networks.settings.model_copy(update={"networks": (name,)})
+    with torch.device("meta"):
+        alone = Networks(networks.feature_width, networks.blocks, networks.n_classes, settings)
+    setattr(alone, name, networks.get_submodule(name))
+    return alone.eval()
+
+
+@torch.inference_mode()
+def _answer(network: Networks, batch: Batch, name: NetworkName) -> Tensor:
+    logits: Tensor = network(batch)[name].logits
+    return logits.cpu()  # waits for a GPU
+
+
+def _milliseconds(action: Callable[[], object], device: torch.device) -> float:
+    clock = clock_of(device)
+    started = clock()
+    action()
+    return 1000 * (clock() - started)

@@ -1,0 +1,90 @@
+"""Cross-validation: every target, method, seed and fold, resumable at any moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from histodistill.errors import InputError
+from histodistill.evaluation import read_predictions, write_predictions
+from histodistill.experiment.data import ExperimentData
+from histodistill.experiment.settings import Experiment
+from histodistill.files import whole_file
+from histodistill.training.fit.tuning import require_optuna
+from histodistill.training.folders import PREDICTIONS, VALIDATION
+from histodistill.training.run.costs import COSTS, collected_costs
+from histodistill.training.run.fit_runner import FitRunner
+from histodistill.training.run.parallel import Silent, Watcher, run_fits
+from histodistill.training.run.planned_fits import Fit, fits_of
+from histodistill.training.run.run_folder import open_run
+from histodistill.training.run.tensorboard import require_tensorboard
+
+
+def cross_validate(
+    experiment: Experiment,
+    data: ExperimentData,
+    *,
+    watcher: Watcher | None = None,
+    jobs: int = 1,
+    threads: int | None = None,
+    tensorboard: bool = False,
+) -> pd.DataFrame:
+    """Cross-validate an experiment and write out-of-fold predictions.
+
+    Finished trainings of an earlier, interrupted call are kept, and an unfinished one goes
+    on from its last epoch. The folder ``experiment.output`` gets ``predictions.csv`` (test
+    patients), ``validation.csv``, ``costs.csv``, the resolved configuration, versions, and for
+    each training its curves, its cost and its model. A training that fails stops no other.
+
+    Args:
+        experiment: The experiment.
+        data: Its inputs, from ``load``.
+        watcher: Told of progress; with several jobs only of finished trainings.
+        jobs: Trainings at the same time, in processes of their own.
+        threads: Threads of each training; by default the cores are divided among the jobs.
+            Results are the same for any number of jobs, as long as this one is. Trainings that
+            share a pass differ in the last digits where an interrupted run goes on with others.
+        tensorboard: Write TensorBoard events beside the training curves (an extra).
+
+    Returns:
+        The out-of-fold predictions, as ``histodistill.evaluation.layout`` describes.
+
+    Raises:
+        InputError: The folder holds results of another configuration, the patients cannot be
+            divided as asked, or trainings failed: each is named, and all others are finished.
+    """
+    if tensorboard:
+        require_tensorboard()
+    if experiment.tuning is not None:
+        require_optuna()
+    fits = fits_of(experiment, data)
+    with open_run(experiment, data):
+        runner = FitRunner(experiment, data, tensorboard=tensorboard)
+        failures = run_fits(runner, fits, watcher or Silent(), jobs=jobs, threads=threads)
+        if failures:
+            raise InputError(
+                *(sentence for failure in failures for sentence in failure.sentences()),
+                f"{len(failures)} of {len(fits)} trainings failed; the others are finished and "
+                "are not trained again by the same command",
+            )
+        return _collect(fits, experiment.output)
+
+
+def _collect(fits: Sequence[Fit], output: Path) -> pd.DataFrame:
+    """The results of all trainings in one table each; the predictions."""
+    with whole_file(output / COSTS) as temporary:
+        collected_costs(fits, output).to_csv(temporary, index=False)
+    places = [fit.folder(output) for fit in fits]
+    with whole_file(output / VALIDATION) as temporary:
+        # A patient validates in several folds, so this is no table to be evaluated.
+        joined(place / VALIDATION for place in places).to_csv(temporary, index=False)
+    predictions = joined(place / PREDICTIONS for place in places)
+    write_predictions(output / PREDICTIONS, predictions)
+    return predictions
+
+
+def joined(parts: Iterable[Path]) -> pd.DataFrame:
+    """The predictions tables of several trainings, one below the other."""
+    return pd.concat([read_predictions(part) for part in parts], ignore_index=True)

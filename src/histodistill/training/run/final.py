@@ -1,0 +1,110 @@
+"""The model to deploy: one fit on all patients, or the ensemble of a cross-validation."""
+
+from __future__ import annotations
+
+from histodistill.cohort import Fold, site_preserved_folds, stratified_folds
+from histodistill.deploy.bundle import Bundle
+from histodistill.errors import InputError
+from histodistill.experiment.data import ExperimentData
+from histodistill.experiment.settings import Experiment
+from histodistill.training.fit.ensemble import fit_ensemble
+from histodistill.training.fit.fold_data import prepare_fold
+from histodistill.training.fit.tuning import tuned_method
+from histodistill.training.folders import MODEL, TEACHERS
+from histodistill.training.loop.checkpoint import forget_states
+from histodistill.training.loop.epoch import OnEpoch
+from histodistill.training.loop.trainer import CHECKPOINT
+from histodistill.training.run.bundle_info import bundle_info
+from histodistill.training.run.planned_fits import fits_of
+from histodistill.training.run.run_folder import open_run
+
+
+def train_final(
+    experiment: Experiment,
+    data: ExperimentData,
+    target: str,
+    method: str,
+    *,
+    seed: int,
+    on_epoch: OnEpoch | None = None,
+) -> Bundle:
+    """Train on all labelled patients but a validation part, and keep nobody for a test.
+
+    The validation part stops the training and chooses the thresholds. Its performance on
+    new patients is what cross-validation of the same method measured. An interrupted call
+    goes on where it stopped.
+
+    Args:
+        experiment: The experiment.
+        data: Its inputs, from ``load``.
+        target: What to predict.
+        method: One of the experiment's methods.
+        seed: Seed.
+        on_epoch: Called after every epoch.
+    """
+    folder = experiment.output / "final" / target / method / f"seed-{seed}"
+    with open_run(experiment, data):
+        fold = _everybody(experiment, data, target)
+        inputs = prepare_fold(experiment, data, target, fold)
+        # Its folds are not those of the cross-validation, and nor are its teachers.
+        place, teachers = folder.parent, experiment.output / "final" / TEACHERS
+        settings = tuned_method(experiment, method, inputs, place / "tuning", teachers)
+        fitted = fit_ensemble(
+            experiment, settings, inputs, seed, folder, on_epoch, teachers=teachers
+        )
+        info = bundle_info(experiment, inputs, method, settings, seed)
+        return Bundle(info, fitted.members)
+
+
+def forget_final(experiment: Experiment, target: str, method: str, seed: int) -> None:
+    """Remove the checkpoints of a final training whose bundle is saved."""
+    folder = experiment.output / "final" / target / method / f"seed-{seed}"
+    forget_states(folder, CHECKPOINT)
+
+
+def fold_ensemble(experiment: Experiment, data: ExperimentData, target: str, method: str) -> Bundle:
+    """All models of a finished cross-validation, to be averaged.
+
+    Args:
+        experiment: The experiment.
+        data: Its inputs, from ``load``.
+        target: What to predict.
+        method: One of the experiment's methods.
+
+    Raises:
+        InputError: The cross-validation has not finished.
+    """
+    place = experiment.output / "fits" / target / method
+    fits = [f for f in fits_of(experiment, data) if (f.target, f.method) == (target, method)]
+    folders = [fit.folder(experiment.output) / MODEL for fit in fits]
+    if not all(fit.finished(experiment.output) for fit in fits):
+        raise InputError(
+            f"{place}: the cross-validation of {method} for {target} is not finished; run "
+            "`histodistill crossval` first"
+        )
+    bundles = [Bundle.load(folder) for folder in folders]
+    first = bundles[0].info
+    provenance = first.provenance | {
+        "ensemble": [str(folder.parent.relative_to(place)) for folder in folders]
+    }
+    info = first.model_copy(update={"provenance": provenance})
+    return Bundle(info, tuple(member for bundle in bundles for member in bundle.members))
+
+
+def _everybody(experiment: Experiment, data: ExperimentData, target: str) -> Fold:
+    """All labelled patients, divided into training and validation; nobody tests.
+
+    Hospitals that the experiment holds out stay out of the final model as well.
+    """
+    splits = experiment.splits
+    labels = data.labels(target)
+    sites = data.clinical.sites.reindex(labels.index)
+    labels = labels[~sites.isin(splits.external_sites)]
+    parts = max(2, round(1 / splits.validation))
+    if splits.scheme == "site":
+        folds = site_preserved_folds(labels, sites.reindex(labels.index), parts, seed=splits.seed)
+    else:
+        folds = stratified_folds(labels, parts, seed=splits.seed)
+    held_out = folds[0].test
+    train = sorted(set(labels.index) - set(held_out))
+    return Fold(index=0, repeat=0, train=tuple(train), validation=held_out, test=())

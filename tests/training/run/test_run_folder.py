@@ -1,0 +1,133 @@
+"""A run's folder belongs to one configuration and to one process at a time."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+
+from histodistill.errors import InputError
+from histodistill.experiment import read_experiment
+from histodistill.training import cross_validate
+from histodistill.training.run.run_folder import open_run, resolved
+from tests.training.cohorts import World, described, experiment
+
+
+def test_configuration_versions_and_exclusions_are_written(world: World, tmp_path: Path) -> None:
+    setup = experiment(world.files, tmp_path / "run")
+    with open_run(setup, world.data) as folder:
+        assert folder == tmp_path / "run"
+    written = json.loads((folder / "experiment.json").read_text())
+    assert written == resolved(setup)
+    # Fully resolved: what the file did not say is there too.
+    training = written["methods"]["mkd"]["training"]
+    assert training["weight_decay"] == 1e-5
+    assert training["max_epochs"] == 4
+    assert written["seeds"] == [0]
+    assert type(setup).model_validate(written) == setup
+    versions = json.loads((folder / "versions.json").read_text())
+    assert versions["packages"]["torch"] == torch.__version__.split("+")[0] or torch.__version__
+    assert {"histodistill", "torch", "numpy"} <= set(versions["packages"])
+    assert versions["threads"] == 1
+    assert {"python", "platform", "gpu"} <= set(versions)
+    assert list(pd.read_csv(folder / "excluded.csv")) == ["PATIENT", "reason"]
+
+
+def test_another_configuration_is_refused_by_name(world: World, tmp_path: Path) -> None:
+    with open_run(experiment(world.files, tmp_path), world.data):
+        pass
+    before = (tmp_path / "experiment.json").read_bytes()
+    changed = experiment(
+        world.files,
+        tmp_path,
+        training={"learning_rate": 1e-3},
+        splits={"folds": 2, "validation": 0.3, "seed": 7},
+        methods={"mkd": {}, "abmil": {}},
+        seeds=[0, 1],
+    )
+    with pytest.raises(InputError) as refused:
+        cross_validate(changed, world.data)
+    assert refused.value.problems == (
+        f"{tmp_path}: holds results of another configuration, which differs in "
+        "methods.mkd.training.learning_rate, splits.seed; choose another `output`, or remove "
+        "that folder",
+    )
+    assert (tmp_path / "experiment.json").read_bytes() == before
+    assert not (tmp_path / "fits").exists()
+
+
+def test_methods_targets_and_seeds_come_and_go(world: World, tmp_path: Path) -> None:
+    classes = {"classes": ["negative", "positive"], "positive": "positive"}
+    runs: list[dict[str, Any]] = [
+        {"methods": {"mkd": {}, "abmil": {}}},
+        {"methods": {"mkd": {"seeds": [4]}}, "seeds": [0, 1]},
+        {"methods": {"genomic": {}}, "targets": {"PR": classes, "ER": classes}},
+    ]
+    for changes in runs:
+        with open_run(experiment(world.files, tmp_path, **changes), world.data):
+            pass
+    written = json.loads((tmp_path / "experiment.json").read_text())
+    assert list(written["methods"]) == ["mkd", "abmil", "genomic"]
+    # A name that is gone does not come back with another meaning.
+    again = {"methods": {"abmil": {"training": {"patience": 9}}}}
+    with (
+        pytest.raises(InputError, match=r"differs in methods\.abmil\.training\.patience;"),
+        open_run(experiment(world.files, tmp_path, **again), world.data),
+    ):
+        pass
+
+
+def test_the_same_configuration_is_welcome_again(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "experiment.yaml"
+    file.write_text(json.dumps(described(world.files, tmp_path / "run")))  # JSON is YAML
+    for _ in range(2):
+        with open_run(read_experiment(file), world.data):
+            pass
+
+
+def test_a_folder_in_use_is_refused_and_freed_by_death(world: World, tmp_path: Path) -> None:
+    setup = experiment(world.files, tmp_path)
+    hold = (
+        "import fcntl, sys\n"
+        "lock = open(sys.argv[1], 'w')\n"
+        "fcntl.flock(lock, fcntl.LOCK_EX)\n"
+        "print('held', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-S", "-c", hold, str(tmp_path / ".lock")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    try:
+        with pytest.raises(InputError, match="another process is writing here; wait for it"):
+            cross_validate(setup, world.data)
+        assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+    finally:
+        holder.kill()
+        holder.communicate()
+    with open_run(setup, world.data):
+        pass
+
+
+def test_a_run_holds_its_folder_to_the_end(world: World, tmp_path: Path) -> None:
+    setup = experiment(world.files, tmp_path)
+    with (
+        open_run(setup, world.data),
+        pytest.raises(InputError, match="another process is writing here"),
+        open_run(setup, world.data),
+    ):
+        pass
+    with pytest.raises(RuntimeError), open_run(setup, world.data):
+        raise RuntimeError
+    with open_run(setup, world.data):
+        pass
