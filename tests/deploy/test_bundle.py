@@ -12,10 +12,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from histodistill.deploy import Bundle, predict
 from histodistill.deploy import bundle as bundle_module
+from histodistill.deploy.checksums import CHECKSUMS, write_checksums
 from histodistill.errors import InputError
+from histodistill.files import sha256
 from tests.deploy.bundles import bags_of, bundle, expression, member
 
 PATIENTS = ["A", "B", "C", "D"]
@@ -143,48 +146,143 @@ def test_missing_and_damaged_files_are_all_named(saved):
     )
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "{",
-        "[]",
-        "{}",
-        '{"info": 3}',
-        '{"info": {"format": 1}, "members": []}',
-        "\0",
-    ],
-)
+def change(folder: Path, edit, *, name: str = "bundle.json", seal: bool = True) -> None:
+    """Edit a JSON file of a bundle, and hash its files anew, as somebody with intent would."""
+    path = folder / name
+    description = json.loads(path.read_text())
+    edit(description)
+    path.write_text(json.dumps(description))
+    if seal:
+        (folder / CHECKSUMS).unlink(missing_ok=True)
+        write_checksums(folder)
+
+
+def as_format_1(folder: Path) -> None:
+    """Make of a bundle what the first version wrote."""
+
+    def older(description) -> None:
+        description["info"]["format"] = 1
+        for index, each in enumerate(description["members"]):
+            files = sorted((folder / f"member-{index}").iterdir())
+            each["sha256"] = {path.name: sha256(path) for path in files}
+
+    change(folder, older, seal=False)
+    (folder / CHECKSUMS).unlink()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"info": 3}', "\0", "[" * 100_000])
 def test_a_damaged_description_is_named(saved, text):
     (saved / "bundle.json").write_text(text)
     (problem,) = refusal(saved)
-    assert problem.startswith(f"{saved}/bundle.json: damaged: ")
+    assert problem.startswith(f"{saved}/bundle.json: ")
 
 
-@pytest.mark.parametrize("lost", ["sha256", "architecture", "thresholds"])
-def test_a_description_that_lost_a_part_is_damaged(saved, lost):
-    path = saved / "bundle.json"
-    description = json.loads(path.read_text())
-    del description["members"][1][lost]
-    path.write_text(json.dumps(description))
+def test_every_file_of_a_bundle_is_hashed(saved):
+    recorded = {line.split("  ")[1] for line in (saved / CHECKSUMS).read_text().splitlines()}
+    files = {p.relative_to(saved).as_posix() for p in saved.rglob("*") if p.is_file()}
+    assert recorded == files - {CHECKSUMS}
+    change(saved, lambda d: d["members"][1]["thresholds"].update(student=0.41), seal=False)
+    assert refusal(saved) == (f"{saved}/bundle.json: damaged: its content changed; copy it again",)
+    (saved / CHECKSUMS).unlink()
+    assert refusal(saved) == (
+        f"{saved}/{CHECKSUMS}: missing; the bundle is not whole, copy it again",
+    )
+    for text in ("", "\n", "abc  bundle.json\n", "\0"):
+        (saved / CHECKSUMS).write_text(text)
+        assert refusal(saved) == (f"{saved}/{CHECKSUMS}: damaged; copy the bundle again",)
+
+
+def test_checksums_name_nothing_outside_the_bundle(saved):
+    digest = sha256(saved / "bundle.json")
+    with (saved / CHECKSUMS).open("a") as stream:
+        stream.write(f"{digest}  ../../etc/passwd\n")
     (problem,) = refusal(saved)
-    assert problem == f"{path}: damaged: KeyError '{lost}'; copy it again"
+    assert "its checksums name a file outside it" in problem
 
 
-def test_a_description_without_members_is_damaged(saved):
-    path = saved / "bundle.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"members": []}))
-    assert refusal(saved) == (f"{path}: damaged: ValueError it has no member; copy it again",)
+@pytest.mark.parametrize("format_1", [False, True])
+@pytest.mark.parametrize(
+    "edit",
+    [
+        *(
+            lambda d, value=value: d["members"][0]["thresholds"].update(student=value)
+            for value in (-3, 1.5, float("nan"), float("inf"), "x", None, [0.5])
+        ),
+        lambda d: d["members"][0]["thresholds"].update(nobody=0.5),
+        lambda d: d["members"][0]["architecture"].update(n_classes=3),
+        lambda d: d["members"][0]["architecture"].update(n_classes=10**9),
+        lambda d: d["members"][0]["architecture"].update(feature_width=10**9),
+        lambda d: d["members"][0]["architecture"].update(feature_width=None),
+        lambda d: d["members"][0]["architecture"]["settings"].update(width=10**12),
+        lambda d: d["members"][0]["architecture"]["settings"].update(width=-8),
+        lambda d: d["members"][0]["architecture"]["settings"].update(networks=["student"]),
+        lambda d: d["members"][0]["architecture"]["blocks"].update(mrna=10**9),
+        lambda d: d["members"][0]["architecture"].pop("settings"),
+        lambda d: d["members"][0].pop("thresholds"),
+        lambda d: d["members"].clear(),
+        lambda d: d.update(members=3),
+        lambda d: d["info"].update(positive="other"),
+        lambda d: d["info"].update(positive=None),
+        lambda d: d["info"].update(classes=["positive", "positive"]),
+        lambda d: d["info"]["features"].update(width=0),
+        lambda d: d["info"]["features"].update(patch_um=float("inf")),
+        lambda d: d["info"]["blocks"]["mrna"].update(transform="rot13"),
+        lambda d: d["info"].update(blocks={"mrna": 3}),
+    ],
+)
+def test_values_out_of_bounds_are_refused_whatever_their_hash(saved, edit, format_1):
+    if format_1:
+        as_format_1(saved)
+    change(saved, edit, seal=not format_1)
+    (problem,) = refusal(saved)
+    assert problem.startswith(str(saved))
+    assert "copy the bundle again" in problem
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda d: d.pop("blocks"),
+        lambda d: d.update(blocks={"other": d["blocks"]["mrna"]}),
+        lambda d: d["blocks"]["mrna"].update(clip=-1, more=2),
+        lambda d: d["blocks"]["mrna"]["genes"].append("GENE99"),
+        lambda d: d["blocks"].update(mrna=[1]),
+    ],
+)
+def test_transforms_that_are_not_the_networks_are_refused(saved, edit):
+    change(saved, lambda _: None)
+    path = "member-0/transforms.json"
+    change(saved, edit, name=path)
+    (problem,) = refusal(saved)
+    assert str(saved / "member-0") in problem or "Block mrna" in problem
+
+
+def test_weights_that_are_not_finite_are_refused(saved):
+    path = saved / "member-1" / "networks.safetensors"
+    weights = load_file(path)
+    next(iter(weights.values())).view(-1)[0] = torch.nan
+    save_file(weights, path)
+    change(saved, lambda _: None)
+    (problem,) = refusal(saved)
+    assert problem.startswith(f"{path}: NaN or infinite weights in ")
+
+
+def test_a_bundle_of_the_first_format_is_read_with_a_note(saved):
+    as_format_1(saved)
+    read = Bundle.load(saved)
+    assert len(read.members) == 2
+    assert "written by an earlier version" in read.notes[0]
+    (saved / "member-0" / "networks.safetensors").write_bytes(b"other")
+    assert "damaged: its content changed" in refusal(saved)[0]
+    change(saved, lambda d: d["members"][0].pop("sha256"), seal=False)
+    assert "no hashes of its files" in refusal(saved)[0]
 
 
 def test_a_newer_format_asks_for_a_newer_version(saved):
-    path = saved / "bundle.json"
-    description = json.loads(path.read_text())
-    description["info"] |= {"format": 2, "new": "something"}
-    path.write_text(json.dumps(description))
+    change(saved, lambda d: d["info"].update(format=3, new="something"), seal=False)
     assert refusal(saved) == (
-        f"{saved}: bundle format 2, and this version of histodistill reads format 1; install the "
-        "version that wrote it",
+        f"{saved}: bundle format 3, and this version of histodistill reads formats up to 2; "
+        "install the version that wrote it",
     )
 
 

@@ -98,6 +98,7 @@ def command(
     which network answered and why. Research use only; not a medical device.
     """
     bundle = Bundle.load(bundle_folder)
+    say_notes(bundle.notes)
     if slides is None and features is None and not genomics:
         raise InputError("give --slides DIR or --features DIR, --genomics NAME=FILE, or both")
     if slides is not None and features is not None:

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+import torch
+from pydantic import TypeAdapter, ValidationError
+from safetensors.torch import save_file
 
 from histodistill.deploy.card import model_card
+from histodistill.deploy.checksums import damages, read_checksums, write_checksums
+from histodistill.deploy.description import Architecture, BundleDescription, MemberDescription
 from histodistill.deploy.info import FORMAT, BundleInfo
-from histodistill.errors import InputError
-from histodistill.files import sha256, whole_folder, write_json, write_text
+from histodistill.errors import InputError, listed
+from histodistill.files import whole_folder, write_json, write_text
+from histodistill.gate.records import damaged_record, first_problem
+from histodistill.gate.tensors import read_safetensors
+from histodistill.gate.text import read_json
 from histodistill.inference import Member
 from histodistill.model import NetworkName, Networks
 from histodistill.preparation import Transforms
 
 _DESCRIPTION = "bundle.json"
+_WEIGHTS = "networks.safetensors"
+_REMEDY = "copy the bundle again"
+_OLD = (
+    "this bundle was written by an earlier version, which hashed the members' files alone: a "
+    "change of bundle.json itself cannot be noticed",
+)
 
 
 @dataclass(frozen=True)
@@ -28,10 +39,12 @@ class Bundle:
     Attributes:
         info: What the model is and where it comes from.
         members: Trained models, at least one.
+        notes: What the reader must know about it, in sentences.
     """
 
     info: BundleInfo
     members: tuple[Member, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def networks(self) -> tuple[NetworkName, ...]:
@@ -62,18 +75,18 @@ class Bundle:
             place.mkdir()
             # Tied or sliced tensors would be refused: each is stored contiguous on its own.
             weights = {k: v.contiguous() for k, v in member.networks.state_dict().items()}
-            save_file(weights, place / "networks.safetensors")
+            save_file(weights, place / _WEIGHTS)
             member.transforms.save(place)
             members.append(
                 {
                     "architecture": member.networks.architecture(),
                     "thresholds": dict(member.thresholds),
-                    "sha256": {file.name: sha256(file) for file in sorted(place.iterdir())},
                 }
             )
         description = {"info": self.info.model_dump(mode="json"), "members": members}
         write_json(folder / _DESCRIPTION, description)
         write_text(folder / "MODEL_CARD.md", model_card(self.info, members))
+        write_checksums(folder)
 
     @classmethod
     def load(cls, folder: Path) -> Bundle:
@@ -82,47 +95,124 @@ class Bundle:
         Raises:
             InputError: Not a bundle, written by a newer version, or damaged.
         """
-        try:
-            description = json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))
-            _check_format(folder, description["info"]["format"])
-            info = BundleInfo.model_validate(description["info"])
-            described = {
-                folder / f"member-{index}": member
-                for index, member in enumerate(description["members"])
-            }
-            if not described:
-                raise ValueError("it has no member")
-            problems = [p for place, member in described.items() for p in _damages(place, member)]
-            if problems:
-                raise InputError(*problems)
-            members = tuple(_read_member(place, member) for place, member in described.items())
-        except (FileNotFoundError, NotADirectoryError):
-            raise InputError(f"{folder}: not a model bundle: it has no {_DESCRIPTION}") from None
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                f"{folder / _DESCRIPTION}: damaged: {type(error).__name__} {error}; copy it again"
-            ) from error
-        return cls(info, members)
+        raw = _raw_description(folder)
+        version = _format_of(folder, raw)
+        problems = list(damages(folder, _recorded(folder, raw, version)))
+        if problems:
+            raise InputError(*problems)
+        described = _described(folder, raw, version)
+        places = [folder / f"member-{index}" for index in range(len(described.members))]
+        members = tuple(map(_read_member, places, described.members))
+        return cls(described.info, members, _OLD if version == 1 else ())
 
 
-def _check_format(folder: Path, version: object) -> None:
-    if version != FORMAT:
+def _raw_description(folder: Path) -> Any:
+    """What ``bundle.json`` holds, unchecked."""
+    path = folder / _DESCRIPTION
+    try:
+        return read_json(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"{folder}: not a model bundle: it has no {_DESCRIPTION}") from None
+    except ValueError as error:
+        raise damaged_record(path, error, _REMEDY) from error
+
+
+def _format_of(folder: Path, raw: Any) -> int:
+    """The format that a bundle is of.
+
+    Raises:
+        InputError: It does not say, or is of a newer one.
+    """
+    info = raw.get("info") if isinstance(raw, dict) else None
+    version = info.get("format") if isinstance(info, dict) else None
+    if version is None:
+        raise damaged_record(folder / _DESCRIPTION, "it does not say its format", _REMEDY)
+    if version not in range(1, FORMAT + 1) or isinstance(version, bool):
         raise InputError(
-            f"{folder}: bundle format {version}, and this version of histodistill reads "
-            f"format {FORMAT}; install the version that wrote it"
+            f"{folder}: bundle format {version}, and this version of histodistill reads formats "
+            f"up to {FORMAT}; install the version that wrote it"
         )
+    return int(version)
 
 
-def _damages(place: Path, described: Mapping[str, Any]) -> Iterator[str]:
-    """Files of a member that are missing or not what was written."""
-    for name, digest in described["sha256"].items():
-        if not (place / name).is_file():
-            yield f"{place / name}: missing; the bundle is not whole, copy it again"
-        elif sha256(place / name) != digest:
-            yield f"{place / name}: damaged: its content changed; copy it again"
+def _recorded(folder: Path, raw: Any, version: int) -> dict[str, str]:
+    """The hash of every file that has one."""
+    if version > 1:
+        return read_checksums(folder)
+    try:  # the first format hashed the members' files in bundle.json
+        hashes = TypeAdapter(dict[str, str])
+        return {
+            f"member-{index}/{name}": digest
+            for index, member in enumerate(raw["members"])
+            for name, digest in hashes.validate_python(member["sha256"]).items()
+        }
+    except (ValueError, KeyError, TypeError) as error:
+        reason = f"no hashes of its files: {type(error).__name__}"
+        raise damaged_record(folder / _DESCRIPTION, reason, _REMEDY) from error
 
 
-def _read_member(place: Path, described: Mapping[str, Any]) -> Member:
-    networks = Networks.from_architecture(described["architecture"])
-    networks.load_state_dict(load_file(place / "networks.safetensors"))
-    return Member(networks.eval(), Transforms.load(place), described["thresholds"])
+def _described(folder: Path, raw: Any, version: int) -> BundleDescription:
+    """The description, every value of it within its bounds."""
+    if version == 1:
+        raw = raw | {"members": [_without_hashes(member) for member in raw["members"]]}
+    try:
+        return BundleDescription.model_validate(raw)
+    except ValidationError as error:
+        raise damaged_record(folder / _DESCRIPTION, first_problem(error), _REMEDY) from error
+
+
+def _without_hashes(member: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in member.items() if key != "sha256"}
+
+
+def _read_member(place: Path, described: MemberDescription) -> Member:
+    try:
+        networks = _read_networks(place / _WEIGHTS, described.architecture)
+        transforms = Transforms.load(place)
+        _require_genes(networks, transforms)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise damaged_record(place, f"{type(error).__name__}: {reason}", _REMEDY) from error
+    return Member(networks, transforms, dict(described.thresholds))
+
+
+def _require_genes(networks: Networks, transforms: Transforms) -> None:
+    """Raise a ValueError where the networks read genes that the transforms do not prepare.
+
+    An imported bundle without genes has no transforms, though its networks could read some.
+    """
+    if not transforms.blocks:
+        return
+    for name, tokens in networks.blocks.items():
+        if name not in transforms.blocks:
+            raise ValueError(f"no genes of the block {name}")
+        if tokens > len(transforms.blocks[name].genes_):
+            raise ValueError(f"{tokens} tokens of {len(transforms.blocks[name].genes_)} genes")
+
+
+def _read_networks(path: Path, architecture: Architecture) -> Networks:
+    """The networks with their weights.
+
+    They are first built without memory, so that an architecture that its weights do not have is
+    refused whatever size it claims.
+    """
+    weights = read_safetensors(path)
+    plain = architecture.model_dump(mode="json")
+    with torch.device("meta"):
+        expected = {k: v.shape for k, v in Networks.from_architecture(plain).state_dict().items()}
+    odd = sorted(
+        name
+        for name in expected.keys() | weights.keys()
+        if name not in expected or name not in weights or weights[name].shape != expected[name]
+    )
+    if odd:
+        raise InputError(
+            f"{path}: its weights are not those of the networks that {_DESCRIPTION} describes: "
+            f"{listed(odd, 3)}; {_REMEDY}"
+        )
+    unusable = sorted(name for name, values in weights.items() if not values.isfinite().all())
+    if unusable:
+        raise InputError(f"{path}: NaN or infinite weights in {listed(unusable, 3)}; {_REMEDY}")
+    networks = Networks.from_architecture(plain)
+    networks.load_state_dict(weights)
+    return networks.eval()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, FiniteFloat, PositiveInt, model_validator
 
 from histodistill.settings import Settings
 
 # Raised whenever a bundle can no longer be read by older code.
-FORMAT = 1
+FORMAT = 2
 
 
 class FeatureOrigin(Settings):
@@ -24,10 +24,10 @@ class FeatureOrigin(Settings):
             `histodistill extract`; `predict --slides` extracts new slides with them.
     """
 
-    width: int
+    width: PositiveInt
     encoder: str | None = None
-    patch_um: float | None = None
-    tiling: dict[str, str | int | float] = Field(default_factory=dict)
+    patch_um: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    tiling: dict[str, str | int | FiniteFloat] = Field(default_factory=dict)
     extraction: str | None = None
 
 
@@ -47,12 +47,22 @@ class BundleInfo(Settings):
 
     format: int = FORMAT
     target: str
-    classes: tuple[str, ...]
+    classes: tuple[str, ...] = Field(min_length=2)
     positive: str | None = None
     features: FeatureOrigin | None = None
     blocks: dict[str, dict[str, Any]] = Field(default_factory=dict)
     recipe: str
     provenance: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _positive_is_one_of_two(self) -> BundleInfo:
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError("a class is named twice")
+        if (self.positive is None) == (len(self.classes) == 2):
+            raise ValueError("two classes have a positive one, and more have none")
+        if self.positive is not None and self.positive not in self.classes:
+            raise ValueError(f"the positive class {self.positive} is none of the classes")
+        return self
 
     @property
     def positive_index(self) -> int | None:

@@ -6,5 +6,6 @@ lies there can be what it is taken for, so that every command needs bounded time
 ends with a sentence:
 
 ``plain`` regular files of a plausible size; ``text`` JSON and YAML; ``archives`` gzip, zip and
-Parquet; ``hdf5`` links, storage and sizes of datasets; ``tensors`` safetensors and PyTorch files.
+Parquet; ``hdf5`` links, storage and sizes of datasets; ``tensors`` safetensors and PyTorch files;
+``records`` what this package itself wrote as JSON.
 """

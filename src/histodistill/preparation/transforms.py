@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
+from histodistill.errors import InputError, listed
 from histodistill.features import BagStore, FeatureScaler
 from histodistill.files import write_json
+from histodistill.gate.tensors import read_safetensors
+from histodistill.gate.text import read_json
 from histodistill.genomics import GenomicPreprocessor
 from histodistill.genomics.preprocessing import Floats
 from histodistill.preparation.programmes import ExpressionProgrammes
@@ -68,9 +70,18 @@ class Transforms:
 
     @classmethod
     def load(cls, folder: Path) -> Transforms:
-        """Read what ``save`` wrote."""
-        described = json.loads((folder / "transforms.json").read_text(encoding="utf-8"))
-        arrays = load_file(folder / "transforms.safetensors")
+        """Read what ``save`` wrote.
+
+        Raises:
+            InputError: A file is damaged.
+            ValueError, KeyError, TypeError, AttributeError: The two do not belong together.
+        """
+        described = read_json(folder / "transforms.json")
+        path = folder / "transforms.safetensors"
+        arrays = read_safetensors(path)
+        unusable = sorted(name for name, values in arrays.items() if not values.isfinite().all())
+        if unusable:
+            raise InputError(f"{path}: NaN or infinite values in {listed(unusable, 3)}")
 
         def under(prefix: str) -> dict[str, torch.Tensor]:
             return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
