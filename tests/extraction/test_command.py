@@ -4,7 +4,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from histodistill.cli.extract import extract
+from histodistill.cli.extract import command as extract
 from histodistill.errors import InputError
 
 from .conftest import tissue_picture, write_slide

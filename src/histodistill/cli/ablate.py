@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from histodistill.cli.console import located, say, show
-from histodistill.cli.live_table import train_and_watch
 from histodistill.cli.options import ExperimentFile, Jobs, Threads
-from histodistill.experiment.ablation import REFERENCE, components, read_ablation
-from histodistill.report.ablation import write_ablation
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def command(experiment_file: ExperimentFile, jobs: Jobs = 1, threads: Threads = None) -> None:
@@ -17,6 +17,10 @@ def command(experiment_file: ExperimentFile, jobs: Jobs = 1, threads: Threads = 
     Takes the experiment's cohort, folds, targets and seeds. The folder ablation in its output
     gets the table as CSV, Markdown and LaTeX; it resumes where it was interrupted.
     """
+    from histodistill.cli.live_table import train_and_watch
+    from histodistill.experiment.ablation import REFERENCE, components, read_ablation
+    from histodistill.report.ablation import write_ablation
+
     experiment = read_ablation(experiment_file)
     predictions = train_and_watch(experiment, jobs, threads)
     tidy = write_ablation(

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from histodistill.cli.console import counted, located, say, say_notes, say_problems, show
 from histodistill.cli.options import ExperimentFile
-from histodistill.cli.progress import reading_bags
-from histodistill.experiment import read_experiment
-from histodistill.experiment.audit import Audit, audit
+
+if TYPE_CHECKING:
+    from histodistill.experiment.audit import Audit
 
 
 def command(
@@ -28,6 +28,10 @@ def command(
     Tells how many patients there are by target, class, modality and site, who is left out
     and why, and every problem at once. Exits with status 1 where there is a problem.
     """
+    from histodistill.cli.progress import reading_bags
+    from histodistill.experiment import read_experiment
+    from histodistill.experiment.audit import audit
+
     experiment = read_experiment(experiment_file)
     with reading_bags() as progress:
         found = audit(experiment, progress)

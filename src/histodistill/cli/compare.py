@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import pandas as pd
 import typer
 
 from histodistill.cli.console import located, say, say_notes, show, with_interval
 from histodistill.cli.options import OutFolder
 from histodistill.errors import InputError
-from histodistill.evaluation import compare, contenders_in, read_predictions
-from histodistill.report import plain_table, write_csv, write_table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def command(
@@ -36,6 +36,9 @@ def command(
 
     With several files, each contender is named after its file's folder as well.
     """
+    from histodistill.evaluation import compare, contenders_in, read_predictions
+    from histodistill.report import plain_table, write_csv, write_table
+
     several = len(predictions) > 1
     contenders = [
         contender

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -36,12 +39,14 @@ def say_notes(notes: Iterable[str]) -> None:
 
 def show(table: pd.DataFrame, title: str) -> None:
     """Print a table."""
+    from pandas.api.types import is_numeric_dtype
+
     # Two blanks between columns: the tables of results fit a terminal of 80.
     shown = Table(
         title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0)
     )
     for name in table.columns:
-        numeric = pd.api.types.is_numeric_dtype(table[name])
+        numeric = is_numeric_dtype(table[name])
         shown.add_column(str(name), justify="right" if numeric else "left")
     for row in table.itertuples(index=False):
         shown.add_row(*(escape(_cell(value)) for value in row))

@@ -8,11 +8,6 @@ import typer
 
 from histodistill.cli.console import located, say, say_notes
 from histodistill.cli.options import ExperimentFile, Jobs, Threads
-from histodistill.cli.progress import reading_bags, training_bars
-from histodistill.cli.results import run_report, show_aucs
-from histodistill.experiment import load, read_experiment
-from histodistill.training import cross_validate, fits_of
-from histodistill.training.folders import PREDICTIONS
 
 
 def command(
@@ -29,6 +24,12 @@ def command(
     Writes out-of-fold predictions (predictions.csv, a row a patient), the models of all
     folds, training curves, the resolved configuration, and a report with intervals.
     """
+    from histodistill.cli.progress import reading_bags, training_bars
+    from histodistill.cli.results import run_report, show_aucs
+    from histodistill.experiment import load, read_experiment
+    from histodistill.training import cross_validate, fits_of
+    from histodistill.training.folders import PREDICTIONS
+
     experiment = read_experiment(experiment_file)
     with reading_bags() as progress:
         data = load(experiment, progress)

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import pandas as pd
 import typer
 
 from histodistill.cli.console import located, say
 from histodistill.cli.options import OutFolder
-from histodistill.cli.results import show_aucs
-from histodistill.cohort import Target, read_clinical, read_table
 from histodistill.errors import InputError
-from histodistill.evaluation import (
-    attach_labels,
-    check_predictions,
-    contenders_in,
-    read_predictions,
-)
-from histodistill.report import Report, write_report
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def command(
@@ -67,6 +60,18 @@ def command(
     Out-of-fold predictions of `crossval` hold their labels. Predictions of `predict` for an
     external cohort get theirs from --clinical, --target, --classes and --positive.
     """
+    import pandas as pd
+
+    from histodistill.cli.results import show_aucs
+    from histodistill.cohort import read_table
+    from histodistill.evaluation import (
+        attach_labels,
+        check_predictions,
+        contenders_in,
+        read_predictions,
+    )
+    from histodistill.report import Report, write_report
+
     if clinical is None:
         tables = [read_predictions(path) for path in predictions]
     else:
@@ -103,6 +108,8 @@ def _labels(
     patient_column: str,
 ) -> pd.Series[str]:
     """Class name of every patient whose label is known."""
+    from histodistill.cohort import Target, read_clinical
+
     if target is None or classes is None:
         raise InputError("--clinical needs --target and --classes (and --positive for two classes)")
     names = tuple(name.strip() for name in classes.split(","))

@@ -2,46 +2,22 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
-from pydantic import ValidationError
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
-from histodistill.encoders import (
-    ENCODERS,
-    PrecisionChoice,
-    describe_encoder,
-    find_weights,
-    resolve_precision,
-)
-from histodistill.encoders.encoder import Triple
+from histodistill.cli.console import console
+from histodistill.encoders import ENCODERS, PrecisionChoice
 from histodistill.errors import InputError
-from histodistill.extraction import (
-    ExtractionSettings,
-    ExtractionSummary,
-    SlideRecord,
-    extract_slides,
-    find_slides,
-)
-from histodistill.extraction.cluster import ClusterTask, extract_on_cluster
-from histodistill.extraction.run import CPU_BATCH, CUDA_BATCH, DEFAULT_WORKERS
-from histodistill.extraction.settings import Stain
-from histodistill.files import sha256
-from histodistill.settings import Settings
-from histodistill.tiling import TilingSettings, TissueSettings
+from histodistill.extraction.defaults import CPU_BATCH, CUDA_BATCH, DEFAULT_WORKERS, Stain
 
-_S = TypeVar("_S", bound=Settings)
+if TYPE_CHECKING:
+    from histodistill.encoders.encoder import Triple
+    from histodistill.extraction import ExtractionSummary
+    from histodistill.settings import Settings
+
+_S = TypeVar("_S", bound="Settings")
 
 _PATCHES = "Patches"
 _TISSUE = "Tissue"
@@ -50,7 +26,7 @@ _RUNNING = "Running"
 _SHOWN_FAULTS = 20
 
 
-def extract(
+def command(
     slides: Annotated[
         str,
         typer.Argument(
@@ -130,18 +106,19 @@ def extract(
         ),
     ] = None,
     overlap: Annotated[
-        float,
+        float | None,
         typer.Option(
-            help="Overlap of neighbouring patches, as a fraction of their side.",
+            help="Overlap of neighbouring patches, as a fraction of their side; default: 0.",
             rich_help_panel=_PATCHES,
         ),
-    ] = 0.0,
+    ] = None,
     min_tissue: Annotated[
-        float,
+        float | None,
         typer.Option(
-            help="Least fraction of a patch that must be tissue.", rich_help_panel=_PATCHES
+            help="Least fraction of a patch that must be tissue; default: 0.25.",
+            rich_help_panel=_PATCHES,
         ),
-    ] = TilingSettings().min_tissue,
+    ] = None,
     allow_upsampling: Annotated[
         bool,
         typer.Option(
@@ -177,15 +154,18 @@ def extract(
     fill_holes: Annotated[
         bool,
         typer.Option(help="Count large holes as tissue.", rich_help_panel=_TISSUE),
-    ] = TissueSettings().fill_holes,
+    ] = False,
     drop_pen: Annotated[
         bool,
         typer.Option("--drop-pen/--keep-pen", help="Cut out pen marks.", rich_help_panel=_TISSUE),
-    ] = TissueSettings().drop_pen,
+    ] = True,
     min_area_um2: Annotated[
-        float,
-        typer.Option(help="Drop pieces of tissue smaller than this.", rich_help_panel=_TISSUE),
-    ] = TissueSettings().min_area_um2,
+        float | None,
+        typer.Option(
+            help="Drop pieces of tissue smaller than this; default: 16000.",
+            rich_help_panel=_TISSUE,
+        ),
+    ] = None,
     device: Annotated[
         str,
         typer.Option(help="cpu, cuda, cuda:1, mps.", rich_help_panel=_RUNNING),
@@ -224,6 +204,13 @@ def extract(
     ] = None,
 ) -> None:
     """Turn slides into patch features: tissue, patches, encoder, one HDF5 file a slide."""
+    from histodistill.cli.progress import ExtractionProgress
+    from histodistill.encoders import describe_encoder, find_weights, resolve_precision
+    from histodistill.extraction import ExtractionSettings, extract_slides, find_slides
+    from histodistill.extraction.cluster import ClusterTask, extract_on_cluster
+    from histodistill.files import sha256
+    from histodistill.tiling import TilingSettings, TissueSettings
+
     entries = find_slides(slides, mpp_if_unrecorded=slide_mpp)
     described = describe_encoder(
         encoder, input_px=input_px, mean=_triple("--mean", mean), std=_triple("--std", std)
@@ -239,7 +226,6 @@ def extract(
     tissue = _checked(
         TissueSettings, fill_holes=fill_holes, drop_pen=drop_pen, min_area_um2=min_area_um2
     )
-    console = Console()
     console.print(f"{len(entries)} slides; encoder {described.title}, {described.licence}")
     settings = ExtractionSettings.planned(
         described,
@@ -249,7 +235,7 @@ def extract(
         tissue,
         stain,
     )
-    with ExtractionProgress(console, len(entries)) as progress:
+    with ExtractionProgress(len(entries)) as progress:
         if ray is None:
             summary = extract_slides(
                 entries,
@@ -273,65 +259,14 @@ def extract(
                 allow_torchscript_code,
             )
             summary = extract_on_cluster(entries, task, ray, progress)
-    _tell(console, summary, out)
+    _tell(summary, out)
     if summary.with_status("failed") or not any(
         summary.with_status(status) for status in ("done", "elsewhere")
     ):
         raise typer.Exit(1)
 
 
-class ExtractionProgress:
-    """A bar of slides with patches a second and time left; a context manager.
-
-    Args:
-        console: Where it is drawn.
-        n_slides: Slides of the run.
-    """
-
-    def __init__(self, console: Console, n_slides: int) -> None:
-        self._bar = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[done]}/{task.total:.0f} slides"),
-            TextColumn("{task.fields[speed]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=console,
-        )
-        self._task = self._bar.add_task("reading", total=n_slides, done=0, speed="")
-        self._done = 0
-        self._slide_patches = 1
-        self._patches = 0
-        self._start = time.monotonic()
-
-    def __enter__(self) -> ExtractionProgress:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def slide_started(self, slide_id: str, n_patches: int) -> None:
-        """Name the slide and begin to fill its share of the bar."""
-        self._slide_patches = max(n_patches, 1)
-        self._bar.update(self._task, description=slide_id[:40])
-
-    def patches_encoded(self, n_patches: int) -> None:
-        """Fill the bar by a part of a slide."""
-        self._patches += n_patches
-        rate = self._patches / max(time.monotonic() - self._start, 1e-9)
-        self._bar.update(
-            self._task, advance=n_patches / self._slide_patches, speed=f"{rate:.0f} patches/s"
-        )
-
-    def slide_finished(self, record: SlideRecord, *, earlier: bool) -> None:  # noqa: ARG002
-        """Count a slide; what it lacks of its share of the bar is filled."""
-        self._done += 1
-        self._bar.update(self._task, completed=self._done, done=self._done)
-
-
-def _tell(console: Console, summary: ExtractionSummary, out: Path) -> None:
+def _tell(summary: ExtractionSummary, out: Path) -> None:
     done = len(summary.with_status("done"))
     earlier = f" ({summary.resumed} of them before this run)" if summary.resumed else ""
     rate = summary.patches / max(summary.seconds, 1e-9)
@@ -367,8 +302,10 @@ def _triple(option: str, text: str | None) -> Triple | None:
 
 def _checked(kind: type[_S], **values: Any) -> _S:
     """Settings of the options given, or the sentence that says which is out of range."""
+    from pydantic import ValidationError
+
     try:
-        return kind(**values)
+        return kind(**{name: value for name, value in values.items() if value is not None})
     except ValidationError as error:
         raise InputError(
             *(

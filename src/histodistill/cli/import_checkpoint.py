@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from histodistill.cli.console import located, say, say_notes
-from histodistill.deploy import convert_checkpoints
 from histodistill.errors import InputError, listed
-from histodistill.model import NetworkName
+
+if TYPE_CHECKING:
+    from histodistill.model import NetworkName
 
 
 def command(
@@ -42,6 +43,8 @@ def command(
     Any of the three may be absent. Without --genes the bundle predicts from slides alone.
     The checkpoints hold no operating threshold: give `predict` one to have calls.
     """
+    from histodistill.deploy import convert_checkpoints
+
     given: dict[NetworkName, Path | None] = {
         "student": student,
         "multimodal": multimodal,

@@ -2,34 +2,77 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from histodistill.cli import (
-    ablate,
-    audit,
-    compare,
-    crossval,
-    evaluate,
-    extract,
-    import_checkpoint,
-    pack,
-    predict,
-    simulate,
-    suite,
-    train,
-)
 from histodistill.cli.console import errors, say, say_problems
 from histodistill.cli.signals import exit_status, interrupt_on_signals
 from histodistill.errors import HistodistillError, InputError
 from histodistill.faults import machine_fault
 
+# In the order of the help. The function `command` in the module of that name is the command.
+COMMANDS = (
+    "extract",
+    "pack",
+    "audit",
+    "crossval",
+    "suite",
+    "ablate",
+    "evaluate",
+    "compare",
+    "train",
+    "predict",
+    "import-checkpoint",
+    "simulate",
+)
+_LOOK: dict[str, Any] = {
+    "add_completion": False,
+    "rich_markup_mode": "markdown",
+    "pretty_exceptions_enable": False,
+}
+
+
+@cache
+def _command(name: str) -> Any:
+    module = import_module(f"histodistill.cli.{name.replace('-', '_')}")
+    alone = typer.Typer(**_LOOK)
+    alone.command(name)(module.command)
+    return typer.main.get_command(alone)
+
+
+class _OnDemand(Mapping[str, Any]):
+    """The commands, each imported when it is asked for."""
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in COMMANDS:
+            raise KeyError(name)
+        return _command(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
 
 class _Commands(TyperGroup):
     """Commands that end with a plain sentence where the user can mend what is wrong."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = _OnDemand()  # type: ignore[assignment]
+
+    def get_help_option(self, ctx: Any) -> Any:
+        option = super().get_help_option(ctx)
+        if option is not None:
+            # Typer imports pydantic to make a bool of None, which every call would wait for.
+            option.default = False
+        return option
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -57,28 +100,16 @@ app = typer.Typer(
     name="histodistill",
     cls=_Commands,
     no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="markdown",
-    pretty_exceptions_enable=False,
     help="Predict breast cancer biomarkers from H&E slides with models distilled from genomics.\n\n"
     "Research use only; not a medical device.",
+    **_LOOK,
 )
-app.command("extract")(extract.extract)
-app.command("pack")(pack.command)
-app.command("audit")(audit.command)
-app.command("crossval")(crossval.command)
-app.command("suite")(suite.command)
-app.command("ablate")(ablate.command)
-app.command("evaluate")(evaluate.command)
-app.command("compare")(compare.command)
-app.command("train")(train.command)
-app.command("predict")(predict.command)
-app.command("import-checkpoint")(import_checkpoint.command)
-app.command("simulate")(simulate.command)
 
 
 def _show_version(asked: bool) -> None:
     if asked:
+        from importlib.metadata import version
+
         say(f"histodistill {version('histodistill')}")
         raise typer.Exit
 

@@ -7,8 +7,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 from histodistill.barcodes import left_out_types, unwanted_sample_type
-from histodistill.cli.console import console, say_notes
-from histodistill.cli.extract import ExtractionProgress
+from histodistill.cli.console import say_notes
+from histodistill.cli.progress import ExtractionProgress
 from histodistill.cohort import find_slides as find_features
 from histodistill.computing.device import resolve_device
 from histodistill.deploy import BundleInfo
@@ -43,7 +43,7 @@ def extract_new(
     settings = _settings(info)
     entries = _of_sample_types(find_slides(slides, mpp_if_unrecorded=slide_mpp), sample_types)
     encoder = settings.load_encoder(weights, str(resolve_device(device)), allow_code=allow_code)
-    with ExtractionProgress(console, len(entries)) as progress:
+    with ExtractionProgress(len(entries)) as progress:
         summary = extract_slides(entries, encoder, folder, settings, progress=progress)
     unused = [record for record in summary.records if record.status != "done"]
     say_notes(f"{record.slide}: {record.status}: {record.reason}" for record in unused)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from histodistill.cli.console import counted, located, say, say_notes
 from histodistill.cli.options import ExperimentFile
-from histodistill.cli.progress import packing_bags
 from histodistill.errors import InputError
-from histodistill.experiment import Experiment, load_bags, read_experiment
-from histodistill.features import BagStore
+
+if TYPE_CHECKING:
+    from histodistill.experiment import Experiment
+    from histodistill.features import BagStore
 
 
 def command(
@@ -45,6 +46,9 @@ def command(
     Every command that reads the experiment does so on first use; this one does it beforehand.
     Bags are packed again when a feature file, a patient or a slide has changed.
     """
+    from histodistill.cli.progress import packing_bags
+    from histodistill.experiment import load_bags, read_experiment
+
     experiment = read_experiment(experiment_file)
     chosen: dict[str, str | None] = {
         "dtype": dtype,

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import pandas as pd
 import typer
 
 from histodistill.barcodes import PRIMARY_TUMOUR
 from histodistill.cli.console import counted, located, say, say_notes
-from histodistill.cli.new_slides import extract_new
 from histodistill.cli.options import Device
-from histodistill.cohort import find_slides
-from histodistill.deploy import Bundle, predict
 from histodistill.errors import InputError
-from histodistill.experiment.data import read_block, slide_notes
-from histodistill.experiment.inputs import BlockSettings
-from histodistill.features import open_bags
-from histodistill.files import whole_file
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from histodistill.deploy import Bundle
 
 
 def command(
@@ -97,6 +94,13 @@ def command(
     student (slides), multimodal and genomic teacher, the call at the stored threshold, and
     which network answered and why. Research use only; not a medical device.
     """
+    from histodistill.cli.new_slides import extract_new
+    from histodistill.cohort import find_slides
+    from histodistill.deploy import Bundle, predict
+    from histodistill.experiment.data import slide_notes
+    from histodistill.features import open_bags
+    from histodistill.files import whole_file
+
     bundle = Bundle.load(bundle_folder)
     say_notes(bundle.notes)
     if slides is None and features is None and not genomics:
@@ -145,6 +149,9 @@ def _read_blocks(
     bundle: Bundle, given: list[str], sample_types: list[str]
 ) -> dict[str, pd.DataFrame]:
     """Read blocks as the bundle's training did."""
+    from histodistill.experiment.data import read_block
+    from histodistill.experiment.inputs import BlockSettings
+
     blocks: dict[str, pd.DataFrame] = {}
     problems: list[str] = []
     for item in given:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Column
 
 from histodistill.cli.console import console, say
+from histodistill.extraction import SlideRecord
 from histodistill.training import Failure, Fit
 from histodistill.training.loop.epoch import Epoch, OnEpoch
 
@@ -97,3 +107,53 @@ def describe(epoch: Epoch) -> str:
         if name.endswith("_auc")
     ]
     return f"loss {epoch.losses['total']:.2f}, AUC {' '.join(aucs)}"
+
+
+class ExtractionProgress:
+    """A bar of slides with patches a second and time left; a context manager.
+
+    Args:
+        n_slides: Slides of the run.
+    """
+
+    def __init__(self, n_slides: int) -> None:
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[done]}/{task.total:.0f} slides"),
+            TextColumn("{task.fields[speed]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self._task = self._bar.add_task("reading", total=n_slides, done=0, speed="")
+        self._done = 0
+        self._slide_patches = 1
+        self._patches = 0
+        self._start = time.monotonic()
+
+    def __enter__(self) -> ExtractionProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def slide_started(self, slide_id: str, n_patches: int) -> None:
+        """Name the slide and begin to fill its share of the bar."""
+        self._slide_patches = max(n_patches, 1)
+        self._bar.update(self._task, description=slide_id[:40])
+
+    def patches_encoded(self, n_patches: int) -> None:
+        """Fill the bar by a part of a slide."""
+        self._patches += n_patches
+        rate = self._patches / max(time.monotonic() - self._start, 1e-9)
+        self._bar.update(
+            self._task, advance=n_patches / self._slide_patches, speed=f"{rate:.0f} patches/s"
+        )
+
+    def slide_finished(self, record: SlideRecord, *, earlier: bool) -> None:  # noqa: ARG002
+        """Count a slide; what it lacks of its share of the bar is filled."""
+        self._done += 1
+        self._bar.update(self._task, completed=self._done, done=self._done)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import joblib
 import typer
 
 from histodistill.cli.console import located, say
-from histodistill.simulation import SimulationSettings, simulate_cohort, simulate_slides
 
 
 def command(
@@ -27,6 +25,10 @@ def command(
 
     Nothing in it comes from a patient. Its README.txt says what is true in it.
     """
+    import joblib
+
+    from histodistill.simulation import SimulationSettings, simulate_cohort, simulate_slides
+
     settings = SimulationSettings(n_patients=patients, seed=seed)
     if slides:
         simulate_slides(

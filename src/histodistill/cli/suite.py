@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import pandas as pd
 import typer
 
 from histodistill.cli.console import counted, located, say, show
-from histodistill.cli.live_table import train_and_watch
 from histodistill.cli.options import ExperimentFile, Jobs, Threads
 from histodistill.errors import InputError, listed
-from histodistill.evaluation import live_table
-from histodistill.experiment import Experiment, read_experiment
-from histodistill.experiment.descriptions import descriptions
-from histodistill.report import write_leaderboard
-from histodistill.training.folders import PREDICTIONS
-from histodistill.training.run.costs import COSTS
+
+if TYPE_CHECKING:
+    from histodistill.experiment import Experiment
 
 LEADERBOARD = "leaderboard"
 
 
 def _list_methods(asked: bool) -> None:
     if asked:
+        import pandas as pd
+
+        from histodistill.experiment.descriptions import descriptions
+
         known = descriptions()
         table = {"method": [d.name for d in known], "reads": [d.reads for d in known]}
         show(pd.DataFrame(table | {"what it is": [d.text for d in known]}), "Methods")
@@ -56,6 +55,15 @@ def command(
     validation AUC. At the end the folder leaderboard gets tables (CSV, Markdown, LaTeX),
     figures and a page, with paired tests and costs.
     """
+    import pandas as pd
+
+    from histodistill.cli.live_table import train_and_watch
+    from histodistill.evaluation import live_table
+    from histodistill.experiment import read_experiment
+    from histodistill.report import write_leaderboard
+    from histodistill.training.folders import PREDICTIONS
+    from histodistill.training.run.costs import COSTS
+
     experiment = read_experiment(experiment_file)
     reference = _reference(experiment, reference)
     predictions = train_and_watch(experiment, jobs, threads)

@@ -9,10 +9,7 @@ import typer
 
 from histodistill.cli.console import counted, located, say
 from histodistill.cli.options import ExperimentFile, one_of
-from histodistill.cli.progress import epoch_bar, reading_bags
 from histodistill.errors import InputError
-from histodistill.experiment import load, read_experiment
-from histodistill.training import fold_ensemble, forget_final, train_final
 
 
 def command(
@@ -42,6 +39,10 @@ def command(
     Trains on all labelled patients; a validation part of them stops the training and chooses
     the operating threshold. Resumes where it was interrupted.
     """
+    from histodistill.cli.progress import epoch_bar, reading_bags
+    from histodistill.experiment import load, read_experiment
+    from histodistill.training import fold_ensemble, forget_final, train_final
+
     experiment = read_experiment(experiment_file)
     target = one_of("target", target, list(experiment.targets))
     method = one_of("method", method, list(experiment.methods))

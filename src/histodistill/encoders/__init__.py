@@ -5,27 +5,7 @@ local file, an installed package or the Hugging Face hub; the :class:`PatchEncod
 turns patches into features.
 """
 
-from histodistill.encoders.catalogue import ENCODERS, OFFLINE_ENCODER, OWN_MODELS, find_encoder
-from histodistill.encoders.encoder import Encoder
-from histodistill.encoders.loading import (
-    describe_encoder,
-    find_weights,
-    load_encoder,
-    resolve_precision,
-)
-from histodistill.encoders.patch_encoder import PatchEncoder, Precision, PrecisionChoice
+import lazy_loader
 
-__all__ = [
-    "ENCODERS",
-    "OFFLINE_ENCODER",
-    "OWN_MODELS",
-    "Encoder",
-    "PatchEncoder",
-    "Precision",
-    "PrecisionChoice",
-    "describe_encoder",
-    "find_encoder",
-    "find_weights",
-    "load_encoder",
-    "resolve_precision",
-]
+# Names and where they come from are in __init__.pyi; each is imported when it is asked for.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Triple = tuple[float, float, float]
+Precision = Literal["float32", "float16", "bfloat16"]
+PrecisionChoice = Literal["auto", "float32", "float16", "bfloat16"]
 Pooling = Literal["network", "class token and mean of patch tokens"]
 
 IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)

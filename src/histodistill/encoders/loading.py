@@ -11,7 +11,7 @@ from torch import nn
 
 from histodistill.encoders.catalogue import OFFLINE_ENCODER, OWN_MODELS, find_encoder
 from histodistill.encoders.checkpoints import load_weights, require_file
-from histodistill.encoders.encoder import Encoder, Triple
+from histodistill.encoders.encoder import Encoder, Precision, PrecisionChoice, Triple
 from histodistill.encoders.hub import download_weights
 from histodistill.encoders.networks import (
     EfficientNetFeatures,
@@ -19,7 +19,7 @@ from histodistill.encoders.networks import (
     import_timm,
 )
 from histodistill.encoders.onnx import OnnxNetwork
-from histodistill.encoders.patch_encoder import PatchEncoder, Precision, PrecisionChoice
+from histodistill.encoders.patch_encoder import PatchEncoder
 from histodistill.encoders.torchscript import load_torchscript
 from histodistill.errors import InputError
 from histodistill.files import sha256

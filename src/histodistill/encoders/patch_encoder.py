@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from histodistill.encoders.encoder import Encoder
+from histodistill.encoders.encoder import Encoder, Precision
 from histodistill.errors import InputError
 
-Precision = Literal["float32", "float16", "bfloat16"]
-PrecisionChoice = Literal["auto", "float32", "float16", "bfloat16"]
 Pixels = NDArray[np.uint8]
 
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}

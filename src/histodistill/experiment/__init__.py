@@ -1,17 +1,6 @@
 """An experiment: its YAML file, its inputs, its folds, and the audit of them all."""
 
-from histodistill.experiment.data import ExperimentData, load, load_bags
-from histodistill.experiment.folds import folds_for
-from histodistill.experiment.methods import MethodSettings
-from histodistill.experiment.reading import read_experiment
-from histodistill.experiment.settings import Experiment
+import lazy_loader
 
-__all__ = [
-    "Experiment",
-    "ExperimentData",
-    "MethodSettings",
-    "folds_for",
-    "load",
-    "load_bags",
-    "read_experiment",
-]
+# Names and where they come from are in __init__.pyi; each is imported when it is asked for.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -5,20 +5,7 @@ is what every feature file records, and what :func:`read_extraction_settings` re
 new slides can be extracted in the same way.
 """
 
-from histodistill.extraction.feature_file import read_extraction_settings
-from histodistill.extraction.output_folder import OutputFolder, SlideRecord
-from histodistill.extraction.run import ExtractionSummary, Progress, extract_slides
-from histodistill.extraction.settings import ExtractionSettings
-from histodistill.extraction.slide_list import SlideEntry, find_slides
+import lazy_loader
 
-__all__ = [
-    "ExtractionSettings",
-    "ExtractionSummary",
-    "OutputFolder",
-    "Progress",
-    "SlideEntry",
-    "SlideRecord",
-    "extract_slides",
-    "find_slides",
-    "read_extraction_settings",
-]
+# Names and where they come from are in __init__.pyi; each is imported when it is asked for.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -15,6 +15,7 @@ import torch
 from histodistill.encoders import PatchEncoder
 from histodistill.errors import InputError
 from histodistill.extraction.claims import Claims
+from histodistill.extraction.defaults import CPU_BATCH, CUDA_BATCH, DEFAULT_WORKERS
 from histodistill.extraction.output_folder import DiskFullError, OutputFolder, SlideRecord
 from histodistill.extraction.settings import ExtractionSettings
 from histodistill.extraction.slide_extraction import (
@@ -24,10 +25,6 @@ from histodistill.extraction.slide_extraction import (
     prepare_slide,
 )
 from histodistill.extraction.slide_list import SlideEntry
-
-DEFAULT_WORKERS = 4
-CPU_BATCH = 16
-CUDA_BATCH = 128
 
 # Between looks at the slides that other processes hold.
 _WAIT_S = 2.0

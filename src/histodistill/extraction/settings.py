@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ValidationError
 
-from histodistill.encoders import (
-    Encoder,
-    PatchEncoder,
-    Precision,
-    describe_encoder,
-    find_weights,
-    load_encoder,
-)
+from histodistill import encoders
+from histodistill.encoders import Encoder, Precision
 from histodistill.encoders.encoder import Triple
 from histodistill.errors import InputError
+from histodistill.extraction.defaults import Stain
 from histodistill.files import sha256
 from histodistill.settings import Settings
 from histodistill.tiling import TilingSettings, TissueSettings
 
-Stain = Literal["none", "macenko", "reinhard"]
+if TYPE_CHECKING:
+    from histodistill.encoders import PatchEncoder
 
 
 class ExtractionSettings(Settings):
@@ -127,10 +123,10 @@ class ExtractionSettings(Settings):
         Raises:
             InputError: As :func:`histodistill.encoders.load_encoder`, or the weights differ.
         """
-        described = describe_encoder(
+        described = encoders.describe_encoder(
             self.encoder, input_px=self.input_px, mean=self.mean, std=self.std
         )
-        path = find_weights(described, weights)
+        path = encoders.find_weights(described, weights)
         found = sha256(path)
         # Before the file is opened: a TorchScript file of another origin is another program.
         if found != self.weights_sha256:
@@ -139,7 +135,7 @@ class ExtractionSettings(Settings):
                 f"(SHA-256 {found[:12]}…, not {self.weights_sha256[:12]}…). Give the file that was "
                 "used then with --weights."
             )
-        return load_encoder(
+        return encoders.load_encoder(
             described,
             weights=path,
             device=device,

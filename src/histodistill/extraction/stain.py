@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histodistill.errors import InputError
-from histodistill.extraction.settings import Stain
+from histodistill.extraction.defaults import Stain
 
 Pixels = NDArray[np.uint8]
 Normaliser = Callable[[Pixels], Pixels]

@@ -8,23 +8,7 @@ content (:func:`inspect`), checked against each other (:func:`check_slides`) and
 is used; :class:`FeatureScaler` standardises patches with the training patients' statistics.
 """
 
-from histodistill.features.bags import BagStore, open_bags
-from histodistill.features.formats import check_slides, inspect, read_coords, read_patches
-from histodistill.features.packing import PackedBags, user_cache
-from histodistill.features.prefetching import prefetched
-from histodistill.features.scaling import FeatureScaler
-from histodistill.features.slide import SlideFeatures
+import lazy_loader
 
-__all__ = [
-    "BagStore",
-    "FeatureScaler",
-    "PackedBags",
-    "SlideFeatures",
-    "check_slides",
-    "inspect",
-    "open_bags",
-    "prefetched",
-    "read_coords",
-    "read_patches",
-    "user_cache",
-]
+# Names and where they come from are in __init__.pyi; each is imported when it is asked for.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

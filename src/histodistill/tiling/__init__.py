@@ -5,22 +5,7 @@ cut into patches whose size is meant in µm. All coordinates are level-0 px. The
 this needs are the extra ``slides`` and are imported only when used.
 """
 
-from histodistill.tiling.grid import PatchGrid, tile
-from histodistill.tiling.mask_file import read_tissue_mask
-from histodistill.tiling.preview import draw_preview, write_preview
-from histodistill.tiling.segmentation import segment_tissue
-from histodistill.tiling.settings import TilingSettings, TissueSettings
-from histodistill.tiling.tissue import Tissue, read_tissue_geojson
+import lazy_loader
 
-__all__ = [
-    "PatchGrid",
-    "TilingSettings",
-    "Tissue",
-    "TissueSettings",
-    "draw_preview",
-    "read_tissue_geojson",
-    "read_tissue_mask",
-    "segment_tissue",
-    "tile",
-    "write_preview",
-]
+# Names and where they come from are in __init__.pyi; each is imported when it is asked for.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

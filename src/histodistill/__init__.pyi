@@ -1,0 +1,17 @@
+from .deploy import Bundle as Bundle, predict as predict
+from .errors import HistodistillError as HistodistillError, InputError as InputError
+from .evaluation import (
+    compare as compare,
+    contenders_in as contenders_in,
+    evaluate as evaluate,
+    read_predictions as read_predictions,
+)
+from .experiment import Experiment as Experiment, load as load, read_experiment as read_experiment
+from .experiment.audit import audit as audit
+from .features import BagStore as BagStore, open_bags as open_bags
+from .genomics import read_genomic_table as read_genomic_table
+from .training import (
+    cross_validate as cross_validate,
+    fold_ensemble as fold_ensemble,
+    train_final as train_final,
+)

@@ -1,0 +1,9 @@
+from .feature_file import read_extraction_settings as read_extraction_settings
+from .output_folder import OutputFolder as OutputFolder, SlideRecord as SlideRecord
+from .run import (
+    ExtractionSummary as ExtractionSummary,
+    Progress as Progress,
+    extract_slides as extract_slides,
+)
+from .settings import ExtractionSettings as ExtractionSettings
+from .slide_list import SlideEntry as SlideEntry, find_slides as find_slides

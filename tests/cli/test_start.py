@@ -1,0 +1,64 @@
+"""The start: nothing that takes long is imported before it is needed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from histodistill.cli.main import COMMANDS
+
+# Each of them takes longer to import than everything that a help page needs.
+SLOW = {"torch", "sklearn", "scipy", "matplotlib", "pandas", "numpy", "pydantic", "h5py", "joblib"}
+PROGRAM = """\
+import json, sys
+try:
+    {body}
+except SystemExit:
+    pass
+print(json.dumps(sorted(sys.modules)), file=sys.stderr)
+"""
+
+
+def imported(body: str, *words: str) -> set[str]:
+    """The modules that a new process holds after running some Python."""
+    told = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(body=body), *words],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=600,
+    )
+    return set(json.loads(told.stderr.splitlines()[-1]))
+
+
+def imported_by_command(*words: str) -> set[str]:
+    return imported("from histodistill.cli.main import main; main()", *words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--help",),
+        ("--version",),
+        (),
+        ("nonsense",),
+        ("predict", "bundle", "--colour"),
+        *((command, "--help") for command in COMMANDS),
+    ],
+    ids=" ".join,
+)
+def test_help_and_mistyped_words_wait_for_no_library(words):
+    assert not imported_by_command(*words) & SLOW
+
+
+def test_the_package_is_imported_at_once():
+    assert not imported("import histodistill") & SLOW
+
+
+def test_a_name_of_the_package_imports_its_room_alone():
+    loaded = imported("from histodistill import InputError, read_predictions")
+    assert "pandas" in loaded
+    assert not {"torch", "histodistill.training", "histodistill.model"} & loaded
