@@ -15,7 +15,7 @@ from PIL import Image
 
 from histodistill.encoders import PatchEncoder
 from histodistill.errors import InputError
-from histodistill.extraction import SlideEntry, extract_slides
+from histodistill.extraction import SlideEntry, extract_slides, with_tissue_files
 from histodistill.extraction.claims import Claims
 from histodistill.extraction.run import Progress
 from histodistill.slides import open_slide
@@ -265,7 +265,9 @@ def test_tissue_files_go_before_the_segmentation(entries, encoder, settings, tmp
     mask[:8, :24] = 255
     Image.fromarray(mask).save(tissue / "slide1.png")
     out = tmp_path / "out"
-    extract_slides(slides, encoder, out, settings, tissue_dir=tissue)
+    summary = extract_slides(with_tissue_files(slides, tissue), encoder, out, settings)
+    used = {record.slide: record.tissue for record in summary.records}
+    assert used == {"slide0": "slide0.geojson", "slide1": "slide1.png", "slide2": "segmented"}
     found = {}
     for entry in slides:
         with h5py.File(out / f"{entry.slide_id}.h5") as h5:

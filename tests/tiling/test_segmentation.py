@@ -235,3 +235,54 @@ def test_real_breast_cancer_with_pen_marks(shared_data: Path) -> None:
         assert not union.covers(shapely.Point(x, y)), (x, y)
     for x, y in [(5600, 2940), (5820, 1820), (4280, 2240), (1360, 3220)]:
         assert union.covers(shapely.Point(x, y)), (x, y)
+
+
+@pytest.mark.parametrize(
+    "colour",
+    [
+        (240, 235, 230),
+        (238, 230, 218),
+        (238, 225, 206),
+        (225, 235, 225),
+        (240, 228, 214),
+        (205, 200, 188),
+    ],
+)
+def test_glass_of_any_tint_is_no_tissue(tmp_path: Path, colour: tuple[int, int, int]) -> None:
+    picture = glass(1200, 900, colour)
+    empty = write_pyramid(tmp_path / "empty.tif", picture, mpp=4.0)
+    inside = disc(picture, 600, 450, 200)
+    stain(picture, inside)
+    with open_slide(empty) as slide:
+        assert segment_tissue(slide).polygons == ()
+    with open_slide(write_pyramid(tmp_path / "a.tif", picture, mpp=4.0)) as slide:
+        found = segment_tissue(slide).area_um2 / 16
+    assert found == pytest.approx(inside.sum(), rel=0.05)
+
+
+def test_a_slide_without_any_glass_is_all_tissue(tmp_path: Path) -> None:
+    picture = glass(1200, 900)
+    stain(picture, np.ones(picture.shape[:2], bool))
+    with open_slide(write_pyramid(tmp_path / "a.tif", picture, mpp=4.0)) as slide:
+        tissue = segment_tissue(slide)
+    assert tissue.area_um2 / 16 == pytest.approx(1200 * 900, rel=0.01)
+    assert tissue.notes == ()
+
+
+def test_a_whole_slide_that_is_all_tissue_is_doubted(tmp_path: Path) -> None:
+    picture = glass(1200, 900)
+    stain(picture, np.ones(picture.shape[:2], bool))
+    with open_slide(write_pyramid(tmp_path / "a.tif", picture, mpp=10.0)) as slide:
+        assert segment_tissue(slide).notes == (
+            "100% of the slide was taken for tissue; check the outline picture",
+        )
+
+
+def test_a_grey_slide_is_told_for_what_it_is(tmp_path: Path) -> None:
+    picture = glass(1200, 900)
+    stain(picture, disc(picture, 600, 450, 200))
+    picture[:] = picture.mean(axis=2, keepdims=True).astype(np.uint8)
+    with open_slide(write_pyramid(tmp_path / "a.tif", picture, mpp=4.0)) as slide:
+        tissue = segment_tissue(slide)
+    assert tissue.polygons == ()
+    assert "the slide is grey" in tissue.notes[0]

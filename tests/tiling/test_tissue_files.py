@@ -61,7 +61,7 @@ def area(tissue: Tissue) -> float:
 
 def test_geojson_round_trip(tmp_path: Path, slide: Slide) -> None:
     tissue = Tissue.of([BLOCK, RING], slide.mpp)
-    tissue.write_geojson(tmp_path / "a.geojson")
+    tissue.write_geojson(tmp_path / "a.geojson", slide)
     again = read_tissue_geojson(tmp_path / "a.geojson", slide)
     for one, other in zip(tissue.polygons, again.polygons, strict=True):
         assert one.symmetric_difference(other).area < 10
@@ -69,8 +69,8 @@ def test_geojson_round_trip(tmp_path: Path, slide: Slide) -> None:
     assert tissue.polygons == (RING, BLOCK), "ordered from top to bottom"
 
 
-def test_geojson_is_what_qupath_reads(tmp_path: Path) -> None:
-    Tissue.of([RING], 0.5).write_geojson(tmp_path / "a.geojson")
+def test_geojson_is_what_qupath_reads(tmp_path: Path, slide: Slide) -> None:
+    Tissue.of([RING], 0.5).write_geojson(tmp_path / "a.geojson", slide)
     content = json.loads((tmp_path / "a.geojson").read_text())
     assert content["type"] == "FeatureCollection"
     (only,) = content["features"]

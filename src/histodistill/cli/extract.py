@@ -147,7 +147,16 @@ def command(
             exists=True,
             file_okay=False,
             help="Folder with <slide>.geojson (QuPath) or <slide>.png masks, used in place of the "
-            "segmentation.",
+            "segmentation. A file that matches no slide is a problem.",
+            rich_help_panel=_TISSUE,
+        ),
+    ] = None,
+    tissue_class: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="With --tissue-dir: a class of annotations that is tissue; as often as needed. "
+            "Default: Tissue, or all where none is of it and all consist of tissue.",
             rich_help_panel=_TISSUE,
         ),
     ] = None,
@@ -206,12 +215,28 @@ def command(
     """Turn slides into patch features: tissue, patches, encoder, one HDF5 file a slide."""
     from histodistill.cli.progress import ExtractionProgress
     from histodistill.encoders import describe_encoder, find_weights, resolve_precision
-    from histodistill.extraction import ExtractionSettings, extract_slides, find_slides
+    from histodistill.extraction import (
+        ExtractionSettings,
+        extract_slides,
+        find_slides,
+        with_tissue_files,
+    )
     from histodistill.extraction.cluster import ClusterTask, extract_on_cluster
     from histodistill.files import sha256
     from histodistill.tiling import TilingSettings, TissueSettings
 
+    _require_used(
+        ("--tissue-class", tissue_class, "--tissue-dir", tissue_dir is not None),
+        (
+            "--allow-torchscript-code",
+            allow_torchscript_code,
+            "--encoder torchscript",
+            encoder == "torchscript",
+        ),
+    )
     entries = find_slides(slides, mpp_if_unrecorded=slide_mpp)
+    if tissue_dir is not None:
+        entries = with_tissue_files(entries, tissue_dir, tissue_class or ())
     described = describe_encoder(
         encoder, input_px=input_px, mean=_triple("--mean", mean), std=_triple("--std", std)
     )
@@ -242,7 +267,6 @@ def command(
                 settings.load_encoder(weights, device, allow_code=allow_torchscript_code),
                 out,
                 settings,
-                tissue_dir=tissue_dir,
                 batch_size=batch_size,
                 workers=workers,
                 progress=progress,
@@ -253,13 +277,17 @@ def command(
                 out.resolve(),
                 weights,
                 device,
-                tissue_dir,
                 batch_size,
                 workers,
                 allow_torchscript_code,
             )
             summary = extract_on_cluster(entries, task, ray, progress)
     _tell(summary, out)
+    if slide_mpp is not None and not any(record.mpp == slide_mpp for record in summary.records):
+        console.print(
+            f"--slide-mpp {slide_mpp:g} was not used: it is for slides that record no µm/px. To "
+            "correct what slides record, give a CSV with a column 'mpp'."
+        )
     if summary.with_status("failed") or not any(
         summary.with_status(status) for status in ("done", "elsewhere")
     ):
@@ -286,6 +314,24 @@ def _tell(summary: ExtractionSummary, out: Path) -> None:
     console.print(
         f"All of them in {out / 'extraction.csv'}; outlines to look at in {out / 'previews'}"
     )
+
+
+def _require_used(*options: tuple[str, object, str, bool]) -> None:
+    """Refuse options that would have no effect.
+
+    Args:
+        *options: Name, value, what it needs, and whether that is there.
+
+    Raises:
+        InputError: An option was given without what it needs.
+    """
+    problems = [
+        f"{name} has no effect without {needed}."
+        for name, value, needed, there in options
+        if value and not there
+    ]
+    if problems:
+        raise InputError(*problems)
 
 
 def _triple(option: str, text: str | None) -> Triple | None:

@@ -7,3 +7,4 @@ from .run import (
 )
 from .settings import ExtractionSettings as ExtractionSettings
 from .slide_list import SlideEntry as SlideEntry, find_slides as find_slides
+from .tissue_files import with_tissue_files as with_tissue_files

@@ -38,7 +38,6 @@ class ClusterTask:
         out_dir: The output folder.
         weights: Local weights file.
         device: ``cuda`` reserves one GPU a task.
-        tissue_dir: Tissue files that go before the segmentation.
         batch_size: Patches encoded together.
         workers: Reading threads of a task, and the CPU cores it reserves.
         allow_code: Whether a TorchScript file, which is a program, may run.
@@ -48,7 +47,6 @@ class ClusterTask:
     out_dir: Path
     weights: Path | None = None
     device: str = "cpu"
-    tissue_dir: Path | None = None
     batch_size: int | None = None
     workers: int = 1
     allow_code: bool = False
@@ -126,7 +124,6 @@ def extract_one(slide: SlideEntry, task: ClusterTask) -> ExtractionSummary:
         encoder,
         task.out_dir,
         task.settings,
-        tissue_dir=task.tissue_dir,
         batch_size=task.batch_size,
         workers=task.workers,
         wait=True,

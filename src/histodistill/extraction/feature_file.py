@@ -101,6 +101,11 @@ def _tiling_attributes(
         "level0_mpp_source": slide.mpp_source,
         "level0_width": slide.dimensions[0],
         "level0_height": slide.dimensions[1],
+        # QuPath counts from this corner, the coordinates here from the slide's own.
+        "level0_bounds_x": slide.bounds[0],
+        "level0_bounds_y": slide.bounds[1],
+        "level0_bounds_width": slide.bounds[2],
+        "level0_bounds_height": slide.bounds[3],
         "stride_level0": grid.stride_level0,
         "min_tissue": tiling.min_tissue,
         "tissue": tissue_source,

@@ -38,7 +38,8 @@ class SlideRecord:
         patches: Patches extracted.
         mpp: µm/px of its level 0.
         mpp_source: Where that was found.
-        reason: Why it was skipped or failed.
+        tissue: ``segmented``, or the name of the file that outlined its tissue.
+        reason: Why it was skipped or failed, or what to know of one that is done.
         seconds: Time it took.
         patient: Patient, where a table told.
         file: The slide file.
@@ -49,6 +50,7 @@ class SlideRecord:
     patches: int = 0
     mpp: float | None = None
     mpp_source: str = ""
+    tissue: str = ""
     reason: str = ""
     seconds: float = 0.0
     patient: str | None = None

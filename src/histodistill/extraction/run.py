@@ -81,7 +81,6 @@ def extract_slides(
     out_dir: Path,
     settings: ExtractionSettings | None = None,
     *,
-    tissue_dir: Path | None = None,
     batch_size: int | None = None,
     workers: int = DEFAULT_WORKERS,
     progress: Progress | None = None,
@@ -98,8 +97,6 @@ def extract_slides(
         encoder: The encoder.
         out_dir: The folder: ``<slide>.h5``, ``extraction.csv``, ``previews/``, ``tissue/``.
         settings: By default those that the encoder's authors recommend.
-        tissue_dir: Folder with ``<slide>.geojson`` or mask images, used in place of the
-            segmentation for the slides that it has.
         batch_size: Patches encoded together; by default 16 on a CPU, 128 on a GPU.
         workers: Threads that read and decode patches.
         progress: Told how the run goes.
@@ -125,7 +122,6 @@ def extract_slides(
             folder,
             claims,
             readers,
-            tissue_dir,
             batch_size or default_batch,
             progress or _Silence(),
         )
@@ -152,7 +148,6 @@ class _Run:
     folder: OutputFolder
     claims: Claims
     readers: ThreadPoolExecutor
-    tissue_dir: Path | None
     batch_size: int
     progress: Progress
     patches: int = 0
@@ -191,7 +186,7 @@ class _Run:
         begun = _Begun(entry)
         try:
             if not self._over(begun):
-                begun.prepared = prepare_slide(entry, self.settings, self.folder, self.tissue_dir)
+                begun.prepared = prepare_slide(entry, self.settings, self.folder)
         except Exception as error:  # whatever a damaged file makes a decoder raise
             begun.record = self._fault(entry, error, time.monotonic() - start)
         begun.seconds = time.monotonic() - start
@@ -239,9 +234,11 @@ class _Run:
             len(prepared.grid),
             prepared.slide.mpp,
             prepared.slide.mpp_source,
+            "segmented" if begun.entry.tissue is None else begun.entry.tissue.name,
             seconds=round(time.monotonic() - start, 2),
             patient=begun.entry.patient,
             file=str(begun.entry.path),
+            reason="; ".join(prepared.notes),
         )
         return self._record(record)
 

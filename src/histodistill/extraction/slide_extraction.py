@@ -18,6 +18,7 @@ from histodistill.extraction.patch_stream import stream_batches
 from histodistill.extraction.settings import ExtractionSettings
 from histodistill.extraction.slide_list import SlideEntry
 from histodistill.extraction.stain import stain_normaliser
+from histodistill.extraction.tissue_files import OUTLINE_SUFFIXES
 from histodistill.slides import Slide, open_slide
 from histodistill.tiling import (
     PatchGrid,
@@ -29,7 +30,6 @@ from histodistill.tiling import (
     write_preview,
 )
 
-_MASK_SUFFIXES = (".png", ".tif", ".tiff", ".jpg")
 Pixels = NDArray[np.uint8]
 
 
@@ -46,19 +46,20 @@ class PreparedSlide:
         slide: The open slide.
         grid: Its patches.
         tissue_source: ``segmented``, ``GeoJSON`` or ``mask``.
+        notes: What people should know of how the tissue was read.
     """
 
     slide_id: str
     slide: Slide
     grid: PatchGrid
     tissue_source: str
+    notes: tuple[str, ...] = ()
 
 
 def prepare_slide(
     entry: SlideEntry,
     settings: ExtractionSettings,
     folder: OutputFolder,
-    tissue_dir: Path | None = None,
 ) -> PreparedSlide:
     """Open a slide, find its tissue, lay the grid; write outline and preview.
 
@@ -66,8 +67,6 @@ def prepare_slide(
         entry: The slide.
         settings: Tissue and tiling.
         folder: Where outline and preview go.
-        tissue_dir: Folder with ``<slide>.geojson`` or ``<slide>.png`` masks that go before the
-            segmentation.
 
     Raises:
         UnusableSlideError: No µm/px, no tissue, or no patch.
@@ -75,18 +74,18 @@ def prepare_slide(
     """
     slide = _open(entry)
     try:
-        tissue, source = _tissue(entry, slide, settings, tissue_dir)
-        tissue.write_geojson(folder.tissue(entry.slide_id))
+        tissue, source = _tissue(entry, slide, settings)
+        tissue.write_geojson(folder.tissue(entry.slide_id), slide)
         try:
             grid = tile(slide.dimensions, slide.mpp, tissue, settings.tiling)
         except InputError as error:
             write_preview(folder.preview(entry.slide_id), slide, tissue)
-            raise UnusableSlideError(*error.problems) from error
+            raise UnusableSlideError(*error.problems, *tissue.notes) from error
         write_preview(folder.preview(entry.slide_id), slide, tissue, grid)
     except BaseException:
         slide.close()
         raise
-    return PreparedSlide(entry.slide_id, slide, grid, source)
+    return PreparedSlide(entry.slide_id, slide, grid, source, tissue.notes)
 
 
 def extract_slide(
@@ -165,18 +164,12 @@ def _opens_with_resolution(path: Path) -> bool:
     return True
 
 
-def _tissue(
-    entry: SlideEntry, slide: Slide, settings: ExtractionSettings, tissue_dir: Path | None
-) -> tuple[Tissue, str]:
-    if tissue_dir is not None:
-        geojson = tissue_dir / f"{entry.slide_id}.geojson"
-        if geojson.is_file():
-            return read_tissue_geojson(geojson, slide), "GeoJSON"
-        for suffix in _MASK_SUFFIXES:
-            mask = tissue_dir / f"{entry.slide_id}{suffix}"
-            if mask.is_file():
-                return read_tissue_mask(mask, slide), "mask"
-    return segment_tissue(slide, settings.tissue), "segmented"
+def _tissue(entry: SlideEntry, slide: Slide, settings: ExtractionSettings) -> tuple[Tissue, str]:
+    if entry.tissue is None:
+        return segment_tissue(slide, settings.tissue), "segmented"
+    if entry.tissue.suffix.lower() in OUTLINE_SUFFIXES:
+        return read_tissue_geojson(entry.tissue, slide, entry.tissue_classes), "GeoJSON"
+    return read_tissue_mask(entry.tissue, slide), "mask"
 
 
 def _preparation(encoder: PatchEncoder, settings: ExtractionSettings) -> Callable[[Pixels], Pixels]:

@@ -29,6 +29,8 @@ class SlideEntry:
         patient: Patient, where a table told.
         mpp: µm/px of level 0, where a table told; goes before what the slide records.
         mpp_if_unrecorded: µm/px of level 0 for a slide that records none.
+        tissue: GeoJSON or mask that goes before the segmentation.
+        tissue_classes: Classes of its annotations that are tissue; empty for the usual ones.
     """
 
     path: Path
@@ -36,6 +38,8 @@ class SlideEntry:
     patient: str | None = None
     mpp: float | None = None
     mpp_if_unrecorded: float | None = None
+    tissue: Path | None = None
+    tissue_classes: tuple[str, ...] = ()
 
 
 def find_slides(source: Path | str, *, mpp_if_unrecorded: float | None = None) -> list[SlideEntry]:

@@ -36,6 +36,8 @@ class Slide(ABC):
         level_downsamples: Downsampling of each level, level 0 first (1.0).
         mpp: µm/px of level 0.
         mpp_source: Where ``mpp`` was found.
+        bounds: Left, top, width and height of the scanned area, level-0 px: all of the slide,
+            but for formats such as MRXS, SCN and BIF, whose slides have an empty margin.
 
     Raises:
         ValueError: If the slide would be larger than any glass slide is.
@@ -47,6 +49,7 @@ class Slide(ABC):
         dimensions: tuple[int, int],
         level_downsamples: tuple[float, ...],
         resolution: Resolution,
+        bounds: tuple[int, int, int, int] | None = None,
     ) -> None:
         widest_mm = max(dimensions) * resolution.mpp / 1000
         if widest_mm > LARGEST_SLIDE_MM:
@@ -59,6 +62,7 @@ class Slide(ABC):
         self.level_downsamples = level_downsamples
         self.mpp = resolution.mpp
         self.mpp_source = resolution.source
+        self.bounds = bounds or (0, 0, *dimensions)
 
     def __enter__(self) -> Self:
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from PIL import Image
@@ -43,6 +44,7 @@ class WholeSlide(Slide):
             self._file.dimensions,
             tuple(self._file.level_downsamples),
             resolution or find_resolution(self._file.properties),
+            _bounds(self._file.properties, self._file.dimensions),
         )
 
     def close(self) -> None:
@@ -60,6 +62,19 @@ class WholeSlide(Slide):
         white = Image.new("RGB", size, "white")
         white.paste(region, mask=region.getchannel("A"))
         return white
+
+
+def _bounds(
+    properties: Mapping[str, str], dimensions: tuple[int, int]
+) -> tuple[int, int, int, int] | None:
+    """The scanned area within the slide, where the format records one."""
+    names = ("bounds-x", "bounds-y", "bounds-width", "bounds-height")
+    recorded = [properties.get(f"openslide.{name}", "") for name in names]
+    if not all(text.isdigit() for text in recorded):
+        return None
+    left, top, width, height = map(int, recorded)
+    width, height = min(width, dimensions[0] - left), min(height, dimensions[1] - top)
+    return (left, top, width, height) if width > 0 and height > 0 else None
 
 
 def _damaged(path: Path, error: Exception) -> InputError:

@@ -8,6 +8,7 @@ they absorb green the most, blue and green inks red.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy.typing as npt
 from histodistill.slides.extra import slides_extra
 
 Mask = npt.NDArray[np.uint8]
+Pixels = npt.NDArray[np.uint8]
 OpticalDensity = npt.NDArray[np.float32]
 
 # Colour is kept as uint8 in steps of 0.002 (up to 0.5), a quarter of the memory of floats.
@@ -23,11 +25,20 @@ COLOUR_STEPS = 500
 # Rows worked on at once, which bounds memory.
 BAND = 256
 
-# Glass: bright, nearly grey and flat. White that the scanner filled in does not count.
+# Glass: bright, flat and nearly grey. White that the scanner filled in does not count.
 _GLASS_BRIGHTNESS = (200, 253)
 _GLASS_TINT = 12
 _GLASS_UNEVENNESS = 4
 _GLASS_LEAST_SHARE = 0.01
+# Old glass, mounting media and warm lamps are yellowish or greenish, which no stain of H&E is.
+_TINTED_BRIGHTNESS = (170, 253)
+_TINTED_MOST = 60
+# Tinted glass is all the glass there is; flecks of that colour on a grey slide are not.
+_TINTED_TIMES_GREY = 4
+# Half the width of the cluster of one kind of glass, in 8-bit levels.
+_CLUSTER = 12
+# A grey picture has no more colour than compression leaves.
+_GREY_TINT = 6
 
 
 @dataclass(frozen=True)
@@ -67,33 +78,87 @@ def colour_maps(rgb: npt.NDArray[np.uint8]) -> ColourMaps:
 def glass_colour(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     """Colour of empty glass under the scanner's lamp, ``[3]``; white if none is in view.
 
+    Nearly grey glass is looked for first. Where far more of the slide is flat and of a tint that
+    haematoxylin and eosin cannot have, that is the glass.
+
     Args:
         rgb: ``[height, width, 3]`` uint8.
     """
-    counts = np.zeros((3, 256), np.int64)
-    for top in range(0, rgb.shape[0], BAND):
-        band = rgb[top : top + BAND]
-        glass = _is_glass(band)
-        counts += [np.bincount(band[..., c][glass], minlength=256) for c in range(3)]
-    found = counts[0].sum()
-    if found < _GLASS_LEAST_SHARE * rgb.shape[0] * rgb.shape[1]:
+    grey = _found(rgb, _is_grey)
+    tinted = _found(rgb, _is_tinted)
+    glass = tinted if len(tinted) > _TINTED_TIMES_GREY * len(grey) else grey
+    if len(glass) < _GLASS_LEAST_SHARE * rgb.shape[0] * rgb.shape[1]:
         return np.full(3, 255.0)
-    # The median of each channel, from its histogram.
-    return np.asarray((counts.cumsum(axis=1) < found / 2).sum(axis=1), np.float64)
+    return _median(_largest_cluster(glass) if glass is tinted else glass)
 
 
-def _is_glass(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+def _found(rgb: Pixels, kind: Callable[[Pixels], npt.NDArray[np.bool_]]) -> Pixels:
+    """Flat pixels of a kind, ``[n, 3]``."""
     with slides_extra():
         import cv2
-    green = np.ascontiguousarray(rgb[..., 1])
-    unevenness = cv2.morphologyEx(green, cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8))
+    found = []
+    for top in range(0, rgb.shape[0], BAND):
+        band = rgb[top : top + BAND]
+        green = np.ascontiguousarray(band[..., 1])
+        unevenness = cv2.morphologyEx(green, cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8))
+        found.append(band[kind(band) & (np.asarray(unevenness) <= _GLASS_UNEVENNESS)])
+    return np.concatenate(found)
+
+
+def _is_grey(rgb: Pixels) -> npt.NDArray[np.bool_]:
     darkest, brightest = rgb.min(axis=2), rgb.max(axis=2)
     return np.asarray(
         (darkest >= _GLASS_BRIGHTNESS[0])
         & (darkest <= _GLASS_BRIGHTNESS[1])
         & (brightest - darkest <= _GLASS_TINT)
-        & (np.asarray(unevenness) <= _GLASS_UNEVENNESS)
     )
+
+
+def _is_tinted(rgb: Pixels) -> npt.NDArray[np.bool_]:
+    """Yellowish (blue is lowest, and green no nearer to it than in orange) or greenish."""
+    red, green, blue = np.moveaxis(rgb.astype(np.int16), 2, 0)
+    darkest, brightest = rgb.min(axis=2), rgb.max(axis=2)
+    tint = brightest - darkest
+    yellowish = (blue == darkest) & (3 * (green - blue) >= red - blue)
+    greenish = green == brightest
+    return np.asarray(
+        (darkest >= _TINTED_BRIGHTNESS[0])
+        & (darkest <= _TINTED_BRIGHTNESS[1])
+        & (tint <= _TINTED_MOST)
+        & (tint > 0)
+        & (yellowish | greenish)
+    )
+
+
+def _largest_cluster(pixels: Pixels) -> Pixels:
+    """Pixels around the most frequent colour, binned by eight levels."""
+    bins = pixels.astype(np.int32) >> 3
+    index = (bins[:, 0] << 10) + (bins[:, 1] << 5) + bins[:, 2]
+    fullest = int(np.bincount(index).argmax())
+    centre = np.array([fullest >> 10, fullest >> 5 & 31, fullest & 31]) * 8 + 4
+    near: Pixels = pixels[(np.abs(pixels.astype(np.int32) - centre) <= _CLUSTER).all(axis=1)]
+    return near
+
+
+def _median(pixels: Pixels) -> npt.NDArray[np.float64]:
+    """The median of each channel, from its histogram."""
+    counts = np.stack([np.bincount(pixels[:, c], minlength=256) for c in range(3)])
+    return np.asarray((counts.cumsum(axis=1) < len(pixels) / 2).sum(axis=1), np.float64)
+
+
+def is_without_colour(rgb: Pixels) -> bool:
+    """Whether a picture is grey but not empty: a fluorescence image, or a colour lost on export.
+
+    Args:
+        rgb: ``[height, width, 3]`` uint8.
+    """
+    coloured = shown = 0
+    for top in range(0, rgb.shape[0], BAND):
+        band = rgb[top : top + BAND]
+        darkest, brightest = band.min(axis=2), band.max(axis=2)
+        coloured += int((brightest - darkest > _GREY_TINT).sum())
+        shown += int((darkest < _GLASS_BRIGHTNESS[0]).sum())
+    return shown > _GLASS_LEAST_SHARE * rgb[..., 0].size and coloured < shown / 100
 
 
 def _density_tables(glass: npt.NDArray[np.float64]) -> OpticalDensity:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from histodistill.slides.extra import slides_extra
 from histodistill.slides.slide import Slide
-from histodistill.tiling.colour import COLOUR_STEPS, ColourMaps, Mask, colour_maps
+from histodistill.tiling.colour import (
+    COLOUR_STEPS,
+    ColourMaps,
+    Mask,
+    colour_maps,
+    is_without_colour,
+)
 from histodistill.tiling.contours import outline
 from histodistill.tiling.settings import TissueSettings
 from histodistill.tiling.tissue import Tissue
@@ -17,6 +25,9 @@ from histodistill.tiling.tissue import Tissue
 PEN_WIDTH_UM = 32.0
 # How far the pale edge of a stroke reaches.
 PEN_EDGE_UM = 100.0
+# Only a region cut out of a slide is tissue all over; a slide of a square centimetre is none.
+_MOST_TISSUE = 0.97
+_WHOLE_SLIDE_UM2 = 1e8
 
 
 def segment_tissue(slide: Slide, settings: TissueSettings | None = None) -> Tissue:
@@ -34,12 +45,29 @@ def segment_tissue(slide: Slide, settings: TissueSettings | None = None) -> Tiss
     """
     settings = settings or TissueSettings()
     # The overview itself, the largest thing in memory, is gone once its colours are measured.
-    maps = colour_maps(slide.thumbnail(settings.mpp))
+    overview = slide.thumbnail(settings.mpp)
+    grey = is_without_colour(overview)
+    maps = colour_maps(overview)
+    del overview
     mask = tissue_mask(maps, max(settings.mpp, slide.mpp), settings)
     holes = math.inf if settings.fill_holes else settings.min_hole_um2
-    return outline(
+    found = outline(
         mask, slide.dimensions, slide.mpp, min_area_um2=settings.min_area_um2, min_hole_um2=holes
     )
+    return replace(found, notes=tuple(_doubts(found, slide, grey)))
+
+
+def _doubts(tissue: Tissue, slide: Slide, grey: bool) -> Iterator[str]:
+    """What makes an outline implausible, a phrase each."""
+    if grey and not tissue.polygons:
+        yield (
+            "the slide is grey, and tissue is told from glass by its colour: give outlines or "
+            "masks with --tissue-dir, or a scan in colour"
+        )
+    scanned_um2 = slide.bounds[2] * slide.bounds[3] * slide.mpp**2
+    share = tissue.area_um2 / scanned_um2
+    if share > _MOST_TISSUE and scanned_um2 > _WHOLE_SLIDE_UM2:
+        yield f"{share:.0%} of the slide was taken for tissue; check the outline picture"
 
 
 def tissue_mask(maps: ColourMaps, mpp: float, settings: TissueSettings) -> Mask:

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from histodistill.errors import InputError
+import numpy as np
+
+from histodistill.errors import InputError, listed
 from histodistill.files import write_json
 from histodistill.slides.extra import slides_extra
 from histodistill.slides.slide import Slide
+from histodistill.tiling.annotations import TISSUE, choose, read_annotations
 
 if TYPE_CHECKING:
     from shapely import Geometry, Polygon
 
-TISSUE = "Tissue"
 # The colour QuPath draws the outline in.
 _OUTLINE_RGB = [0, 160, 0]
 # Level-0 px are written to a hundredth, far finer than any outline.
 _DECIMALS = 2
+# A share of an outline beyond the slide that is more than a careless edge.
+_NOTABLE_SHARE = 0.01
+# An outline drawn on the scanned area lies there, but for careless edges.
+_LIKELY_SHARE = 0.9
+# Outlines of a whole slide with a point every pixel are far smaller.
+_LARGEST_FILE = 512 * 2**20
 
 
 @dataclass(frozen=True)
@@ -31,29 +39,35 @@ class Tissue:
         polygons: Valid polygons, maybe with holes, that do not overlap; level-0 px; ordered from
             top to bottom.
         mpp: µm/px of level 0.
+        notes: What people should know of how it was read, a phrase each.
     """
 
     polygons: tuple[Polygon, ...]
     mpp: float
+    notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, polygons: Iterable[Polygon], mpp: float) -> Self:
+    def of(cls, polygons: Iterable[Polygon], mpp: float, notes: Iterable[str] = ()) -> Self:
         """Order polygons, so that the same tissue is always the same object."""
-        return cls(tuple(sorted(polygons, key=_top_left)), mpp)
+        return cls(tuple(sorted(polygons, key=_top_left)), mpp, tuple(notes))
 
     @property
     def area_um2(self) -> float:
         """Area without holes, µm²."""
         return float(sum(polygon.area for polygon in self.polygons)) * self.mpp**2
 
-    def to_geojson(self) -> dict[str, Any]:
-        """A GeoJSON FeatureCollection of QuPath annotations, one per piece of tissue."""
+    def to_geojson(self, origin: tuple[int, int] = (0, 0)) -> dict[str, Any]:
+        """A GeoJSON FeatureCollection of QuPath annotations, one per piece of tissue.
+
+        Args:
+            origin: The point that its coordinates count from, level-0 px.
+        """
         return {
             "type": "FeatureCollection",
             "features": [
                 {
                     "type": "Feature",
-                    "geometry": {"type": "Polygon", "coordinates": _coordinates(polygon)},
+                    "geometry": {"type": "Polygon", "coordinates": _coordinates(polygon, origin)},
                     "properties": {
                         "objectType": "annotation",
                         "classification": {"name": TISSUE, "color": _OUTLINE_RGB},
@@ -64,75 +78,132 @@ class Tissue:
         }
 
     @classmethod
-    def from_geojson(cls, content: Any, mpp: float) -> Self:
-        """Tissue from GeoJSON: the annotations classified "Tissue", or all if none is.
+    def from_geojson(cls, content: Any, mpp: float, classes: Iterable[str] = ()) -> Self:
+        """Tissue from GeoJSON, see :func:`histodistill.tiling.annotations.choose`.
 
         Args:
-            content: A FeatureCollection, a list of features, a feature or a bare geometry, in
-                level-0 px. Polygons may overlap; points, lines and detections are passed over.
+            content: A FeatureCollection, a list of features, a feature or a bare geometry.
+                Polygons may overlap; points, lines and detections are passed over.
             mpp: µm/px of level 0.
+            classes: Classes of annotations that are tissue.
 
         Raises:
-            ValueError: If it holds no polygon.
+            ValueError: If it holds no polygon of tissue, or leaves open which are.
         """
         with slides_extra():
             import shapely
-        found = list(_annotations(content))
-        chosen = [geometry for name, geometry in found if name == TISSUE]
-        chosen = chosen or [geometry for _, geometry in found]
-        areas = [shapely.make_valid(shapely.from_geojson(json.dumps(item))) for item in chosen]
-        polygons = _polygons(shapely.union_all(areas))
+        choice = choose(read_annotations(content), classes)
+        drawn = shapely.difference(_union(choice.tissue), _union(choice.ignored))
+        polygons = _polygons(drawn)
         if not polygons:
             raise ValueError("no polygon in it")
-        return cls.of(polygons, mpp)
+        if not np.isfinite(shapely.bounds(drawn)).all():
+            raise ValueError("its coordinates are not finite")
+        left_out = [f"{name} ({count})" for name, count in choice.left_out.items()]
+        notes = [f"annotations not taken for tissue: {listed(left_out)}"] if left_out else []
+        return cls.of(polygons, mpp, notes)
 
-    def write_geojson(self, path: Path) -> None:
-        """Write the outline for QuPath (drag it onto the slide), whole or not at all."""
-        write_json(path, self.to_geojson())
+    def write_geojson(self, path: Path, slide: Slide) -> None:
+        """Write the outline for QuPath (drag it onto the slide), whole or not at all.
+
+        Its coordinates count from the corner of the scanned area, as QuPath's do.
+        """
+        write_json(path, self.to_geojson(slide.bounds[:2]))
 
 
-def read_tissue_geojson(path: Path, slide: Slide) -> Tissue:
+def read_tissue_geojson(path: Path, slide: Slide, classes: Iterable[str] = ()) -> Tissue:
     """Read tissue that was outlined elsewhere, for instance in QuPath.
 
     Args:
-        path: GeoJSON in level-0 px of the slide.
+        path: GeoJSON in level-0 px, counted from the corner of the scanned area of the slide
+            (``Slide.bounds``; for most formats the corner of the slide), as QuPath counts.
         slide: The slide it belongs to; what lies beyond its edges is cut off.
+        classes: Classes of annotations that are tissue; by default "Tissue", or all where none
+            is of it and all of them consist of tissue.
+
+    Returns:
+        The tissue, in level-0 px of the slide; its notes say what was left out or cut off.
 
     Raises:
-        InputError: If the file is not GeoJSON, holds no polygon, or lies outside the slide.
+        InputError: If the file is not GeoJSON, holds no polygon of tissue, leaves open which
+            are, or lies outside the slide.
     """
     with slides_extra():
         import shapely
+        from shapely.affinity import translate
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        drawn = Tissue.from_geojson(content, slide.mpp)
+        drawn = Tissue.from_geojson(_read_json(path), slide.mpp, classes)
+    except RecursionError as error:
+        raise InputError(f"{path.name}: not usable as GeoJSON tissue: nested too deep") from error
     except (OSError, ValueError, TypeError, KeyError, shapely.errors.ShapelyError) as error:
         raise InputError(f"{path.name}: not usable as GeoJSON tissue: {error}") from error
-    frame = shapely.box(0, 0, *slide.dimensions)
-    inside = _polygons(shapely.intersection(shapely.MultiPolygon(drawn.polygons), frame))
-    if not inside:
-        width, height = slide.dimensions
+    left, top = slide.bounds[:2]
+    placed = translate(shapely.MultiPolygon(drawn.polygons), left, top)
+    _require_on_slide(path, placed, slide)
+    inside = shapely.intersection(placed, shapely.box(0, 0, *slide.dimensions))
+    notes = [*drawn.notes, *_frame_notes(inside.area / placed.area, slide)]
+    return Tissue.of(_polygons(inside), slide.mpp, notes)
+
+
+def _require_on_slide(path: Path, placed: Geometry, slide: Slide) -> None:
+    """Refuse outlines that belong to another slide or count from another corner.
+
+    Raises:
+        InputError: Nothing lies in the scanned area, or more would if they counted from the
+            corner of the slide.
+    """
+    import shapely
+    from shapely.affinity import translate
+
+    left, top, width, height = slide.bounds
+    scanned = shapely.box(left, top, left + width, top + height)
+    share, other = (
+        shapely.intersection(each, scanned).area / placed.area
+        for each in (placed, translate(placed, -left, -top))
+    )
+    if other > share and share < _LIKELY_SHARE:
+        raise InputError(
+            f"{path.name}: it seems to count from the corner of {slide.path.name}, but must count "
+            f"from the corner of its scanned area ({left}, {top}), as QuPath does; take these off "
+            "its coordinates"
+        )
+    if share == 0:
         raise InputError(
             f"{path.name}: all of it lies outside {slide.path.name} ({width} x {height} px); "
             "its coordinates must be level-0 px of that slide"
         )
-    return Tissue.of(inside, slide.mpp)
 
 
-def _annotations(content: Any) -> Iterator[tuple[str | None, Mapping[str, Any]]]:
-    """Yield the class and geometry of every annotation with an area."""
-    if isinstance(content, list):
-        for item in content:
-            yield from _annotations(item)
-    elif content["type"] == "FeatureCollection":
-        yield from _annotations(content["features"])
-    elif content["type"] == "Feature":
-        properties = content.get("properties") or {}
-        if properties.get("objectType", "annotation") == "annotation":
-            name = (properties.get("classification") or {}).get("name")
-            yield from ((name, geometry) for _, geometry in _annotations(content["geometry"]))
-    elif content["type"] in ("Polygon", "MultiPolygon"):
-        yield None, content
+def _frame_notes(share_inside: float, slide: Slide) -> list[str]:
+    left, top = slide.bounds[:2]
+    notes = []
+    if left or top:
+        notes.append(f"the outline counts from the corner of the scanned area ({left}, {top})")
+    if 1 - share_inside > _NOTABLE_SHARE:
+        notes.append(f"{1 - share_inside:.0%} of the outline lies outside the slide")
+    return notes
+
+
+def _read_json(path: Path) -> Any:
+    """The content of a JSON file of a size that an outline can have.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is no ordinary file, too large or no JSON.
+    """
+    if path.exists() and not path.is_file():
+        raise ValueError("not an ordinary file")
+    if path.stat().st_size > _LARGEST_FILE:
+        raise ValueError(f"larger than {_LARGEST_FILE // 2**20} MiB")
+    # Windows programs put a byte order mark before UTF-8.
+    return json.loads(path.read_text(encoding="utf-8-sig"))
+
+
+def _union(geometries: Iterable[Mapping[str, Any]]) -> Geometry:
+    import shapely
+
+    shapes = [shapely.make_valid(shapely.from_geojson(json.dumps(each))) for each in geometries]
+    return shapely.union_all(shapes)
 
 
 def _polygons(geometry: Geometry) -> list[Polygon]:
@@ -143,9 +214,12 @@ def _polygons(geometry: Geometry) -> list[Polygon]:
     return [part for part in parts if part.geom_type == "Polygon" and part.area > 0]
 
 
-def _coordinates(polygon: Polygon) -> list[list[list[float]]]:
-    rings = [polygon.exterior, *polygon.interiors]
-    return [[[round(x, _DECIMALS), round(y, _DECIMALS)] for x, y in ring.coords] for ring in rings]
+def _coordinates(polygon: Polygon, origin: tuple[int, int]) -> list[list[list[float]]]:
+    left, top = origin
+    return [
+        [[round(x - left, _DECIMALS), round(y - top, _DECIMALS)] for x, y, *_ in ring.coords]
+        for ring in (polygon.exterior, *polygon.interiors)
+    ]
 
 
 def _top_left(polygon: Polygon) -> tuple[float, float, float, float, float]:
