@@ -50,8 +50,8 @@ from histodistill.genomics import GenomicPreprocessor
 from histodistill.model import NetworkSettings, ObjectiveSettings
 from histodistill.preparation import Transforms
 from histodistill.training.fit.fitted_model import fit_model
-from histodistill.training.fit.fold_data import FoldData
 from histodistill.training.fit.trainings import in_one_pass
+from histodistill.training.fold.fold_data import FoldData
 
 TARGET = "ER"
 PARTS = 5

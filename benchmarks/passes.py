@@ -46,10 +46,11 @@ def cohort(patients: int, patches: int, width: int, genes: int, folder: Path) ->
     table = pd.DataFrame(values, index=names, columns=[f"G{n}" for n in range(genes)])
     block = GenomicPreprocessor(selection=SelectionSettings(method="variance", n_genes=genes))
     block.fit(table)
+    transforms = Transforms(None, {"mrna": block})
     return PreparedPatients(
         open_bags({name: [folder / f"{name}.npy"] for name in names}),
-        {"mrna": table},
-        Transforms(None, {"mrna": block}),
+        transforms.scaled({"mrna": table}),
+        transforms,
         512,
         {name: row % CLASSES for row, name in enumerate(names)},
     )

@@ -81,7 +81,9 @@ def epoch(n_patients: int) -> tuple[float, float]:
     table = pd.DataFrame(genes, index=patients, columns=[f"gene {i}" for i in range(GENES)])
     transforms = Transforms(None, {"mrna": GenomicPreprocessor.identity(list(table.columns))})
     labels = {patient: int(patient) % 2 for patient in patients}
-    prepared = PreparedPatients(GeneratedBags(patients), {"mrna": table}, transforms, TOKEN, labels)
+    prepared = PreparedPatients(
+        GeneratedBags(patients), transforms.scaled({"mrna": table}), transforms, TOKEN, labels
+    )
     method = MethodSettings(
         recipe="mkd",
         network=NETWORK,

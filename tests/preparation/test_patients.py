@@ -29,7 +29,7 @@ def transforms() -> Transforms:
 
 @pytest.fixture(scope="module")
 def prepared(bags: BagStore, transforms: Transforms) -> PreparedPatients:
-    return PreparedPatients(bags, GENOMICS, transforms, TOKEN_SIZE, LABELS)
+    return PreparedPatients(bags, transforms.scaled(GENOMICS), transforms, TOKEN_SIZE, LABELS)
 
 
 def test_who_has_what(prepared: PreparedPatients) -> None:
@@ -110,7 +110,7 @@ def test_a_method_that_reads_one_modality_sees_no_other(
     slides = PreparedPatients(bags, {}, Transforms(None, {}), TOKEN_SIZE)
     assert not slides.has_genes("b")
     assert slides.batch(["a", "b"], device=CPU).genes is None
-    genes = PreparedPatients(None, GENOMICS, transforms, TOKEN_SIZE)
+    genes = PreparedPatients(None, transforms.scaled(GENOMICS), transforms, TOKEN_SIZE)
     assert genes.feature_width is None
     assert not genes.has_slides("b")
     assert genes.n_patches("b") == 0
@@ -119,7 +119,9 @@ def test_a_method_that_reads_one_modality_sees_no_other(
 
 def test_a_block_that_nobody_has_is_absent(bags: BagStore, transforms: Transforms) -> None:
     """As at prediction time, when a table is not given."""
-    prepared = PreparedPatients(bags, {"cna": GENOMICS["cna"]}, transforms, TOKEN_SIZE)
+    prepared = PreparedPatients(
+        bags, transforms.scaled({"cna": GENOMICS["cna"]}), transforms, TOKEN_SIZE
+    )
     batch = prepared.batch(["c", "h"], device=CPU)
     assert batch.genes is not None
     assert batch.genes.tokens["mrna"].shape == (2, 2, TOKEN_SIZE)
@@ -150,7 +152,12 @@ def test_patches_are_standardised_and_take_the_wanted_type(
     bags: BagStore, transforms: Transforms
 ) -> None:
     scaler = FeatureScaler.fit(bags, ["a", "b"])
-    prepared = PreparedPatients(bags, GENOMICS, Transforms(scaler, transforms.blocks), TOKEN_SIZE)
+    prepared = PreparedPatients(
+        bags,
+        transforms.scaled(GENOMICS),
+        Transforms(scaler, transforms.blocks),
+        TOKEN_SIZE,
+    )
     batch = prepared.batch(["a", "c"], device=CPU)
     assert batch.bags is not None
     expected = (torch.cat([bags.bag("a"), bags.bag("c")]) - scaler.mean) / scaler.scale

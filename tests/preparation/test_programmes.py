@@ -293,7 +293,7 @@ def test_patients_are_read_as_programmes(tmp_path: Path) -> None:
     bags, genes = store(tmp_path), {"mrna": table("bcdg")}
     programmes = a_map()
     transforms = Transforms(None, {"mrna": preprocessor().fit(genes["mrna"])}, programmes)
-    prepared = PreparedPatients(bags, genes, transforms, token_size=4)
+    prepared = PreparedPatients(bags, transforms.scaled(genes), transforms, token_size=4)
     assert prepared.feature_width == 2
     assert prepared.n_patches("f") == bags.n_patches("f")
     batch = prepared.batch(["g", "c", "a"], device=CPU)
@@ -311,7 +311,12 @@ def test_patients_are_read_as_programmes(tmp_path: Path) -> None:
     assert few.bags.sizes == (3,)
     assert torch.equal(few.bags.patches, again.bags.patches)
     # Without slides the map has nothing to read.
-    assert PreparedPatients(None, genes, transforms, 4).batch(["b"], device=CPU).bags is None
+    assert (
+        PreparedPatients(None, transforms.scaled(genes), transforms, 4)
+        .batch(["b"], device=CPU)
+        .bags
+        is None
+    )
 
 
 def test_two_maps_are_never_mixed_up(tmp_path: Path) -> None:

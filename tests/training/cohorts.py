@@ -16,8 +16,8 @@ from histodistill.experiment import Experiment, ExperimentData, MethodSettings, 
 from histodistill.features import open_bags
 from histodistill.preparation import PreparedPatients
 from histodistill.simulation import SimulatedCohort, SimulationSettings, simulate_cohort
-from histodistill.training.fit.fold_data import FoldData, prepare_fold
-from histodistill.training.fit.joint_training import readable
+from histodistill.training.fold.fold_data import FoldData, prepare_fold
+from histodistill.training.fold.reading import readable
 from histodistill.training.loop.initial_networks import build_networks
 from histodistill.training.loop.trainer import Trainer
 
@@ -127,7 +127,11 @@ def prepared_patients(inputs: FoldData) -> PreparedPatients:
     """Everybody, with the fold's transforms."""
     labels = {str(patient): int(label) for patient, label in inputs.labels.items()}
     return PreparedPatients(
-        inputs.data.bags, inputs.data.genomics, inputs.transforms, NETWORK["token_size"], labels
+        inputs.data.bags,
+        inputs.transforms.scaled(inputs.data.genomics),
+        inputs.transforms,
+        NETWORK["token_size"],
+        labels,
     )
 
 

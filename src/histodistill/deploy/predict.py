@@ -200,7 +200,8 @@ def _average(
     total: Probabilities = {}
     for member in bundle.members:
         token_size = member.networks.settings.token_size
-        prepared = PreparedPatients(bags, genomics, member.transforms, token_size)
+        scaled = member.transforms.scaled(genomics)
+        prepared = PreparedPatients(bags, scaled, member.transforms, token_size)
         networks = member.networks.to(where)
         for name, answer in probabilities(networks, prepared, patients, where).items():
             total[name] = total.get(name, 0) + answer / len(bundle.members)

@@ -21,7 +21,7 @@ class PreparedPatients:
 
     Args:
         bags: Bags of the patients with slides; None where no slides are read.
-        genomics: Genomic blocks, patients x genes; must hold the blocks of ``transforms``.
+        scaled: The blocks of ``transforms`` as :meth:`Transforms.scaled` gives them.
         transforms: Fitted transforms.
         token_size: Genes in one token.
         labels: Known class indices, by patient; everybody else counts as unknown.
@@ -33,7 +33,7 @@ class PreparedPatients:
     def __init__(
         self,
         bags: BagStore | None,
-        genomics: Mapping[str, pd.DataFrame],
+        scaled: Mapping[str, pd.DataFrame],
         transforms: Transforms,
         token_size: int,
         labels: Mapping[str, int] | None = None,
@@ -48,10 +48,9 @@ class PreparedPatients:
         self._labels = dict(labels or {})
         self._tokens: dict[str, Tensor] = {}
         self._rows: dict[str, dict[str, int]] = {}
-        for name, block in transforms.blocks.items():
-            table = genomics.get(name, pd.DataFrame(columns=block.genes_, dtype="float32"))
-            self._tokens[name] = to_tokens(transforms.genes(name, table), token_size)
-            self._rows[name] = {patient: row for row, patient in enumerate(table.index)}
+        for name in transforms.blocks:
+            self._tokens[name] = to_tokens(transforms.genes(name, scaled[name]), token_size)
+            self._rows[name] = {patient: row for row, patient in enumerate(scaled[name].index)}
 
     @property
     def feature_width(self) -> int | None:

@@ -38,11 +38,22 @@ class Transforms:
     programmes: ExpressionProgrammes | None = None
     gene_weights: Mapping[str, Floats] = field(default_factory=dict)
 
-    def genes(self, block: str, table: pd.DataFrame) -> Floats:
-        """What networks read of a block: float32 [n, K] of n patients."""
-        scaled = self.blocks[block].transform(table)
+    def scaled(self, genomics: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+        """Every block, scaled: float32 [n, K] of its n patients; nobody's where none is given.
+
+        Args:
+            genomics: Blocks, patients x genes.
+        """
+        return {
+            name: scaled_block(block, genomics.get(name, _nobody(block)))
+            for name, block in self.blocks.items()
+        }
+
+    def genes(self, block: str, scaled: pd.DataFrame) -> Floats:
+        """What networks read of a scaled block: float32 [n, K] of n patients."""
+        values = scaled.to_numpy()
         weights = self.gene_weights.get(block)
-        return scaled if weights is None else scaled * weights
+        return values if weights is None else values * weights
 
     def save(self, folder: Path) -> None:
         """Write ``transforms.json`` and ``transforms.safetensors`` into a folder."""
@@ -98,6 +109,15 @@ class Transforms:
             programmes = ExpressionProgrammes.from_tensors(under("programmes."))
         weights = {name: v.numpy() for name, v in under("gene_weights.").items()}
         return cls(scaler, blocks, programmes, weights)
+
+
+def scaled_block(block: GenomicPreprocessor, table: pd.DataFrame) -> pd.DataFrame:
+    """A block as its preprocessor scales it: float32 [n, K], a row a patient of the table."""
+    return pd.DataFrame(block.transform(table), index=table.index, copy=False)
+
+
+def _nobody(block: GenomicPreprocessor) -> pd.DataFrame:
+    return pd.DataFrame(columns=block.genes_, dtype="float32")
 
 
 def fit_transforms(

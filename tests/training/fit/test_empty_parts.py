@@ -11,7 +11,7 @@ import pytest
 
 from histodistill.errors import InputError
 from histodistill.training.fit.fitted_model import fit_model
-from histodistill.training.fit.fold_data import FoldData
+from histodistill.training.fold.fold_data import FoldData
 from tests.training.cohorts import World, experiment, fold_data, method
 
 

@@ -30,9 +30,9 @@ from histodistill.training import cross_validate, train_final
 from histodistill.training.fit import ensemble
 from histodistill.training.fit.ensemble import FittedEnsemble, fit_ensemble
 from histodistill.training.fit.fitted_model import FittedModel, fit_model
-from histodistill.training.fit.fold_data import FoldData, prepare_fold
 from histodistill.training.fit.teachers import teacher_of
 from histodistill.training.fit.trainings import Steps, Stepwise
+from histodistill.training.fold.fold_data import FoldData, prepare_fold
 from histodistill.training.loop import trainer
 from histodistill.training.loop.trainer import CHECKPOINT, CURVES
 from histodistill.training.run.bundle_info import bundle_info

@@ -16,7 +16,7 @@ from histodistill.preparation import Transforms
 from histodistill.training import cross_validate
 from histodistill.training.fit.baselines import baseline_rows
 from histodistill.training.fit.fitted_model import FittedModel, fit_model
-from histodistill.training.fit.fold_data import prepare_fold
+from histodistill.training.fold.fold_data import prepare_fold
 from histodistill.training.loop.trainer import CURVES
 from tests.training.cohorts import World, disguised, experiment, first_fold
 

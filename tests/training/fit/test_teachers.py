@@ -14,9 +14,10 @@ from histodistill.experiment.methods import MethodSettings
 from histodistill.locks import claimed, held
 from histodistill.model import Batch, Networks
 from histodistill.training.fit.fitted_model import FittedModel, fit_model
-from histodistill.training.fit.fold_data import FoldData
-from histodistill.training.fit.joint_training import prepare, readable, train_stage
+from histodistill.training.fit.joint_training import train_stage
 from histodistill.training.fit.teachers import WEIGHTS, teacher_of, train_offline
+from histodistill.training.fold.fold_data import FoldData
+from histodistill.training.fold.reading import prepare, readable
 from histodistill.training.loop import trainer
 from histodistill.training.loop.frozen_teachers import FrozenTeachers, answers_of
 from histodistill.training.loop.trainer import CHECKPOINT, Trainer

@@ -14,8 +14,8 @@ from histodistill.deploy import Bundle
 from histodistill.errors import InputError
 from histodistill.experiment.methods import MethodSettings, TuningSettings
 from histodistill.training import cross_validate, train_final
-from histodistill.training.fit.fold_data import prepare_fold
 from histodistill.training.fit.tuning import TUNING, search, tuned_method
+from histodistill.training.fold.fold_data import prepare_fold
 from tests.training.cohorts import World, disguised, experiment, first_fold, method
 
 pytest.importorskip("optuna")

@@ -11,7 +11,7 @@ import torch
 
 from histodistill.model.losses.distillation import DISTILLERS
 from histodistill.model.settings import DistillationName
-from histodistill.training.fit.fold_data import FoldData
+from histodistill.training.fold.fold_data import FoldData
 from histodistill.training.loop.trainer import CURVES
 from tests.training.cohorts import World, fold_data, method, trainer
 

@@ -13,7 +13,7 @@ from histodistill.errors import InputError
 from histodistill.model import Batch, Genes
 from histodistill.model.losses.training_terms import TrainingTerms
 from histodistill.training.fit.fitted_model import fit_model
-from histodistill.training.fit.fold_data import FoldData
+from histodistill.training.fold.fold_data import FoldData
 from histodistill.training.loop.trainer import CURVES
 from tests.training.cohorts import (
     World,

@@ -14,8 +14,9 @@ from torch import Tensor
 from histodistill.features import BagStore, PackedBags, open_bags
 from histodistill.model import Batch
 from histodistill.preparation import PreparedPatients
-from histodistill.training.fit.fold_data import FoldData
-from histodistill.training.fit.joint_training import prepare, train_stage
+from histodistill.training.fit.joint_training import train_stage
+from histodistill.training.fold.fold_data import FoldData
+from histodistill.training.fold.reading import prepare
 from tests.training.cohorts import World, fold_data, method
 
 Weights = dict[str, Tensor]

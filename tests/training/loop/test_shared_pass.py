@@ -14,7 +14,7 @@ from histodistill.errors import InputError
 from histodistill.experiment.methods import MethodSettings
 from histodistill.training import cross_validate, fits_of
 from histodistill.training.fit import teachers, trainings
-from histodistill.training.fit.fold_data import FoldData
+from histodistill.training.fold.fold_data import FoldData
 from histodistill.training.loop import shared_pass
 from histodistill.training.loop.epoch import Epoch
 from histodistill.training.loop.shared_pass import (

@@ -26,7 +26,7 @@ from histodistill.simulation.genes import draw_expression, draw_programmes
 from histodistill.simulation.patches import draw_patch_model
 from histodistill.simulation.truth import draw_truth, slides_of
 from histodistill.training.fit.fitted_model import fit_model
-from histodistill.training.fit.fold_data import prepare_fold
+from histodistill.training.fold.fold_data import prepare_fold
 
 SEEDS = (0, 1, 2, 3)
 LABELLED, UNLABELLED, VALIDATION, FRESH = 50, 400, 40, 600

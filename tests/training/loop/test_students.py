@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from histodistill.model.settings import StudentName
-from histodistill.training.fit.fold_data import FoldData
+from histodistill.training.fold.fold_data import FoldData
 from histodistill.training.loop.trainer import CURVES
 from tests.model.students.build import NAMES
 from tests.training.cohorts import World, fold_data, method, trainer

@@ -22,7 +22,7 @@ from histodistill.model import Batch
 from histodistill.preparation import PreparedPatients
 from histodistill.training import Epoch, Trainer
 from histodistill.training.fit.fitted_model import fit_model
-from histodistill.training.fit.fold_data import FoldData
+from histodistill.training.fold.fold_data import FoldData
 from histodistill.training.loop.initial_networks import build_networks
 from histodistill.training.loop.trainer import CHECKPOINT, CURVES, cosine
 from histodistill.training.loop.validation import validation_figures

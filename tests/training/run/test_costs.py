@@ -11,7 +11,7 @@ from histodistill.deploy import Bundle
 from histodistill.training import cross_validate
 from histodistill.training.fit.ensemble import fit_ensemble
 from histodistill.training.fit.fitted_model import fit_model
-from histodistill.training.fit.joint_training import programmes_seconds
+from histodistill.training.fold.reading import programmes_seconds
 from histodistill.training.run.costs import COLUMNS, write_cost
 from tests.training.cohorts import World, experiment, fold_data, method
 

@@ -13,8 +13,8 @@ import yaml
 
 from histodistill.errors import InputError
 from histodistill.training import Epoch, Failure, Fit, cross_validate, fits_of
-from histodistill.training.fit.fold_data import FoldData, prepare_fold
 from histodistill.training.fit.trainings import Steps
+from histodistill.training.fold.fold_data import FoldData, prepare_fold
 from histodistill.training.loop.trainer import CHECKPOINT
 from histodistill.training.run import fit_runner
 from histodistill.training.run.fit_runner import FitRunner

@@ -24,8 +24,8 @@ from histodistill.features import BagStore
 from histodistill.genomics import GenomicPreprocessor, SelectionSettings
 from histodistill.model import NetworkName
 from histodistill.training.fit.fitted_model import thresholds_for
-from histodistill.training.fit.fold_data import FoldData
 from histodistill.training.fit.prediction_rows import prediction_rows
+from histodistill.training.fold.fold_data import FoldData
 
 # What reads all genes of a block, by what precedes the block in its name.
 _ON_GENES: dict[str, type[LogisticBaseline | ElasticNetBaseline | BoostedTreesBaseline]] = {

@@ -17,9 +17,9 @@ from histodistill.experiment.settings import Experiment
 from histodistill.inference import Member, Probabilities
 from histodistill.model import NetworkName
 from histodistill.training.fit.fitted_model import FittedModel, fit_model, thresholds_for
-from histodistill.training.fit.fold_data import FoldData, prepare_fold
-from histodistill.training.fit.joint_training import readable
 from histodistill.training.fit.trainings import Steps, Stepwise, side_by_side
+from histodistill.training.fold.fold_data import FoldData, prepare_fold
+from histodistill.training.fold.reading import readable
 from histodistill.training.loop.epoch import OnEpoch
 
 
@@ -98,7 +98,16 @@ def fit_ensemble(
     parts = list(_parts(experiment, inputs, members))
     fits = []
     for index, part in enumerate(parts):
-        own = inputs.part(part, partial(prepare_fold, experiment, inputs.data, inputs.target))
+        own = inputs.part(
+            part,
+            partial(
+                prepare_fold,
+                experiment,
+                inputs.data,
+                inputs.target,
+                scaled_genes=inputs.scaled_genes,
+            ),
+        )
         name = f"member-{index}-of-{members}"
         fits.append(
             fit_model.steps(

@@ -17,17 +17,11 @@ from histodistill.experiment.methods import MethodSettings
 from histodistill.inference import Member, Probabilities, probabilities
 from histodistill.model import NetworkName
 from histodistill.preparation import PreparedPatients
-from histodistill.training.fit.fold_data import FoldData
-from histodistill.training.fit.joint_training import (
-    prepare,
-    programmes_seconds,
-    readable,
-    require_somebody,
-    train_stage,
-    transforms_of,
-)
+from histodistill.training.fit.joint_training import require_somebody, train_stage
 from histodistill.training.fit.teachers import train_offline
 from histodistill.training.fit.trainings import Steps, Stepwise
+from histodistill.training.fold.fold_data import FoldData
+from histodistill.training.fold.reading import prepare, programmes_seconds, readable, transforms_of
 from histodistill.training.loop.epoch import OnEpoch
 
 

@@ -10,9 +10,10 @@ from histodistill.computing.device import resolve_device
 from histodistill.errors import InputError
 from histodistill.experiment.methods import MethodSettings
 from histodistill.model import Networks
-from histodistill.preparation import PreparedPatients, Transforms
-from histodistill.training.fit.fold_data import FoldData
+from histodistill.preparation import PreparedPatients
 from histodistill.training.fit.trainings import Steps, Stepwise, Training
+from histodistill.training.fold.fold_data import FoldData
+from histodistill.training.fold.reading import readable
 from histodistill.training.loop.epoch import OnEpoch
 from histodistill.training.loop.frozen_teachers import FrozenTeachers
 from histodistill.training.loop.initial_networks import build_networks
@@ -89,59 +90,3 @@ def require_somebody(
             f"{inputs.target}, fold {inputs.fold.index}: no {' and no '.join(lacking)} patient "
             f"has what {', '.join(method.network.networks)} reads; divide the patients otherwise"
         )
-
-
-def prepare(method: MethodSettings, inputs: FoldData) -> PreparedPatients:
-    """The patients with the modalities that a method's training reads.
-
-    Packed bags go to the GPU that trains, where they fit.
-    """
-    bags = inputs.data.bags if method.network.reads_slides else None
-    if bags is not None:
-        bags = bags.to(resolve_device(method.training.device))
-    reads_genes = method.network.reads_genes or method.objective.reads_genes
-    blocks = blocks_read(method, inputs) if reads_genes else ()
-    labels = {str(patient): int(label) for patient, label in inputs.labels.items()}
-    return PreparedPatients(
-        bags,
-        {name: inputs.data.genomics[name] for name in blocks},
-        _transforms(method, inputs, blocks),
-        method.network.token_size,
-        labels,
-    )
-
-
-def transforms_of(method: MethodSettings, inputs: FoldData) -> Transforms:
-    """The transforms that the trained networks need, those of the training's terms left out."""
-    blocks = blocks_read(method, inputs) if method.network.reads_genes else ()
-    return _transforms(method, inputs, blocks)
-
-
-def _transforms(method: MethodSettings, inputs: FoldData, blocks: Sequence[str]) -> Transforms:
-    """The fold's transforms, with the given blocks of genes."""
-    scaler = inputs.transforms.scaler if method.network.reads_slides else None
-    kept = {name: inputs.transforms.blocks[name] for name in blocks}
-    power, n_programmes = method.network.gene_weighting, method.network.programmes
-    weights = inputs.gene_weights(blocks, power) if power and blocks else {}
-    if n_programmes is None or not method.network.reads_slides:
-        return Transforms(scaler, kept, gene_weights=weights)
-    programmes = inputs.programmes(n_programmes, blocks_read(method, inputs))
-    return Transforms(None, kept, programmes, weights)
-
-
-def programmes_seconds(method: MethodSettings, inputs: FoldData) -> float:
-    """What fitting the programmes of a prepared method took; 0 where it reads none."""
-    n_programmes = method.network.programmes
-    if n_programmes is None or not method.network.reads_slides:
-        return 0.0
-    return inputs.programmes_seconds(n_programmes, blocks_read(method, inputs))
-
-
-def blocks_read(method: MethodSettings, inputs: FoldData) -> Sequence[str]:
-    """The blocks of genes that the method names, or all."""
-    return method.network.blocks or tuple(inputs.data.genomics)
-
-
-def readable(prepared: PreparedPatients, patients: Sequence[str]) -> list[str]:
-    """Patients who have something that the networks read."""
-    return [p for p in patients if prepared.has_slides(p) or prepared.has_genes(p)]

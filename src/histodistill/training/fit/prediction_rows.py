@@ -9,7 +9,7 @@ import pandas as pd
 from histodistill.experiment.inputs import TargetSettings
 from histodistill.inference import Probabilities
 from histodistill.model import NetworkName
-from histodistill.training.fit.fold_data import FoldData
+from histodistill.training.fold.fold_data import FoldData
 
 
 def prediction_rows(

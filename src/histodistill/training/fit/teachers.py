@@ -16,9 +16,10 @@ from histodistill.locks import claimed
 from histodistill.model import NetworkName, Networks, NetworkSettings, ObjectiveSettings
 from histodistill.model.teachers.multimodal.experts import Experts
 from histodistill.preparation import PreparedPatients
-from histodistill.training.fit.fold_data import FoldData
-from histodistill.training.fit.joint_training import Trained, prepare, readable, train_stage
+from histodistill.training.fit.joint_training import Trained, train_stage
 from histodistill.training.fit.trainings import Steps, Stepwise
+from histodistill.training.fold.fold_data import FoldData
+from histodistill.training.fold.reading import prepare, readable
 from histodistill.training.folders import COST, fold_name
 from histodistill.training.loop.epoch import OnEpoch
 from histodistill.training.loop.frozen_teachers import Answers, FrozenTeachers, answers_of

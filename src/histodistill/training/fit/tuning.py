@@ -13,7 +13,7 @@ from histodistill.experiment.settings import Experiment
 from histodistill.files import write_json
 from histodistill.locks import held
 from histodistill.training.fit.fitted_model import fit_model
-from histodistill.training.fit.fold_data import FoldData
+from histodistill.training.fold.fold_data import FoldData
 from histodistill.training.loop.trainer import CHECKPOINT
 
 TUNING = "tuning.json"

@@ -28,8 +28,11 @@ def build_networks(
     for name in settings.networks:
         torch.manual_seed(derived_seed(seed, "weights", name))
         alone = settings.model_copy(update={"networks": (name,)})
-        networks[name] = Networks(feature_width, blocks, n_classes, alone).get_submodule(name)
-    together = Networks(feature_width, blocks, n_classes, settings)
+        networks[name] = Networks(feature_width, blocks, n_classes, alone)
+    if len(networks) == 1:
+        return networks[settings.networks[0]]
+    with torch.device("meta"):  # without weights: each network brings its own
+        together = Networks(feature_width, blocks, n_classes, settings)
     for name, network in networks.items():
-        together.get_submodule(name).load_state_dict(network.state_dict())
+        setattr(together, name, network.get_submodule(name))
     return together

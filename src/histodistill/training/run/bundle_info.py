@@ -7,7 +7,7 @@ from histodistill.deploy.info import BundleInfo, FeatureOrigin
 from histodistill.experiment.methods import MethodSettings
 from histodistill.experiment.settings import Experiment
 from histodistill.features import BagStore
-from histodistill.training.fit.fold_data import FoldData
+from histodistill.training.fold.fold_data import FoldData
 from histodistill.training.run.run_folder import versions
 
 # What a table needs to be read the same way again.

@@ -110,6 +110,8 @@ def _map_ms(fitted: FittedModel, name: NetworkName, patient: str) -> float:
 
 def _alone(networks: Networks, name: NetworkName) -> Networks:
     """One of the networks, the same weights, without the others."""
+    if networks.settings.networks == (name,):
+        return networks.eval()
     settings = networks.settings.model_copy(update={"networks": (name,)})
     with torch.device("meta"):
         alone = Networks(networks.feature_width, networks.blocks, networks.n_classes, settings)

@@ -8,8 +8,8 @@ from histodistill.errors import InputError
 from histodistill.experiment.data import ExperimentData
 from histodistill.experiment.settings import Experiment
 from histodistill.training.fit.ensemble import fit_ensemble
-from histodistill.training.fit.fold_data import prepare_fold
 from histodistill.training.fit.tuning import tuned_method
+from histodistill.training.fold.fold_data import prepare_fold
 from histodistill.training.folders import MODEL, TEACHERS
 from histodistill.training.loop.checkpoint import forget_states
 from histodistill.training.loop.epoch import OnEpoch

@@ -19,11 +19,12 @@ from histodistill.files import write_text
 from histodistill.inference import Probabilities
 from histodistill.training.fit.baselines import baseline_rows
 from histodistill.training.fit.ensemble import FittedEnsemble, fit_ensemble
-from histodistill.training.fit.fold_data import FoldData, prepare_fold
 from histodistill.training.fit.prediction_rows import prediction_rows
 from histodistill.training.fit.teachers import shares_a_pass
 from histodistill.training.fit.trainings import Steps
 from histodistill.training.fit.tuning import TUNING, tuned_method
+from histodistill.training.fold.fold_data import FoldData, prepare_fold
+from histodistill.training.fold.scaled_genes import ScaledGenes
 from histodistill.training.folders import (
     BASELINES,
     MODEL,
@@ -59,6 +60,7 @@ class FitRunner:
         self.experiment = experiment
         self._data = data
         self._tensorboard = tensorboard
+        self._scaled_genes = ScaledGenes()
         self._folds: dict[tuple[str, Fold], FoldData] = {}
 
     def fits_in_a_pass(self, method: str) -> int:
@@ -98,7 +100,9 @@ class FitRunner:
     def _inputs(self, fit: Fit) -> FoldData:
         key = (fit.target, fit.fold)
         if key not in self._folds:
-            self._folds[key] = prepare_fold(self.experiment, self._data, fit.target, fit.fold)
+            self._folds[key] = prepare_fold(
+                self.experiment, self._data, fit.target, fit.fold, self._scaled_genes
+            )
         return self._folds[key]
 
     @property

@@ -22,6 +22,7 @@ from histodistill.preparation import ExpressionProgrammes, Transforms, fit_trans
 from histodistill.preparation.gene_weights import gene_weights
 from histodistill.preparation.patients import UNKNOWN
 from histodistill.preparation.programmes import fit_programmes
+from histodistill.training.fold.scaled_genes import ScaledGenes
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class FoldData:
         transforms: Fitted on the training patients alone.
         extras: Patients without a label who may train as well.
         data: The experiment's inputs.
+        scaled_genes: Keeps what the transforms make of genes; the folds of a run share it.
     """
 
     target: str
@@ -43,10 +45,14 @@ class FoldData:
     transforms: Transforms
     extras: tuple[str, ...]
     data: ExperimentData
+    scaled_genes: ScaledGenes = field(default_factory=ScaledGenes, compare=False, repr=False)
     _programmes: dict[tuple[object, ...], ExpressionProgrammes] = field(
         default_factory=dict, init=False, compare=False, repr=False
     )
     _seconds: dict[tuple[object, ...], float] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
+    _weights: dict[tuple[object, ...], dict[str, Floats]] = field(
         default_factory=dict, init=False, compare=False, repr=False
     )
     _parts: dict[Fold, FoldData] = field(
@@ -89,9 +95,17 @@ class FoldData:
             blocks: Blocks of genes, read together.
             power: Power of their correlation with the label.
         """
-        measured = self._measured(blocks)
-        training = [p for p in self.fold.train if p in measured]
-        return gene_weights(self._scaled(blocks, training), self._labels_of(training), power)
+        key = (power, *blocks)
+        if key not in self._weights:
+            measured = self._measured(blocks)
+            training = [p for p in self.fold.train if p in measured]
+            genes, labels = self._scaled(blocks, training), self._labels_of(training)
+            self._weights[key] = gene_weights(genes, labels, power)
+        return self._weights[key]
+
+    def scaled(self, block: str) -> pd.DataFrame:
+        """A block's genes as networks read them, before weights: float32 [n, K] of n patients."""
+        return self.scaled_genes.of(self.transforms.blocks[block], self.data.genomics[block])
 
     def _fit_programmes(self, blocks: Sequence[str], n_programmes: int) -> ExpressionProgrammes:
         bags, measured = self.data.bags, self._measured(blocks)
@@ -112,9 +126,8 @@ class FoldData:
         """Scaled genes of some patients, [n, K] a block; a block that one lacks is 0."""
         scaled = {}
         for name in blocks:
-            table, block = self.data.genomics[name], self.transforms.blocks[name]
-            values = pd.DataFrame(block.transform(table), index=table.index)
-            scaled[name] = values.reindex(list(patients)).fillna(0.0).to_numpy(dtype="float64")
+            values = self.scaled(name).reindex(list(patients))
+            scaled[name] = values.fillna(0.0).to_numpy(dtype="float64")
         return scaled
 
     def _labels_of(self, patients: Sequence[str]) -> NDArray[np.int64]:
@@ -122,8 +135,22 @@ class FoldData:
         return np.array([self.labels.get(p, UNKNOWN) for p in patients], dtype=np.int64)
 
 
-def prepare_fold(experiment: Experiment, data: ExperimentData, target: str, fold: Fold) -> FoldData:
-    """Fit gene selection, imputation and scaling on the training patients of a fold."""
+def prepare_fold(
+    experiment: Experiment,
+    data: ExperimentData,
+    target: str,
+    fold: Fold,
+    scaled_genes: ScaledGenes | None = None,
+) -> FoldData:
+    """Fit gene selection, imputation and scaling on the training patients of a fold.
+
+    Args:
+        experiment: The experiment.
+        data: Its inputs.
+        target: What is predicted.
+        fold: Who trains.
+        scaled_genes: Keeps scaled genes of all folds of a run; of this one alone by default.
+    """
     labels = data.labels(target)
     transforms = fit_transforms(
         fold.train,
@@ -135,7 +162,8 @@ def prepare_fold(experiment: Experiment, data: ExperimentData, target: str, fold
         survival=data.clinical.survival,
     )
     extras = extra_patients(experiment, data, target, fold)
-    return FoldData(target, fold, labels, transforms, tuple(extras), data)
+    kept = ScaledGenes() if scaled_genes is None else scaled_genes
+    return FoldData(target, fold, labels, transforms, tuple(extras), data, kept)
 
 
 def preprocessor(name: str, block: BlockSettings) -> GenomicPreprocessor:
