@@ -21,7 +21,7 @@ import tifffile
 import torch
 
 from histodistill.encoders import PatchEncoder, load_encoder
-from histodistill.extraction import ExtractionSettings, SlideEntry, extract_slides, find_slides
+from histodistill.extraction import ExtractionSettings, SlideEntry, extract_slides, list_slides
 from histodistill.extraction.run import CPU_BATCH, CUDA_BATCH, DEFAULT_WORKERS
 from histodistill.tiling import TilingSettings
 
@@ -37,7 +37,7 @@ def main() -> None:
         if options.slides is None:
             for number in range(options.count):
                 write_slide(folder / "slides" / f"{number}.tiff", options.side, seed=number)
-        slides = find_slides(options.slides or folder / "slides")
+        slides = list_slides(options.slides or folder / "slides")
         pipeline_speed(slides[:1], encoder, folder / "warm", batch_size, options.workers)
         ratios = []
         for number in range(options.rounds):

@@ -14,7 +14,7 @@ _SCRIPT = """
 import sys, threading
 from pathlib import Path
 from histodistill.encoders import describe_encoder, load_encoder
-from histodistill.extraction import ExtractionSettings, extract_slides, find_slides
+from histodistill.extraction import ExtractionSettings, extract_slides, list_slides
 from histodistill.extraction.output_folder import OutputFolder
 from histodistill.tiling import TilingSettings
 
@@ -49,7 +49,7 @@ settings = ExtractionSettings.of(encoder, TilingSettings(mpp=1.0, patch_px=64))
 print("ready", flush=True)
 if halt == "wait":
     sys.stdin.readline()
-extract_slides(find_slides(slides), encoder, Path(out), settings, batch_size=8, progress=Told())
+extract_slides(list_slides(slides), encoder, Path(out), settings, batch_size=8, progress=Told())
 """
 
 

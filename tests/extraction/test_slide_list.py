@@ -3,7 +3,7 @@
 import pytest
 
 from histodistill.errors import InputError
-from histodistill.extraction import find_slides
+from histodistill.extraction import list_slides
 
 
 @pytest.fixture
@@ -20,27 +20,27 @@ def ids(entries):
 
 
 def test_a_folder_is_searched_with_its_subfolders(folder):
-    assert ids(find_slides(folder)) == ["a", "b", "c"]
+    assert ids(list_slides(folder)) == ["a", "b", "c"]
 
 
 def test_a_pattern_and_a_single_file(folder):
-    assert ids(find_slides(f"{folder}/*.svs")) == ["b"]
-    assert ids(find_slides(f"{folder}/**/*.[sN]*")) == ["b", "c"]
-    assert ids(find_slides(folder / "a.tiff")) == ["a"]
+    assert ids(list_slides(f"{folder}/*.svs")) == ["b"]
+    assert ids(list_slides(f"{folder}/**/*.[sN]*")) == ["b", "c"]
+    assert ids(list_slides(folder / "a.tiff")) == ["a"]
 
 
 def test_a_dicom_slide_counts_once_and_is_named_after_its_folder(tmp_path):
     for name in ("level0.dcm", "level1.dcm"):
         (tmp_path / "case7").mkdir(exist_ok=True)
         (tmp_path / "case7" / name).write_text("")
-    (entry,) = find_slides(tmp_path)
+    (entry,) = list_slides(tmp_path)
     assert (entry.slide_id, entry.path.name) == ("case7", "level0.dcm")
 
 
 def test_a_table_gives_patients_and_resolution(folder):
     table = folder / "slides.csv"
     table.write_text("slide,patient,mpp\na.tiff,P1,0.25\nb.svs,P2,\n")
-    first, second = find_slides(table, mpp_if_unrecorded=0.5)
+    first, second = list_slides(table, mpp_if_unrecorded=0.5)
     assert (first.path, first.patient, first.mpp) == (folder / "a.tiff", "P1", 0.25)
     assert (second.patient, second.mpp, second.mpp_if_unrecorded) == ("P2", None, 0.5)
 
@@ -49,7 +49,7 @@ def test_every_bad_resolution_of_a_table_is_told(folder):
     table = folder / "slides.csv"
     table.write_text("slide,mpp\na.tiff,40x\nb.svs,-1\n")
     with pytest.raises(InputError) as raised:
-        find_slides(table)
+        list_slides(table)
     assert [problem.split(" is ")[1] for problem in raised.value.problems] == [
         "'40x'; give µm/px, such as 0.25.",
         "'-1'; give µm/px, such as 0.25.",
@@ -68,15 +68,15 @@ def test_a_table_that_is_none_is_told(folder, content, message):
     if content:
         table.write_text(content)
     with pytest.raises(InputError, match=message):
-        find_slides(table)
+        list_slides(table)
 
 
 def test_nothing_found_is_told(tmp_path):
     with pytest.raises(InputError, match=r"No slide found in .*nowhere.*column 'slide'.*\.svs"):
-        find_slides(tmp_path / "nowhere")
+        list_slides(tmp_path / "nowhere")
 
 
 def test_two_slides_of_one_name_are_refused(folder):
     (folder / "inner" / "a.svs").write_text("")
     with pytest.raises(InputError, match=r"a\.tiff, .*a\.svs have the same name|same name"):
-        find_slides(folder)
+        list_slides(folder)

@@ -218,7 +218,7 @@ def command(
     from histodistill.extraction import (
         ExtractionSettings,
         extract_slides,
-        find_slides,
+        list_slides,
         with_tissue_files,
     )
     from histodistill.extraction.cluster import ClusterTask, extract_on_cluster
@@ -234,7 +234,7 @@ def command(
             encoder == "torchscript",
         ),
     )
-    entries = find_slides(slides, mpp_if_unrecorded=slide_mpp)
+    entries = list_slides(slides, mpp_if_unrecorded=slide_mpp)
     if tissue_dir is not None:
         entries = with_tissue_files(entries, tissue_dir, tissue_class or ())
     described = describe_encoder(

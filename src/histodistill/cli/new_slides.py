@@ -13,7 +13,7 @@ from histodistill.cohort import find_slides as find_features
 from histodistill.computing.device import resolve_device
 from histodistill.deploy import BundleInfo
 from histodistill.errors import InputError, listed
-from histodistill.extraction import ExtractionSettings, SlideEntry, extract_slides, find_slides
+from histodistill.extraction import ExtractionSettings, SlideEntry, extract_slides, list_slides
 
 
 def extract_new(
@@ -41,7 +41,7 @@ def extract_new(
             the same, or no slide could be used.
     """
     settings = _settings(info)
-    entries = _of_sample_types(find_slides(slides, mpp_if_unrecorded=slide_mpp), sample_types)
+    entries = _of_sample_types(list_slides(slides, mpp_if_unrecorded=slide_mpp), sample_types)
     encoder = settings.load_encoder(weights, str(resolve_device(device)), allow_code=allow_code)
     with ExtractionProgress(len(entries)) as progress:
         summary = extract_slides(entries, encoder, folder, settings, progress=progress)

@@ -1,6 +1,6 @@
 """From slides to feature files: tissue, patches, encoder, one HDF5 file a slide.
 
-:func:`find_slides` lists them, :func:`with_tissue_files` adds outlines that the user has,
+:func:`list_slides` lists them, :func:`with_tissue_files` adds outlines that the user has,
 :func:`extract_slides` fills a folder; :class:`ExtractionSettings`
 is what every feature file records, and what :func:`read_extraction_settings` reads back, so that
 new slides can be extracted in the same way.

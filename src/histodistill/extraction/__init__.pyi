@@ -6,5 +6,5 @@ from .run import (
     extract_slides as extract_slides,
 )
 from .settings import ExtractionSettings as ExtractionSettings
-from .slide_list import SlideEntry as SlideEntry, find_slides as find_slides
+from .slide_list import SlideEntry as SlideEntry, list_slides as list_slides
 from .tissue_files import with_tissue_files as with_tissue_files

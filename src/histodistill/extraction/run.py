@@ -93,7 +93,7 @@ def extract_slides(
     folder. A slide's fault costs that slide; it is told in ``extraction.csv``.
 
     Args:
-        slides: The slides, see :func:`histodistill.extraction.find_slides`.
+        slides: The slides, see :func:`histodistill.extraction.list_slides`.
         encoder: The encoder.
         out_dir: The folder: ``<slide>.h5``, ``extraction.csv``, ``previews/``, ``tissue/``.
         settings: By default those that the encoder's authors recommend.

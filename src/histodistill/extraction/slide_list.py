@@ -42,7 +42,7 @@ class SlideEntry:
     tissue_classes: tuple[str, ...] = ()
 
 
-def find_slides(source: Path | str, *, mpp_if_unrecorded: float | None = None) -> list[SlideEntry]:
+def list_slides(source: Path | str, *, mpp_if_unrecorded: float | None = None) -> list[SlideEntry]:
     """The slides of a folder, of a pattern (``slides/*.svs``) or of a CSV, ordered by name.
 
     A folder is searched with all folders inside it. A DICOM slide is many ``.dcm`` files in one

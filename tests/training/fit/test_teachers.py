@@ -19,7 +19,7 @@ from histodistill.training.fit.teachers import WEIGHTS, teacher_of, train_offlin
 from histodistill.training.fold.fold_data import FoldData
 from histodistill.training.fold.reading import prepare, readable
 from histodistill.training.loop import trainer
-from histodistill.training.loop.frozen_teachers import FrozenTeachers, answers_of
+from histodistill.training.loop.frozen_teachers import FrozenTeachers, teacher_answers
 from histodistill.training.loop.trainer import CHECKPOINT, Trainer
 from tests.training.cohorts import CPU, NETWORK, World, experiment, fold_data, method
 
@@ -92,7 +92,7 @@ def test_a_teacher_is_asked_once_a_patient(
     prepared = prepare(settings, inputs)
     teacher = train_stage(settings, prepared, inputs, 2, 0, tmp_path).networks
     patients = readable(prepared, inputs.fold.train)
-    frozen = FrozenTeachers({"multimodal": answers_of(teacher, prepared, patients, CPU)})
+    frozen = FrozenTeachers({"multimodal": teacher_answers(teacher, prepared, patients, CPU)})
     chosen = [*patients[5:9], patients[2], patients[5], "stranger"]
     able = [
         row

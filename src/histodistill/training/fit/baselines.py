@@ -70,7 +70,7 @@ def _contestants(experiment: Experiment, inputs: FoldData) -> Iterator[_Contesta
     bags = inputs.data.bags
     if "logistic-slides" in experiment.baselines and bags is not None:
         model = LogisticBaseline(n_classes=n_classes)
-        yield _Contestant("logistic-slides", "student", model, mean_patches(bags))
+        yield _Contestant("logistic-slides", "student", model, mean_patch_table(bags))
     for block, table in inputs.data.genomics.items():
         exclude = experiment.genomics[block].selection.exclude
         values = _scaled(table, inputs.fold.train, experiment.genomics[block])
@@ -90,7 +90,7 @@ def _contestants(experiment: Experiment, inputs: FoldData) -> Iterator[_Contesta
                 yield _Contestant(f"{gene}-{block}", "genomic", one, values)
 
 
-def mean_patches(bags: BagStore) -> pd.DataFrame:
+def mean_patch_table(bags: BagStore) -> pd.DataFrame:
     """The mean patch of every patient, patients x features."""
     means = [bags.bag(patient).float().mean(dim=0).numpy() for patient in bags.patients]
     return pd.DataFrame(np.stack(means), index=bags.patients)

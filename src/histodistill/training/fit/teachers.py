@@ -22,7 +22,7 @@ from histodistill.training.fold.fold_data import FoldData
 from histodistill.training.fold.reading import prepare, readable
 from histodistill.training.folders import COST, fold_name
 from histodistill.training.loop.epoch import OnEpoch
-from histodistill.training.loop.frozen_teachers import Answers, FrozenTeachers, answers_of
+from histodistill.training.loop.frozen_teachers import Answers, FrozenTeachers, teacher_answers
 from histodistill.training.loop.shared_pass import pays, stackable
 from histodistill.training.loop.trainer import CHECKPOINT
 
@@ -76,7 +76,7 @@ def train_offline(
             settings = teacher_of(method, name)
             read = prepare(settings, inputs)
             teachers.append((yield from _finished(settings, read, inputs, n_classes, seed, store)))
-            answers[name] = answers_of(teachers[-1].networks, read, taught, device)
+            answers[name] = teacher_answers(teachers[-1].networks, read, taught, device)
     student = yield from train_stage.steps(
         alone,
         prepared,

@@ -52,7 +52,7 @@ class FrozenTeachers:
 
 
 @torch.no_grad()
-def answers_of(
+def teacher_answers(
     teacher: Networks, prepared: PreparedPatients, patients: Sequence[str], device: torch.device
 ) -> Answers:
     """Features [d] and logits [C] of a finished teacher, without dropout and on whole bags.

@@ -53,7 +53,7 @@ class MomentumMemoryStudent(nn.Module):
     def __init__(self, feature_width: int, n_classes: int, settings: NetworkSettings) -> None:
         super().__init__()
         width, shared = settings.width, settings.attention_width
-        self.patches = PatchEncoder(feature_width, width, settings.dropout)
+        self.patches = PatchProjection(feature_width, width, settings.dropout)
         self.patch_projection = nn.Linear(width, shared)
         self.slide_projection = nn.Linear(width, shared)
         self.memory = nn.Parameter(normalize(torch.randn(n_classes, MEMORY_SIZE, shared), dim=-1))
@@ -99,7 +99,7 @@ class MomentumMemoryStudent(nn.Module):
         return ALIGNMENT_WEIGHT * aligned + MEMORY_WEIGHT * regularisation
 
 
-class PatchEncoder(nn.Module):
+class PatchProjection(nn.Module):
     """Two residual layers; a patch keeps the larger of both answers.
 
     Args:
