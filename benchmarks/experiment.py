@@ -31,10 +31,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from histodistill.cohort import ClinicalTable, Fold, stratified_folds
+from histodistill.cohort import ClinicalTable, Fold, Target, stratified_folds
 from histodistill.computing.device import resolve_device
 from histodistill.experiment import ExperimentData, MethodSettings
-from histodistill.experiment.inputs import TargetSettings
 from histodistill.experiment.methods import TrainingSettings
 from histodistill.features import BagStore, PackedBags, SlideFeatures
 from histodistill.features.packing.manifest import (
@@ -56,7 +55,9 @@ from histodistill.training.fold.fold_data import FoldData
 TARGET = "ER"
 PARTS = 5
 ROWS = 4096
-CLASSES = TargetSettings(classes=("negative", "positive"), positive="positive")
+CLASSES = Target(
+    name="label", column="label", classes=("negative", "positive"), positive="positive"
+)
 
 
 @dataclass(frozen=True)

@@ -142,9 +142,9 @@ def doubled(table: pd.DataFrame) -> pd.DataFrame:
         (drop("SITE"), "clinical.csv: has no column 'SITE'"),
         (drop("OS_STATUS"), "clinical.csv: has no column 'OS_STATUS'"),
         (
-            cell("ER", "Positive"),
+            cell("ER", "maybe"),
             "column 'ER' holds values that are not among the classes of target 'ER' (negative, "
-            "positive): 'Positive' ({patient})",
+            "positive): 'maybe' ({patient})",
         ),
         (cell("PATIENT", ""), "column 'PATIENT' is empty in row 1 below the header"),
         (
@@ -191,7 +191,7 @@ def test_a_bad_slide_table_is_told(cohort, change, expected):
     assert expected.format(n=n_slides) in problem
 
 
-def test_slides_that_are_absent_are_listed_and_their_patients_left_out(cohort):
+def test_slides_that_are_absent_are_a_problem_unless_they_may_be_left_out(cohort):
     gone = slides_of(cohort)[0]
     change_table(
         cohort / "slides.csv",
@@ -200,7 +200,13 @@ def test_slides_that_are_absent_are_listed_and_their_patients_left_out(cohort):
     table = pd.read_csv(cohort / "slides.csv")
     patient = table.loc[table["FILENAME"] == gone.name, "PATIENT"].iloc[0]
     gone.unlink()
-    result = succeed("audit", experiment_file(cohort.parent))
+    (problem,) = audited(cohort)
+    assert (
+        f"1 of its files lie nowhere under {cohort / 'features'}: {gone.name} ({patient})"
+        in problem
+    )
+    left_out = {"cohort": {"missing_slides": "leave out"}}
+    result = succeed("audit", experiment_file(cohort.parent, left_out))
     note = f"Note: slides of the table absent from the folder (1): {gone.name} ({patient})"
     assert note in result.stdout
     assert "slides that belong to no known patient (" in result.stdout  # the second slides

@@ -3,12 +3,18 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from histodistill.cohort import ClinicalTable, SurvivalColumns, Target, read_clinical
+from histodistill.cohort import (
+    ClinicalTable,
+    SurvivalColumns,
+    Target,
+    declared_target,
+    read_clinical,
+)
 from histodistill.errors import InputError
 
-ER = Target("ER", "er_status", ("negative", "positive"), "positive")
-PAM50 = Target("PAM50", "subtype", ("LumA", "LumB", "Basal"))
-SURVIVAL = SurvivalColumns("OS_MONTHS", "OS_STATUS")
+ER = declared_target("ER", "er_status", ("negative", "positive"), "positive")
+PAM50 = declared_target("PAM50", "subtype", ("LumA", "LumB", "Basal"))
+SURVIVAL = SurvivalColumns(time="OS_MONTHS", event="OS_STATUS")
 
 
 def clinical(tmp_path: Path, text: str, *targets: Target, **options) -> ClinicalTable:
@@ -42,7 +48,7 @@ def test_labels_are_positions_and_empty_is_unknown(tmp_path):
 
 def test_positive_index():
     assert ER.positive_index == 1
-    assert Target("ER", "ER", ("positive", "negative"), "positive").positive_index == 0
+    assert declared_target("ER", "ER", ("positive", "negative"), "positive").positive_index == 0
     assert PAM50.positive_index is None
 
 
@@ -53,14 +59,14 @@ def test_positive_index():
         (("a", "a"), "a", r"declare two or more different classes, not \['a', 'a'\]\."),
         (("", "a"), "a", r"a class name is empty or has blanks around it"),
         (("a ", "b"), "b", r"a class name is empty or has blanks around it"),
-        (("a", "b"), None, r"say which of its classes is positive, a or b\."),
-        (("a", "b"), "c", r"say which of its classes is positive, a or b\."),
-        (("a", "b", "c"), "b", r"only a target of two classes has a positive one; remove 'pos"),
+        (("a", "b"), None, r"must say which of its classes is positive, a or b\."),
+        (("a", "b"), "c", r"must say which of its classes is positive, a or b\."),
+        (("a", "b", "c"), "b", r"only a target of two classes has a positive one; remove `pos"),
     ],
 )
 def test_targets_that_make_no_sense(classes, positive, message):
     with pytest.raises(InputError, match=message):
-        Target("T", "T", classes, positive)
+        declared_target("T", "T", classes, positive)
 
 
 def test_sites_come_from_the_column_then_from_the_barcode(tmp_path):
@@ -112,24 +118,26 @@ def test_rows_that_contradict_each_other(tmp_path):
     )
     assert problems(tmp_path, text, ER, PAM50) == (
         f"{tmp_path / 'clinical.csv'}: patients with several rows that contradict each other: "
-        "1 (er_status), 2 (er_status, subtype); keep one row for each patient.",
+        "1 (er_status), 2 (subtype); keep one row for each patient.",
     )
 
 
 def test_values_outside_the_classes_name_the_patients(tmp_path):
-    text = "PATIENT,er_status\n1,Positive\n2,equivocal\n3,positive\n4,Positive\n"
+    text = "PATIENT,er_status\n1,weakly\n2,equivocal\n3,positive\n4,weakly\n5,pos\n"
     assert problems(tmp_path, text, ER) == (
         f"{tmp_path / 'clinical.csv'}: column 'er_status' holds values that are not among the "
-        "classes of target 'ER' (negative, positive): 'Positive' (1, 4); 'equivocal' (2); "
-        "correct them, or leave the cell empty where the status is unknown.",
+        "classes of target 'ER' (negative, positive): 'equivocal' (2); 'pos' (5); 'weakly' "
+        "(1, 4); correct them, or say what they mean: below `targets: ER` write "
+        "`map: {equivocal: null, pos: positive, weakly: null}` (null: unknown).",
     )
 
 
 def test_a_missing_column_is_told_with_the_other_problems(tmp_path):
-    text = "PATIENT,ER_Status,subtype\n1,positive,LumZ\n,positive,LumA\n2,,\n,,Basal\n"
+    text = "PATIENT,ER_Statuses,subtype\n1,positive,LumZ\n,positive,LumA\n2,,\n,,Basal\n"
     found = problems(tmp_path, text, ER, PAM50, survival=SURVIVAL, site_column="CITY")
     assert len(found) == 6
-    assert "has no column 'er_status'; do you mean 'ER_Status'?" in found[0]
+    assert "has no column 'er_status'; do you mean 'ER_Statuses'? " in found[0]
+    assert "Then write `column: ER_Statuses` below `targets: ER`." in found[0]
     assert "has no column 'CITY'." in found[1]
     assert "has no column 'OS_MONTHS'." in found[2]
     assert "has no column 'OS_STATUS'" in found[3]
@@ -148,16 +156,14 @@ def test_a_missing_patient_column(tmp_path):
 def test_times_and_events_that_are_none(tmp_path):
     text = (
         "PATIENT,OS_MONTHS,OS_STATUS\n"
-        'a,"12,5",1\nb,-1,0\nc,inf,1\nd,[Not Available],0\ne,5,unknown\nf,5,2\ng,5,1\n'
+        'a,"12,5",1\nb,-1,0\nc,inf,1\nd,[Not Available],0\ne,5,maybe\nf,5,2\ng,5,1\n'
     )
     times, events = problems(tmp_path, text, survival=SURVIVAL)
     assert "column 'OS_MONTHS' holds times that are not numbers from 0 up" in times
-    for cell in ("'12,5' (a)", "'-1' (b)", "'inf' (c)", "'[Not Available]' (d)"):
+    for cell in ("'12,5' (a)", "'-1' (b)", "'inf' (c)"):
         assert cell in times
     assert "decimals take a point" in times
-    assert (
-        "column 'OS_STATUS' holds events that are not understood: '2' (f); 'unknown' (e)" in events
-    )
+    assert "column 'OS_STATUS' holds events that are not understood: '2' (f); 'maybe' (e)" in events
 
 
 def test_two_targets_of_one_name(tmp_path):
@@ -166,6 +172,6 @@ def test_two_targets_of_one_name(tmp_path):
 
 
 def test_two_targets_may_share_a_column(tmp_path):
-    again = Target("ER reversed", "er_status", ("positive", "negative"), "positive")
+    again = declared_target("ER reversed", "er_status", ("positive", "negative"), "positive")
     table = clinical(tmp_path, "PATIENT,er_status\n1,positive\n", ER, again)
     assert table.labels.loc["1"].to_dict() == {"ER": 1, "ER reversed": 0}

@@ -6,8 +6,8 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from histodistill.cohort import (
     SurvivalColumns,
-    Target,
     check_folds,
+    declared_target,
     find_slides,
     fold_table,
     read_clinical,
@@ -25,9 +25,9 @@ COUNTS = {"ER": (99, 361), "PR": (142, 316), "HER2": (396, 60)}
 def clinical(tcga):
     return read_clinical(
         tcga / "clinical.csv",
-        [Target(name, name, CLASSES, "positive") for name in COUNTS],
+        [declared_target(name, name, CLASSES, "positive") for name in COUNTS],
         site_column="SITE",
-        survival=SurvivalColumns("OS_MONTHS", "OS_STATUS"),
+        survival=SurvivalColumns(time="OS_MONTHS", event="OS_STATUS"),
     )
 
 

@@ -76,7 +76,11 @@ def test_names_in_the_table_with_and_without_suffix_or_folder(tmp_path, folder):
     rows = table(
         tmp_path, "P2,a.1", "P1,b.h5", "P1,c", "P1,site\\d.h5", "P3,./e.h5", "P3,gone.h5", "P4,f"
     )
-    index = find_slides(folder, table=rows)
+    assert error(folder, table=rows) == (
+        f"{rows}: 2 of its files lie nowhere under {folder}: gone.h5 (P3), f (P4). Extract them or "
+        "delete the rows, or write `missing_slides: leave out` below `cohort`."
+    )
+    index = find_slides(folder, table=rows, leave_out_missing=True)
     assert found(index, folder) == {
         "P1": ["b.h5", "site/c.h5", "site/d.h5"],
         "P2": ["a.1.h5"],

@@ -48,7 +48,7 @@ def test_reasons_name_what_a_patient_lacks(cohort):
     )
     unlabelled = clinical.loc[clinical["ER"].isna() & (clinical["PATIENT"] != first), "PATIENT"]
     assert set(excluded.loc[excluded["target"] == "ER", "PATIENT"]) == set(unlabelled)
-    assert set(reasons[unlabelled]) == {"the column ER is empty"}
+    assert set(reasons[unlabelled]) == {"the column ER tells no class"}
     assert second in data.patients
 
 

@@ -255,12 +255,21 @@ def test_a_home_folder_is_found(tmp_path, monkeypatch):
         ({"splits": {"external_sites": ["A"]}}, "`external_sites` goes with `scheme: external`"),
         ({"splits": {"folds": 1}}, "splits.folds: must be greater than or equal to 2, not 1"),
         ({"splits": {"validation": 1}}, "splits.validation: must be less than 1, not 1"),
-        ({"targets": {"ER": {"classes": ["a"]}}}, "targets.ER: name two classes or more"),
-        ({"targets": {"ER": {"classes": ["a", "a"]}}}, "targets.ER: a class is named twice"),
-        ({"targets": {"ER": {"positive": "x"}}}, "`positive` must name one of the two classes"),
+        (
+            {"targets": {"ER": {"classes": ["a"]}}},
+            "targets.ER.classes: declare two or more",
+        ),
+        (
+            {"targets": {"ER": {"classes": ["a", "a"]}}},
+            "targets.ER.classes: declare two",
+        ),
+        (
+            {"targets": {"ER": {"positive": "x"}}},
+            "`positive` must say which of its classes",
+        ),
         (
             {"targets": {"ER": {"classes": ["a", "b", "c"]}}},
-            "`positive` applies to two classes only",
+            "targets.ER: only a target of two classes has a positive one",
         ),
         (
             {"targets": {"ER": {"classes": [0, 1], "positive": 1}}},

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from histodistill.cli.console import located, say
+from histodistill.cli.console import located, say, say_notes
 from histodistill.cli.options import OutFolder
 from histodistill.errors import InputError
 
@@ -63,7 +63,6 @@ def command(
     import pandas as pd
 
     from histodistill.cli.results import show_aucs
-    from histodistill.cohort import read_table
     from histodistill.evaluation import (
         attach_labels,
         check_predictions,
@@ -71,6 +70,7 @@ def command(
         read_predictions,
     )
     from histodistill.report import Report, write_report
+    from histodistill.tables import read_table
 
     if clinical is None:
         tables = [read_predictions(path) for path in predictions]
@@ -108,11 +108,12 @@ def _labels(
     patient_column: str,
 ) -> pd.Series[str]:
     """Class name of every patient whose label is known."""
-    from histodistill.cohort import Target, read_clinical
+    from histodistill.cohort import declared_target, read_clinical
 
     if target is None or classes is None:
         raise InputError("--clinical needs --target and --classes (and --positive for two classes)")
     names = tuple(name.strip() for name in classes.split(","))
-    declared = Target(target, column or target, names, positive)
+    declared = declared_target(target, column, names, positive)
     table = read_clinical(clinical, [declared], patient_column=patient_column)
+    say_notes(table.notes)
     return table.labels[target].dropna().map(lambda index: names[int(index)])

@@ -4,7 +4,7 @@ Everything that comes from a user's table or folder is read and checked here onc
 room patients are plain strings, labels class numbers, slides paths and folds ``Fold`` objects.
 """
 
-from histodistill.cohort.clinical import ClinicalTable, SurvivalColumns, Target, read_clinical
+from histodistill.cohort.clinical import ClinicalTable, SurvivalColumns, read_clinical
 from histodistill.cohort.fold_files import FoldFiles, read_folds
 from histodistill.cohort.folds import (
     Fold,
@@ -15,11 +15,10 @@ from histodistill.cohort.folds import (
     stratified_folds,
 )
 from histodistill.cohort.slides import FEATURE_SUFFIXES, SlideIndex, find_slides
-from histodistill.cohort.tables import TABLE_SUFFIXES, missing_columns, read_table
+from histodistill.cohort.targets import Target, declared_target, with_names
 
 __all__ = [
     "FEATURE_SUFFIXES",
-    "TABLE_SUFFIXES",
     "ClinicalTable",
     "Fold",
     "FoldFiles",
@@ -27,13 +26,13 @@ __all__ = [
     "SurvivalColumns",
     "Target",
     "check_folds",
+    "declared_target",
     "external_fold",
     "find_slides",
     "fold_table",
-    "missing_columns",
     "read_clinical",
     "read_folds",
-    "read_table",
     "site_preserved_folds",
     "stratified_folds",
+    "with_names",
 ]

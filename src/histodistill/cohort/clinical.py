@@ -11,67 +11,38 @@ import numpy as np
 import pandas as pd
 
 from histodistill.barcodes import site_of
-from histodistill.cohort.tables import missing_columns, read_table
+from histodistill.cohort.labels import by_value, read_labels
+from histodistill.cohort.patients import (
+    PATIENT,
+    PatientNames,
+    column_of_patients,
+    empty_rows,
+    patient_names,
+)
+from histodistill.cohort.targets import Target
 from histodistill.errors import InputError, listed
+from histodistill.settings import Settings
+from histodistill.tables import (
+    Column,
+    numbers,
+    read_table,
+    resolved_columns,
+    without_missing_codes,
+)
 
-PATIENT = "PATIENT"
 _EVENTS = {
-    **dict.fromkeys(("1", "true", "dead", "deceased"), True),
-    **dict.fromkeys(("0", "false", "alive", "living"), False),
+    **dict.fromkeys(("1", "true", "yes", "dead", "deceased"), True),
+    **dict.fromkeys(("0", "false", "no", "alive", "living", "censored"), False),
 }
 
 
-@dataclass(frozen=True)
-class Target:
-    """A biomarker to predict, and the column that holds its status.
+class SurvivalColumns(Settings):
+    """The columns that hold the time to the event or last contact, and what happened.
 
     Attributes:
-        name: The name in results, such as ``ER``.
-        column: The column of the clinical table.
-        classes: The values that the column may hold; a label is a position in this list.
-        positive: Which of exactly two classes is positive; None for more than two classes.
-
-    Raises:
-        InputError: The classes are fewer than two, repeated or empty, or ``positive`` does not
-            fit them.
+        time: Column with the time to the event, or to the last follow-up.
+        event: Column with whether the event was seen (1, or ``1:DECEASED``) or not.
     """
-
-    name: str
-    column: str
-    classes: tuple[str, ...]
-    positive: str | None = None
-
-    def __post_init__(self) -> None:
-        if len(self.classes) < 2 or len(set(self.classes)) < len(self.classes):
-            raise InputError(
-                f"Target '{self.name}': declare two or more different classes, "
-                f"not {list(self.classes)}."
-            )
-        if any(not name or name != name.strip() for name in self.classes):
-            raise InputError(
-                f"Target '{self.name}': a class name is empty or has blanks around it; "
-                "an empty cell already means unknown."
-            )
-        if len(self.classes) == 2 and self.positive not in self.classes:
-            raise InputError(
-                f"Target '{self.name}': say which of its classes is positive, "
-                f"{' or '.join(self.classes)}."
-            )
-        if len(self.classes) > 2 and self.positive is not None:
-            raise InputError(
-                f"Target '{self.name}': only a target of two classes has a positive one; "
-                f"remove 'positive: {self.positive}'."
-            )
-
-    @property
-    def positive_index(self) -> int | None:
-        """The label of the positive class; None for more than two classes."""
-        return None if self.positive is None else self.classes.index(self.positive)
-
-
-@dataclass(frozen=True)
-class SurvivalColumns:
-    """The columns that hold the time to the event or last contact, and what happened."""
 
     time: str
     event: str
@@ -88,12 +59,23 @@ class ClinicalTable:
         sites: The site that each patient comes from; NaN where it is unknown.
         survival: ``time`` (float, in the table's unit) and ``event`` (bool) of the patients
             for whom both are known; None where no survival columns were asked for.
+        notes: How cells were read that were not written as declared, in sentences.
     """
 
     patients: tuple[str, ...]
     labels: pd.DataFrame
     sites: pd.Series[str]
     survival: pd.DataFrame | None
+    notes: tuple[str, ...] = ()
+
+
+class _Found:
+    """What a reader tells: how it read the file, and what is wrong with it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.notes: list[str] = []
+        self.problems: list[str] = []
 
 
 def read_clinical(
@@ -106,8 +88,10 @@ def read_clinical(
 ) -> ClinicalTable:
     """Read labels, sites and survival of the patients.
 
-    An empty cell means unknown. A patient may have several rows if they agree in every column
-    that is used. The site is the cell of ``site_column``, else that of a TCGA barcode.
+    An empty cell, or a source's code for it, means unknown. A patient may have several rows if
+    they do not contradict each other in any column that is used; of a patient's samples (TCGA
+    barcodes) the primary tumour counts. The site is the cell of ``site_column``, else that of a
+    TCGA barcode.
 
     Args:
         path: A table that ``read_table`` reads.
@@ -124,60 +108,132 @@ def read_clinical(
     Raises:
         InputError: Every problem found: absent columns, rows without a patient, patients whose
             rows contradict each other, values outside a target's classes, times that are no
-            numbers from 0 up, events that are not understood.
+            numbers from 0 up, events that are not understood, a site column without a site.
     """
-    table = read_table(path)
-    wanted = [patient_column, *(target.column for target in targets)]
-    wanted += [site_column] if site_column else []
-    wanted += [survival.time, survival.event] if survival else []
-    problems = missing_columns(table, wanted, path)
+    found = _Found(path)
+    table = read_table(path, found.notes)
+    wanted = _wanted(targets, patient_column, site_column, survival)
+    table = resolved_columns(table, wanted, path, found.notes, found.problems)
     if patient_column not in table.columns:
-        raise InputError(*problems)
-    used = [column for column in dict.fromkeys(wanted) if column in table.columns]
-    rows = _row_per_patient(table[used], patient_column, path, problems)
-    rows = rows.reindex(columns=list(dict.fromkeys(wanted)))
+        raise InputError(*found.problems)
+    table = table.reindex(columns=list(dict.fromkeys(column.name for column in wanted)))
+    codes: list[str] = []
+    cells = without_missing_codes(table[patient_column], path, codes)
+    found.problems += empty_rows(cells, path)
+    names = patient_names(cells, path, found.notes)
+    table.index = pd.Index(names.patients, name=PATIENT)
 
-    problems += _repeated_names(targets)
-    labels = {
-        target.name: _labels(rows[target.column], target, path, problems) for target in targets
-    }
-    times = _survival(rows, survival, path, problems) if survival else None
-    if problems:
-        raise InputError(*problems)
-    return ClinicalTable(
-        patients=tuple(rows.index),
-        labels=pd.DataFrame(labels, index=rows.index),
-        sites=_sites(rows, site_column),
-        survival=times,
-    )
+    found.problems += _repeated_names(targets)
+    rows = _read_rows(table, targets, site_column, survival, found)
+    merged = _row_per_patient(rows, names, found)
+    if found.problems:
+        raise InputError(*found.problems)
+    return _clinical_table(merged, targets, site_column, survival, found)
 
 
-def _row_per_patient(
-    table: pd.DataFrame, patient_column: str, path: Path, problems: list[str]
-) -> pd.DataFrame:
-    """One row a patient, sorted by patient; contradictions are added to ``problems``."""
-    nameless = table.index[table[patient_column].isna()]
-    if len(nameless):
-        rows = listed([str(row + 1) for row in nameless])
-        problems.append(
-            f"{path}: column '{patient_column}' is empty in row {rows} below the header; "
-            "name the patient or delete the row."
+def _wanted(
+    targets: Sequence[Target],
+    patient_column: str,
+    site_column: str | None,
+    survival: SurvivalColumns | None,
+) -> list[Column]:
+    """The columns to read, each with the setting that names it."""
+    wanted = [column_of_patients(patient_column)]
+    wanted += [Column(t.column, f"targets: {t.name}: column") for t in targets]
+    wanted += [Column(site_column, "cohort: site_column")] if site_column else []
+    if survival:
+        wanted += [
+            Column(survival.time, "cohort: survival: time"),
+            Column(survival.event, "cohort: survival: event"),
+        ]
+    return wanted
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """What each row of the table says; the columns are named after what they mean.
+
+    Attributes:
+        values: Labels by target, ``site``, ``time`` and ``event``, indexed by patient.
+        columns: The column of the table that each was read from.
+    """
+
+    values: pd.DataFrame
+    columns: dict[tuple[str, str], str]
+
+
+def _read_rows(
+    table: pd.DataFrame,
+    targets: Sequence[Target],
+    site_column: str | None,
+    survival: SurvivalColumns | None,
+    found: _Found,
+) -> _Rows:
+    path, notes, problems = found.path, found.notes, found.problems
+    values: dict[tuple[str, str], pd.Series] = {}
+    columns: dict[tuple[str, str], str] = {}
+    for target in targets:
+        columns["label", target.name] = target.column
+        values["label", target.name] = read_labels(
+            table[target.column], target, path, notes, problems
         )
-    rows_of = table.dropna(subset=[patient_column]).drop_duplicates()
-    repeated = rows_of[rows_of[patient_column].duplicated(keep=False)]
+    if site_column:
+        columns["site", ""] = site_column
+        values["site", ""] = _read_sites(table[site_column], found)
+    if survival:
+        columns |= {("time", ""): survival.time, ("event", ""): survival.event}
+        values["time", ""] = _read_times(table[survival.time], found)
+        values["event", ""] = _read_events(table[survival.event], found)
+    cells = {key: column.to_numpy() for key, column in values.items()}
+    frame = pd.DataFrame(cells, index=table.index, dtype=object)
+    return _Rows(frame.where(frame.notna(), np.nan), columns)
+
+
+def _row_per_patient(rows: _Rows, names: PatientNames, found: _Found) -> pd.DataFrame:
+    """One row a patient, sorted; what a row leaves empty, another may tell."""
+    order = names.sample_types.reset_index(drop=True).sort_values(kind="stable").index
+    values = rows.values.iloc[order]
+    types = names.sample_types.iloc[order].set_axis(values.index)
+    named = values.index.notna()
+    values, types = values[named], types[named]
+    first_type = types.groupby(level=0).transform("min")
+    compared = values[(types == first_type).to_numpy()]
+    several = compared[compared.index.duplicated(keep=False)]
     contradictions = []
-    for patient, versions in repeated.groupby(patient_column):
-        counts = versions.nunique(dropna=False)
-        contradictions.append(f"{patient} ({', '.join(counts.index[counts > 1])})")
+    versions = several.groupby(level=0).nunique()
+    for patient, counts in versions.iterrows():
+        columns = dict.fromkeys(rows.columns[key] for key in counts.index[counts > 1])
+        if columns:
+            contradictions.append(f"{patient} ({', '.join(columns)})")
     if contradictions:
-        problems.append(
-            f"{path}: patients with several rows that contradict each other: "
+        found.problems.append(
+            f"{found.path}: patients with several rows that contradict each other: "
             f"{listed(contradictions)}; keep one row for each patient."
         )
-    unique = rows_of.drop_duplicates(subset=[patient_column])
-    unique = unique.sort_values(patient_column)
-    unique.index = pd.Index(unique[patient_column], name=PATIENT)
-    return unique
+    return values.groupby(level=0, sort=True).first()
+
+
+def _clinical_table(
+    merged: pd.DataFrame,
+    targets: Sequence[Target],
+    site_column: str | None,
+    survival: SurvivalColumns | None,
+    found: _Found,
+) -> ClinicalTable:
+    labels = {target.name: merged["label", target.name].astype("Int64") for target in targets}
+    times = None
+    if survival:
+        both = merged[[("time", ""), ("event", "")]].dropna()
+        times = pd.DataFrame(
+            {"time": both["time", ""].astype(float), "event": both["event", ""].astype(bool)}
+        )
+    return ClinicalTable(
+        patients=tuple(merged.index),
+        labels=pd.DataFrame(labels, index=merged.index),
+        sites=_sites(merged, site_column),
+        survival=times,
+        notes=tuple(found.notes),
+    )
 
 
 def _repeated_names(targets: Sequence[Target]) -> list[str]:
@@ -189,56 +245,49 @@ def _repeated_names(targets: Sequence[Target]) -> list[str]:
     ]
 
 
-def _labels(
-    values: pd.Series[str], target: Target, path: Path, problems: list[str]
-) -> pd.Series[int]:
-    strange = values[values.notna() & ~values.isin(target.classes)]
-    if len(strange):
-        problems.append(
-            f"{path}: column '{target.column}' holds values that are not among the classes of "
-            f"target '{target.name}' ({', '.join(target.classes)}): {_by_value(strange)}; "
-            "correct them, or leave the cell empty where the status is unknown."
+def _read_sites(cells: pd.Series[str], found: _Found) -> pd.Series[str]:
+    sites = without_missing_codes(cells, found.path, found.notes)
+    absent = any(f"no column '{cells.name}'" in problem for problem in found.problems)
+    if sites.isna().all() and not absent:
+        found.problems.append(
+            f"{found.path}: column '{cells.name}' names no site; fill it, or take `site_column` "
+            "out of the experiment."
         )
-    return values.map({name: label for label, name in enumerate(target.classes)}).astype("Int64")
+    return sites
 
 
-def _by_value(values: pd.Series[str]) -> str:
-    """Each value with the patients who have it."""
-    return "; ".join(
-        f"'{value}' ({listed([str(patient) for patient in found.index])})"
-        for value, found in values.groupby(values)
-    )
-
-
-def _survival(
-    rows: pd.DataFrame, columns: SurvivalColumns, path: Path, problems: list[str]
-) -> pd.DataFrame:
-    texts = rows[columns.time]
-    times = pd.to_numeric(texts, errors="coerce").astype(float)
-    wrong = texts[texts.notna() & ~(np.isfinite(times) & (times >= 0))]
+def _read_times(cells: pd.Series[str], found: _Found) -> pd.Series[float]:
+    texts = without_missing_codes(cells, found.path, found.notes)
+    times = numbers(texts, found.path, found.notes)
+    wrong = texts[texts.notna() & ~(times >= 0)]
     if len(wrong):
-        problems.append(
-            f"{path}: column '{columns.time}' holds times that are not numbers from 0 up: "
-            f"{_by_value(wrong)}; correct them (decimals take a point), or leave the cell empty."
+        found.problems.append(
+            f"{found.path}: column '{cells.name}' holds times that are not numbers from 0 up: "
+            f"{by_value(wrong)}; correct them (decimals take a point), or leave the cell empty."
         )
-    events = rows[columns.event].map(_event, na_action="ignore").astype("boolean")
-    unclear = rows.loc[rows[columns.event].notna() & events.isna(), columns.event]
+    return times
+
+
+def _read_events(cells: pd.Series[str], found: _Found) -> pd.Series[bool]:
+    texts = without_missing_codes(cells, found.path, found.notes)
+    events = texts.map(_event, na_action="ignore").astype("boolean")
+    unclear = texts[texts.notna() & events.isna()]
     if len(unclear):
-        problems.append(
-            f"{path}: column '{columns.event}' holds events that are not understood: "
-            f"{_by_value(unclear)}; write 1 or 0 (or dead or alive), or leave the cell empty."
+        found.problems.append(
+            f"{found.path}: column '{cells.name}' holds events that are not understood: "
+            f"{by_value(unclear)}; write 1 or 0 (or dead or alive), or leave the cell empty."
         )
-    known = times.notna() & events.notna()
-    return pd.DataFrame({"time": times[known], "event": events[known].astype(bool)})
+    return events
 
 
 def _event(text: str) -> bool | None:
     # cBioPortal writes "1:DECEASED"; numbers that passed through a spreadsheet read "1.0".
-    code = re.fullmatch(r"([01])(?:\.0|:.*)?", text)
+    code = re.fullmatch(r"([01])(?:\.0+|:.*)?", text)
     return _EVENTS.get(code[1] if code else text.lower())
 
 
-def _sites(rows: pd.DataFrame, site_column: str | None) -> pd.Series[str]:
-    from_barcode = pd.Series([site_of(patient) for patient in rows.index], rows.index, dtype=object)
-    sites = rows[site_column].combine_first(from_barcode) if site_column else from_barcode
+def _sites(merged: pd.DataFrame, site_column: str | None) -> pd.Series[str]:
+    own = [site_of(patient) for patient in merged.index]
+    from_barcode = pd.Series(own, merged.index, dtype=object)
+    sites = merged["site", ""].combine_first(from_barcode) if site_column else from_barcode
     return sites.where(sites.notna(), np.nan).rename("site")

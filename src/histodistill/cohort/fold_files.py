@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
 from histodistill.cohort.folds import Fold, check_folds
-from histodistill.cohort.tables import missing_columns, read_table
+from histodistill.cohort.patients import patient_names
 from histodistill.errors import InputError, listed
+from histodistill.tables import Column, read_table, resolved_columns
 
 _COLUMNS = {"train": "train", "validation": "val", "test": "test"}
 
@@ -36,7 +37,13 @@ class FoldFiles:
     notes: tuple[str, ...]
 
 
-def read_folds(directory: Path, labels: pd.Series[int], classes: Sequence[str] = ()) -> FoldFiles:
+def read_folds(
+    directory: Path,
+    labels: pd.Series[int],
+    classes: Sequence[str] = (),
+    *,
+    known: Collection[str] | None = None,
+) -> FoldFiles:
     """Read a folder of ``splits_0.csv``, ``splits_1.csv``, ... and check them.
 
     Each has the columns ``train``, ``val`` and ``test`` with patients (of unequal lengths), and
@@ -46,36 +53,49 @@ def read_folds(directory: Path, labels: pd.Series[int], classes: Sequence[str] =
         directory: The folder.
         labels: Class of each patient (the index); patients with ``<NA>`` count as absent.
         classes: Names of the classes in the order of their labels.
+        known: Everybody in the clinical table, with a label or without; a patient of the files
+            who is not among them is a problem. None asks nobody.
 
     Returns:
         The folds, and who is missing on either side.
 
     Raises:
         InputError: Every problem found: no files or a gap in their numbers, absent columns,
-            labels that contradict ``labels``, patients who cross (see ``check_folds``).
+            labels that contradict ``labels``, unknown patients, patients who cross (see
+            ``check_folds``).
     """
     labels = labels.dropna()
     problems: list[str] = []
     folds: list[Fold] = []
     named: set[str] = set()
+    notes: list[str] = []
     for index, path in enumerate(_files(directory)):
-        table = read_table(path)
-        absent_columns = missing_columns(table, _COLUMNS.values(), path)
+        absent_columns: list[str] = []
+        wanted = [Column(column) for column in _COLUMNS.values()]
+        table = resolved_columns(read_table(path, notes), wanted, path, notes, absent_columns)
         if absent_columns:
             problems += absent_columns
             continue
+        for column in _COLUMNS.values():
+            table[column] = patient_names(table[column], path, notes).patients
         problems += _contradictions(table, labels, classes, path)
         parts = {part: table[column].dropna().tolist() for part, column in _COLUMNS.items()}
         named.update(*parts.values())
-        known = {
+        members = {
             part: tuple(sorted(p for p in names if p in labels.index))
             for part, names in parts.items()
         }
-        folds.append(Fold(index, 0, **known))
+        folds.append(Fold(index, 0, **members))
+    unknown = sorted(named.difference(known)) if known is not None else []
     if not problems and named.isdisjoint(labels.index):
         problems.append(
             f"{directory}: none of its patients (for example {min(named, default='')}) has a "
             "label in the cohort; are these the folds of another cohort or target?"
+        )
+    elif unknown:
+        problems.append(
+            f"{directory}: {len(unknown)} of its patients are not in the clinical table: "
+            f"{listed(unknown)}; correct the names, or take them out of the fold files."
         )
     if problems:
         raise InputError(*problems)
@@ -83,7 +103,8 @@ def read_folds(directory: Path, labels: pd.Series[int], classes: Sequence[str] =
         check_folds(folds)
     except InputError as error:
         raise InputError(*(f"{directory}: {problem}" for problem in error.problems)) from None
-    return _compared(directory, folds, named, set(labels.index))
+    compared = _compared(directory, folds, named, set(labels.index))
+    return replace(compared, notes=(*notes, *compared.notes))
 
 
 def _files(directory: Path) -> list[Path]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,10 +16,19 @@ from histodistill.barcodes import (
     patient_of,
     unwanted_sample_type,
 )
-from histodistill.cohort.tables import missing_columns, read_table
+from histodistill.cohort.patients import column_of_patients, patient_names
 from histodistill.errors import InputError, listed
+from histodistill.tables import Column, read_table, resolved_columns
 
-FEATURE_SUFFIXES = (".h5", ".hdf5", ".pt", ".npy")
+FEATURE_SUFFIXES = (".h5", ".hdf5", ".pt", ".npz", ".npy")
+FILENAME = "FILENAME"
+# The column of CLAM, of the GDC's manifests, and plain English.
+_ALSO = ("slide_id", "file_name", "filename", "slide", "file")
+# Of slides, whose features a table may list under the slide's own name.
+_SLIDE_SUFFIXES = frozenset(
+    {".svs", ".tif", ".tiff", ".btf", ".ndpi", ".vms", ".vmu", ".scn", ".mrxs", ".svslide", ".bif"}
+    | {".czi", ".dcm", ".png", ".jpg", ".jpeg"}
+)
 
 
 @dataclass(frozen=True)
@@ -43,10 +54,11 @@ def find_slides(
     *,
     table: Path | None = None,
     patient_column: str = "PATIENT",
-    filename_column: str = "FILENAME",
+    filename_column: str = FILENAME,
     pattern: str | None = None,
     sample_types: Collection[str] = (PRIMARY_TUMOUR,),
     suffixes: Sequence[str] = FEATURE_SUFFIXES,
+    leave_out_missing: bool = False,
 ) -> SlideIndex:
     """Find the feature files under a folder, and the patient of each.
 
@@ -58,8 +70,8 @@ def find_slides(
 
     Args:
         directory: Searched with its subfolders; names that start with a point are passed over.
-        table: A slides table. ``filename_column`` holds the file's name or its path below
-            ``directory``, with or without the suffix.
+        table: A slides table. ``filename_column`` holds the file's name or its path, below
+            ``directory`` or on any machine, with or without the suffix, or the slide's name.
         patient_column: The table's column with the patient.
         filename_column: The table's column with the file.
         pattern: Without a table, a regular expression that is searched in the file name (less
@@ -67,6 +79,7 @@ def find_slides(
             pattern the patient is a TCGA barcode.
         sample_types: TCGA sample types whose slides are wanted, as genomic samples are.
         suffixes: What counts as a feature file, the preferred format first.
+        leave_out_missing: Whether files of the table may be absent; each is a problem otherwise.
 
     Returns:
         The files by patient, and what did not fit.
@@ -74,7 +87,8 @@ def find_slides(
     Raises:
         InputError: The folder is absent or has no feature files; the pattern is invalid; the
             table lacks a column or a cell, gives one file to two patients or names a file that
-            exists twice; nothing matches at all, or only slides of other sample types.
+            exists twice or not at all; a feature file cannot be read; nothing matches at all, or
+            only slides of other sample types.
     """
     if table is not None and pattern is not None:
         raise InputError(
@@ -85,8 +99,12 @@ def find_slides(
     if table is None:
         index = _slides_by_name(directory, files, _patient_reader(pattern), suffixes)
     else:
-        rows = _table_rows(table, patient_column, filename_column)
+        notes: list[str] = []
+        rows = _table_rows(table, patient_column, filename_column, notes)
         index = _slides_by_table(directory, files, table, rows, suffixes)
+        if index.missing and not leave_out_missing:
+            raise InputError(_absent_files(directory, table, index.missing))
+        index = replace(index, notes=(*notes, *index.notes))
     return _of_sample_types(index, directory, sample_types)
 
 
@@ -113,16 +131,53 @@ def _of_sample_types(index: SlideIndex, directory: Path, wanted: Collection[str]
 
 
 def _feature_files(directory: Path, suffixes: Sequence[str]) -> list[Path]:
+    """The feature files below a folder, sorted; what cannot be read is refused, not passed over."""
     if not directory.is_dir():
         raise InputError(f"{directory}: there is no such folder of patch features.")
-    files = sorted(
-        path
-        for path in directory.rglob("*")
-        if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file()
-    )
+    problems: list[str] = []
+    files: list[Path] = []
+    for path in sorted(_below(directory, problems)):
+        if path.suffix.lower() not in suffixes or path.name.startswith("."):
+            continue
+        reason = _unreadable(path)
+        if reason is None:
+            files.append(path)
+        else:
+            problems.append(f"{path}: {reason}")
+    if problems:
+        raise InputError(*problems)
     if not files:
         raise InputError(f"{directory}: holds no feature files ({', '.join(suffixes)}).")
     return files
+
+
+def _below(directory: Path, problems: list[str]) -> Iterator[Path]:
+    """Every file below a folder; folders that cannot be opened go to ``problems``."""
+
+    def refused(error: OSError) -> None:
+        problems.append(f"{error.filename}: this folder cannot be opened ({error.strerror}).")
+
+    seen: set[Path] = set()
+    for folder, folders, names in os.walk(directory, onerror=refused, followlinks=True):
+        real = Path(folder).resolve()
+        if real in seen:  # a link led back here
+            folders.clear()
+            continue
+        seen.add(real)
+        yield from (Path(folder, name) for name in names)
+
+
+def _unreadable(path: Path) -> str | None:
+    """Why a file cannot be read; None where it can."""
+    if path.is_symlink() and not path.exists():
+        return f"is a link to a file that is not there ({path.readlink()}); mend or delete it."
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        return f"cannot be opened ({error.strerror})."
+    if not stat.S_ISREG(mode):
+        return "is no ordinary file; take it out of the folder."
+    return None if os.access(path, os.R_OK) else "cannot be opened (no right to read it)."
 
 
 def _patient_reader(pattern: str | None) -> Callable[[str], str | None]:
@@ -174,10 +229,20 @@ def _slides_by_name(
     return _index(directory, files, owners)
 
 
-def _table_rows(path: Path, patient_column: str, filename_column: str) -> list[tuple[str, str]]:
+def _table_rows(
+    path: Path, patient_column: str, filename_column: str, notes: list[str]
+) -> list[tuple[str, str]]:
     """The table's (patient, file) pairs, each once."""
-    table = read_table(path)
-    problems = missing_columns(table, [patient_column, filename_column], path)
+    problems: list[str] = []
+    columns = [
+        column_of_patients(patient_column),
+        Column(
+            filename_column,
+            "cohort: filename_column",
+            _ALSO if filename_column == FILENAME else (),
+        ),
+    ]
+    table = resolved_columns(read_table(path, notes), columns, path, notes, problems)
     if problems:
         raise InputError(*problems)
     cells = table[[patient_column, filename_column]]
@@ -188,7 +253,16 @@ def _table_rows(path: Path, patient_column: str, filename_column: str) -> list[t
             f"{path}: '{patient_column}' or '{filename_column}' is empty in row {rows} below the "
             "header; fill the cell or delete the row."
         )
-    return list(dict.fromkeys(cells.itertuples(index=False, name=None)))
+    patients = patient_names(cells[patient_column], path, notes).patients
+    return list(dict.fromkeys(zip(patients, cells[filename_column], strict=True)))
+
+
+def _absent_files(directory: Path, table: Path, missing: Sequence[tuple[str, str]]) -> str:
+    names = listed([f"{name} ({patient})" for patient, name in missing])
+    return (
+        f"{table}: {len(missing)} of its files lie nowhere under {directory}: {names}. Extract "
+        "them or delete the rows, or write `missing_slides: leave out` below `cohort`."
+    )
 
 
 def _slides_by_table(
@@ -204,8 +278,8 @@ def _slides_by_table(
     missing: list[tuple[str, str]] = []
     patients_of: defaultdict[Path, dict[str, None]] = defaultdict(dict)
     for patient, filename in rows:
-        name = filename.replace("\\", "/").removeprefix("./")
-        chosen = _preferred(by_path.get(name) or by_name.get(name) or [], suffixes)
+        named = (by_path.get(n) or by_name.get(n) for n in _names_of(filename))
+        chosen = _preferred(next(filter(None, named), []), suffixes)
         if len(chosen) > 1:
             problems.append(_ambiguous(directory, filename, chosen))
         elif chosen:
@@ -227,6 +301,17 @@ def _slides_by_table(
         raise InputError(*problems)
     owners = {path: next(iter(patients)) for path, patients in patients_of.items()}
     return _index(directory, files, owners, missing)
+
+
+def _names_of(filename: str) -> Iterator[str]:
+    r"""What a table's cell may name, the most of its path first: ``C:\uni\a.svs`` says ``a``."""
+    parts = [part for part in filename.replace("\\", "/").split("/") if part not in ("", ".")]
+    tails = ["/".join(parts[start:]) for start in range(len(parts))]
+    yield from tails
+    for tail in tails:
+        stem, point, suffix = tail.rpartition(".")
+        if point and f".{suffix.lower()}" in _SLIDE_SUFFIXES:
+            yield stem
 
 
 def _paths_below(path: Path, directory: Path) -> tuple[str, str]:

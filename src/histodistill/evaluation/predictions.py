@@ -12,8 +12,9 @@ import pandas as pd
 
 from histodistill.errors import InputError, listed
 from histodistill.evaluation.checks import check_predictions
-from histodistill.evaluation.layout import NETWORKS
+from histodistill.evaluation.layout import NETWORKS, network_columns
 from histodistill.files import whole_file
+from histodistill.tables import read_table, with_decimal_points
 
 
 def write_predictions(path: Path, frame: pd.DataFrame) -> None:
@@ -44,11 +45,9 @@ def read_predictions(path: Path) -> pd.DataFrame:
     """
     if not path.is_file():
         raise InputError(f"{path}: there is no such file; give a predictions CSV.")
-    try:
-        frame = pd.read_csv(path, dtype="str", keep_default_na=False, na_values=[""])
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        reason = str(error).strip()
-        raise InputError(f"{path}: cannot be read as a predictions CSV ({reason}).") from error
+    frame = read_table(path)
+    for name in network_columns(frame):
+        frame[name] = with_decimal_points(frame[name], path, [])
     return check_predictions(frame, str(path))
 
 

@@ -109,7 +109,7 @@ def excluded_patients(experiment: Experiment, data: ExperimentData) -> pd.DataFr
     ]
     for target, settings in experiment.targets.items():
         labelled = set(data.labels(target).index)
-        reason = f"the column {settings.column or target} is empty"
+        reason = f"the column {settings.column} tells no class"
         rows += [
             {"PATIENT": patient, "target": target, "reason": reason}
             for patient in data.patients

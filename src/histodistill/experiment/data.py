@@ -15,8 +15,6 @@ from histodistill.barcodes import PRIMARY_TUMOUR
 from histodistill.cohort import (
     ClinicalTable,
     SlideIndex,
-    SurvivalColumns,
-    Target,
     find_slides,
     read_clinical,
 )
@@ -83,14 +81,6 @@ class _Reading:
             return None
 
 
-def targets_of(experiment: Experiment) -> list[Target]:
-    """The experiment's targets."""
-    return [
-        Target(name, settings.column or name, settings.classes, settings.positive)
-        for name, settings in experiment.targets.items()
-    ]
-
-
 def load(experiment: Experiment, progress: Progress | None = None) -> ExperimentData:
     """Read every table, every genomic block and every bag.
 
@@ -117,6 +107,8 @@ def load(experiment: Experiment, progress: Progress | None = None) -> Experiment
     tables = {name: block for name, block in blocks.items() if block is not None}
     if known is not None:
         reading.problems.extend(_strangers(experiment, tables, known))
+    if clinical is not None:
+        reading.problems.extend(_classes_of_nobody(experiment, clinical))
     if reading.problems or clinical is None:
         raise InputError(*reading.problems)
     return _assembled(clinical, index, bags, tables)
@@ -163,14 +155,12 @@ def read_block(
 
 def _read_clinical(experiment: Experiment) -> ClinicalTable:
     cohort = experiment.cohort
-    follow_up = cohort.survival
-    survival = SurvivalColumns(follow_up.time, follow_up.event) if follow_up else None
     return read_clinical(
         cohort.clinical,
-        targets_of(experiment),
+        list(experiment.targets.values()),
         patient_column=cohort.patient_column,
         site_column=cohort.site_column,
-        survival=survival,
+        survival=cohort.survival,
     )
 
 
@@ -185,6 +175,7 @@ def _find_slides(experiment: Experiment) -> SlideIndex | None:
         filename_column=cohort.filename_column,
         pattern=cohort.patient_pattern,
         sample_types=cohort.sample_types,
+        leave_out_missing=cohort.missing_slides == "leave out",
     )
 
 
@@ -249,6 +240,19 @@ def _strangers(
             )
 
 
+def _classes_of_nobody(experiment: Experiment, clinical: ClinicalTable) -> Iterator[str]:
+    """Classes that the experiment names and that no patient has."""
+    for name, target in experiment.targets.items():
+        found = set(clinical.labels[name].dropna())
+        absent = [c for label, c in enumerate(target.classes) if label not in found]
+        if absent:
+            yield (
+                f"{experiment.cohort.clinical}: column '{target.column}' has no patient of class "
+                f"{listed([repr(c) for c in absent])}; correct `targets: {name}: classes` (or "
+                "`map`), or the column"
+            )
+
+
 def _assembled(
     clinical: ClinicalTable,
     index: SlideIndex | None,
@@ -265,7 +269,7 @@ def _assembled(
         *((patient, stranger) for patient in sorted((slides | genes) - set(known))),
         *((patient, empty) for patient in known if patient not in slides | genes),
     ]
-    notes = [note for block in blocks.values() for note in block.notes]
+    notes = [*clinical.notes, *(note for block in blocks.values() for note in block.notes)]
     if index is not None:
         notes += slide_notes(index)
     if bags is not None:

@@ -101,5 +101,10 @@ def _divided(splits: SplitSettings, data: ExperimentData, target: str) -> tuple[
 
 def _given(experiment: Experiment, data: ExperimentData, target: str) -> TargetFolds:
     directory = Path((experiment.splits.directory or "").replace("{target}", target))
-    files = read_folds(directory, data.labels(target), experiment.targets[target].classes)
+    files = read_folds(
+        directory,
+        data.labels(target),
+        experiment.targets[target].classes,
+        known=data.clinical.patients,
+    )
     return TargetFolds(tuple(files.folds), tuple(files.notes))

@@ -8,19 +8,8 @@ from typing import Literal
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from histodistill.barcodes import PRIMARY_TUMOUR
+from histodistill.cohort import SurvivalColumns
 from histodistill.settings import Settings
-
-
-class SurvivalSettings(Settings):
-    """Columns of the clinical table with the follow-up.
-
-    Attributes:
-        time: Column with the time to the event, or to the last follow-up.
-        event: Column with whether the event was seen (1, or ``1:DECEASED``) or not.
-    """
-
-    time: str
-    event: str
 
 
 class CohortSettings(Settings):
@@ -36,16 +25,32 @@ class CohortSettings(Settings):
         patient_pattern: Regular expression that finds the patient in a file name.
         sample_types: TCGA sample types that are read, of slides and of genomic samples alike:
             ``01`` is the primary tumour, ``06`` a metastasis, ``11`` normal tissue.
+        missing_slides: What happens to files of the slide table that are absent: ``refuse`` tells
+            them as problems, ``leave out`` as a note.
     """
 
     clinical: Path
     patient_column: str = "PATIENT"
     site_column: str | None = None
-    survival: SurvivalSettings | None = None
+    survival: SurvivalColumns | None = None
     slides: Path | None = None
     filename_column: str = "FILENAME"
     patient_pattern: str | None = None
     sample_types: tuple[str, ...] = Field(default=(PRIMARY_TUMOUR,), min_length=1)
+    missing_slides: Literal["refuse", "leave out"] = "refuse"
+
+    @model_validator(mode="after")
+    def _of_the_slide_table(self) -> CohortSettings:
+        if self.slides is None:
+            unused = {"filename_column", "missing_slides"} & self.model_fields_set
+            if unused:
+                names = " and ".join(f"`{name}`" for name in sorted(unused))
+                raise ValueError(
+                    f"{names} speaks of the slide table; give `slides`, or leave it out"
+                )
+        elif self.patient_pattern is not None:
+            raise ValueError("give a slide table in `slides` or a `patient_pattern`, not both")
+        return self
 
 
 class FeatureSettings(Settings):
@@ -111,29 +116,3 @@ class BlockSettings(Settings):
     impute: Literal["median", "mean", "zero"] = "median"
     scale: Literal["standard", "none"] = "standard"
     clip: PositiveFloat | None = None
-
-
-class TargetSettings(Settings):
-    """One label to predict.
-
-    Attributes:
-        column: Column of the clinical table; by default the target's name.
-        classes: All values that the column may hold.
-        positive: The positive one of two classes.
-    """
-
-    column: str | None = None
-    classes: tuple[str, ...]
-    positive: str | None = None
-
-    @model_validator(mode="after")
-    def _positive_is_a_class(self) -> TargetSettings:
-        if len(self.classes) < 2:
-            raise ValueError("name two classes or more")
-        if len(set(self.classes)) != len(self.classes):
-            raise ValueError("a class is named twice")
-        if len(self.classes) == 2 and self.positive not in self.classes:
-            raise ValueError("`positive` must name one of the two classes")
-        if len(self.classes) > 2 and self.positive is not None:
-            raise ValueError("`positive` applies to two classes only; leave it out")
-        return self

@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, field_validator, model_validator
+from pydantic import BeforeValidator, Field, NonNegativeInt, field_validator, model_validator
 
+from histodistill.cohort import Target, with_names
 from histodistill.errors import listed
 from histodistill.experiment.inputs import (
     BlockSettings,
     CohortSettings,
     FeatureSettings,
-    TargetSettings,
 )
 from histodistill.experiment.methods import (
     MethodSettings,
@@ -66,7 +66,7 @@ class Experiment(Settings):
     cohort: CohortSettings
     features: FeatureSettings | None = None
     genomics: dict[str, BlockSettings] = Field(default_factory=dict)
-    targets: dict[str, TargetSettings] = Field(min_length=1)
+    targets: Annotated[dict[str, Target], BeforeValidator(with_names)] = Field(min_length=1)
     splits: SplitSettings = SplitSettings()
     methods: dict[str, MethodSettings] = Field(min_length=1)
     baselines: tuple[BaselineName, ...] = (

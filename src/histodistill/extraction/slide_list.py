@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import glob
-import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pandas as pd
-
 from histodistill.errors import InputError, listed
+from histodistill.tables import (
+    TABLE_SUFFIXES,
+    Column,
+    number,
+    read_table,
+    resolved_columns,
+    with_decimal_points,
+    without_missing_codes,
+)
 
 SLIDE_SUFFIXES = (
     *(".svs", ".tif", ".tiff", ".btf", ".ndpi", ".vms", ".vmu", ".scn", ".mrxs"),
     *(".svslide", ".bif", ".czi", ".dcm", ".png", ".jpg", ".jpeg"),
+)
+
+# Of a slide list, with the names that CLAM and others give them.
+_COLUMNS = (
+    Column("slide", also=("slide_id", "filename", "file_name", "wsi", "path")),
+    Column("patient", also=("patient_id", "case_id")),
+    Column("mpp"),
 )
 
 
@@ -59,7 +72,7 @@ def list_slides(source: Path | str, *, mpp_if_unrecorded: float | None = None) -
     path = Path(source)
     if path.is_dir():
         entries = _entries(each for each in path.rglob("*") if _visible(each, path))
-    elif path.suffix.lower() == ".csv":
+    elif path.name.lower().endswith(TABLE_SUFFIXES):
         entries = _table(path)
     elif path.is_file():
         entries = _entries([path])
@@ -94,14 +107,16 @@ def _entries(paths: Iterable[Path]) -> list[SlideEntry]:
 def _table(path: Path) -> list[SlideEntry]:
     if not path.is_file():
         raise InputError(f"The slide table {path} does not exist.")
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    table = resolved_columns(read_table(path), _COLUMNS, path, [], [])
     if "slide" not in table.columns:
         raise InputError(
             f"{path} has no column 'slide' (it has {listed(list(table.columns))}); it may also "
             "have 'patient' and 'mpp'."
         )
     problems: list[str] = []
-    rows = table.to_dict("records")
+    table = table.reindex(columns=[column.name for column in _COLUMNS])
+    table["mpp"] = with_decimal_points(without_missing_codes(table["mpp"], path, []), path, [])
+    rows = table.fillna("").to_dict("records")
     entries = [_row(path, {str(key): row[key] for key in row}, problems) for row in rows]
     if problems:
         raise InputError(*problems)
@@ -109,20 +124,19 @@ def _table(path: Path) -> list[SlideEntry]:
 
 
 def _row(table: Path, row: dict[str, str], problems: list[str]) -> SlideEntry:
-    slide = table.parent / row["slide"].strip()
-    mpp = row.get("mpp", "").strip()
+    slide = table.parent / row["slide"]
+    mpp = row["mpp"]
     value = _positive(mpp)
+    if not row["slide"]:
+        problems.append(f"{table}: a row names no slide; fill the cell or delete the row.")
     if mpp and value is None:
         problems.append(f"{table}: the mpp of {slide.name} is {mpp!r}; give µm/px, such as 0.25.")
-    return SlideEntry(slide, slide.stem, row.get("patient", "").strip() or None, value)
+    return SlideEntry(slide, slide.stem, row["patient"] or None, value)
 
 
 def _positive(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) and value > 0 else None
+    value = number(text)
+    return value if value is not None and value > 0 else None
 
 
 def _require_distinct(entries: list[SlideEntry]) -> None:

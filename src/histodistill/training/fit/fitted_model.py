@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from histodistill.cohort import Target
 from histodistill.computing.device import resolve_device
 from histodistill.evaluation import ThresholdRule, choose_threshold
-from histodistill.experiment.inputs import TargetSettings
 from histodistill.experiment.methods import MethodSettings
 from histodistill.inference import Member, Probabilities, probabilities
 from histodistill.model import NetworkName
@@ -53,7 +53,7 @@ class FittedModel:
 @Stepwise
 def fit_model(
     method: MethodSettings,
-    target: TargetSettings,
+    target: Target,
     inputs: FoldData,
     seed: int,
     folder: Path,
@@ -97,7 +97,7 @@ def fit_model(
 
 
 def thresholds_for(
-    target: TargetSettings, answers: Probabilities, labels: NDArray[np.int64], rule: ThresholdRule
+    target: Target, answers: Probabilities, labels: NDArray[np.int64], rule: ThresholdRule
 ) -> dict[NetworkName, float]:
     """Operating threshold of each network on validation patients; none beyond two classes."""
     if target.positive is None:

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from histodistill.experiment.inputs import TargetSettings
+from histodistill.cohort import Target
 from histodistill.inference import Probabilities
 from histodistill.model import NetworkName
 from histodistill.training.fold.fold_data import FoldData
 
 
 def prediction_rows(
-    target: TargetSettings,
+    target: Target,
     inputs: FoldData,
     patients: Sequence[str],
     answers: Probabilities,

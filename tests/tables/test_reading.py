@@ -4,8 +4,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from histodistill.cohort import missing_columns, read_table
 from histodistill.errors import InputError
+from histodistill.tables import read_table
 
 CSV = "PATIENT,ER,AGE\n007,positive,62\n012,,\n"
 
@@ -119,8 +119,7 @@ def test_a_workbook_called_csv_is_read_as_what_it_is(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("t.xls", b"\xd0\xcf\x11\xe0", "is not a table that can be read; use one of .csv, .tsv"),
-        ("t", b"PATIENT\n1\n", "is not a table that can be read"),
+        ("t.xls", b"\xd0\xcf\x11\xe0", "is a workbook of Excel before 2007"),
         ("t.csv", b"", "is empty."),
         ("t.csv", b" \n\n", "is empty."),
         ("t.csv", b"#only a comment", "is empty."),
@@ -128,8 +127,16 @@ def test_a_workbook_called_csv_is_read_as_what_it_is(tmp_path):
         ("t.csv", b"PATIENT,ER\n,\n", "is empty: it has no rows below the column names."),
         ("t.csv", b"PATIENT,ER,ER\n1,a,b\n", "several columns are called 'ER'; rename them."),
         ("t.csv", b",A,\n1,2,3\n", "several columns are called ''"),
-        ("t.csv", "PATIENT,ER\n1,café\n".encode("latin-1"), "is not UTF-8 text; save it as"),
-        ("t.csv", b"PATIENT,ER\n1,a\n2,b,c\n", "cannot be read as a table (Error tokenizing data"),
+        ("t.csv", b"PATIENT,ER\n1,a\x81\n", "is neither UTF-8 nor Windows text; save it as"),
+        ("t.csv", b"PATIENT,ER\n1,3\x005.66\n", "line 2 holds a NUL byte: the file is damaged"),
+        ("t.csv", b"PATIENT,E\x00R\n1,a\n", "line 1 holds a NUL byte"),
+        ("t.csv", b"PATIENT,ER\n1,\x01\n", "line 2 holds the control character '\\x01'"),
+        ("t.csv", b'PATIENT,ER\n1,"a\n2,b\n', "is a quotation mark missing there?"),
+        (
+            "t.csv",
+            b"PATIENT,ER\n1,a\n2,b,c\n",
+            "row 2 below the header has more cells than there are column",
+        ),
         (
             "t.csv.gz",
             zipped(CSV)[:-12],
@@ -157,12 +164,47 @@ def test_an_absent_file_and_a_folder(tmp_path):
         read_table(tmp_path / "folder.csv")
 
 
-def test_a_missing_column_comes_with_the_nearest_and_with_all(tmp_path):
-    table = pd.DataFrame({"Patient": ["1"], "ER_status": ["a"]})
-    path = tmp_path / "t.csv"
-    assert missing_columns(table, ["Patient"], path) == []
-    assert missing_columns(table, ["PATIENT", "HER2", "PATIENT"], path) == [
-        f"{path}: has no column 'PATIENT'; do you mean 'Patient'? "
-        "Its columns are Patient, ER_status.",
-        f"{path}: has no column 'HER2'. Its columns are Patient, ER_status.",
-    ]
+@pytest.mark.parametrize(
+    "content",
+    [
+        CSV.encode("utf-16-le"),
+        CSV.encode("utf-16-be"),
+        CSV.encode("utf-32"),
+        CSV.replace(",", "|").encode(),
+        b"\n\n# a comment\n" + CSV.encode(),
+        b'"#quoted comment"\n' + CSV.encode(),
+        b",,\n" + CSV.encode(),
+        CSV.replace("\n", "\r").encode(),
+        b'"PATIENT" "ER" "AGE"\n"1" "007" "positive" "62"\n"2" "012" "" ""\n',
+        b'"PATIENT","ER","AGE"\n"1","007","positive",62\n"2","012",,\n',
+    ],
+)
+def test_text_tables_in_other_guises_need_no_suffix(tmp_path, content):
+    table = read_table(write(tmp_path / "BRCA_clinicalMatrix", content))
+    assert rows(table[["PATIENT", "ER", "AGE"]]) == EXPECTED
+
+
+def test_windows_text_is_read_and_told(tmp_path):
+    notes: list[str] = []
+    path = write(tmp_path / "t.csv", "PATIENT,SITE\n1,Würzburg\n".encode("cp1252"))
+    assert rows(read_table(path, notes)) == [["1", "Würzburg"]]
+    (note,) = notes
+    assert note.startswith(f"{path}: is not UTF-8, so it was read as Windows-1252")
+    assert "Würzburg" in note
+
+
+def test_rows_that_end_early_are_told(tmp_path):
+    notes: list[str] = []
+    path = write(tmp_path / "t.csv", "PATIENT,ER,AGE\n007,positive,62\n012\n")
+    assert rows(read_table(path, notes)) == EXPECTED
+    assert "1 of 2 rows end before the last column (row 2 below the header)" in notes[0]
+    read_table(write(tmp_path / "whole.csv", CSV), notes)
+    assert len(notes) == 1
+
+
+def test_comments_above_the_header_of_a_workbook(tmp_path):
+    sheet = pd.DataFrame([["#made today", None], [None, None], ["PATIENT", "ER"], ["007", "x"]])
+    sheet.to_excel(tmp_path / "t.xlsx", index=False, header=False)
+    table = read_table(tmp_path / "t.xlsx")
+    assert list(table.columns) == ["PATIENT", "ER"]
+    assert rows(table) == [["007", "x"]]

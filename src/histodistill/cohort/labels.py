@@ -1,0 +1,136 @@
+"""From the cells of a target's column to labels, as the sources write them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from histodistill.cohort.targets import Target
+from histodistill.errors import listed
+from histodistill.tables import same_value
+from histodistill.tables.cells import counts, is_missing
+
+# Words that sources use for the two classes of most markers.
+_POSITIVE = frozenset({"pos", "positive", "+", "1", "yes", "y", "true", "t", "amplified", "mut"})
+_NEGATIVE = frozenset({"neg", "negative", "-", "0", "no", "n", "false", "f", "not amplified", "wt"})
+
+
+def read_labels(
+    cells: pd.Series[str], target: Target, path: Path, notes: list[str], problems: list[str]
+) -> pd.Series[int]:
+    """The position of each cell's class, ``Int64``; ``<NA>`` where nothing is known.
+
+    What the target's ``map`` says goes first; then a class in any case (``Positive``, ``1.0``
+    for ``1``); then the codes for "not known". Whatever was not written as a class is told.
+
+    Args:
+        cells: Texts by patient, NaN where empty.
+        target: The target.
+        path: The file that sentences name.
+        notes: Takes what was read as something else, with counts.
+        problems: Takes cells that mean none of this, with a recipe, and parts of ``map`` that no
+            cell has.
+    """
+    meanings = _Meanings(target)
+    values = [str(value) for value in cells.dropna().unique()]
+    strange = cells[cells.notna() & ~cells.isin([v for v in values if meanings.knows(v)])]
+    if len(strange):
+        problems.append(_strange(strange, target, path))
+    unused = [key for key in target.map if key not in map(meanings.key_of, values)]
+    if unused and values:
+        problems.append(
+            f"{path}: `map` of target '{target.name}' names {_quoted(unused)}, which no cell of "
+            f"column '{target.column}' holds; correct the spelling or take it out."
+        )
+    notes += _notes(cells, target, meanings, path)
+    names = {value: meanings.of(value) for value in values if meanings.knows(value)}
+    positions = {v: target.classes.index(c) for v, c in names.items() if c is not None}
+    return cells.map(positions).astype("Int64")
+
+
+class _Meanings:
+    """What a cell means for one target."""
+
+    def __init__(self, target: Target) -> None:
+        self._map = target.map
+        self._classes = target.classes
+        self._keys = _by_spelling(tuple(target.map))
+        self._names = _by_spelling(target.classes)
+
+    def key_of(self, cell: str) -> str | None:
+        """The key of the target's ``map`` that a cell is."""
+        return cell if cell in self._map else self._keys.get(same_value(cell))
+
+    def class_of(self, cell: str) -> str | None:
+        """The class that a cell is, in any case."""
+        return cell if cell in self._classes else self._names.get(same_value(cell))
+
+    def knows(self, cell: str) -> bool:
+        """Whether a cell says a class, or that nothing is known."""
+        return bool(self.key_of(cell) or self.class_of(cell) or is_missing(cell))
+
+    def of(self, cell: str) -> str | None:
+        """The class of a cell; None where nothing is known."""
+        key = self.key_of(cell)
+        return self._map[key] if key is not None else self.class_of(cell)
+
+
+def _by_spelling(names: tuple[str, ...]) -> dict[str, str]:
+    """The names that no other one equals in another case, by :func:`same_value`."""
+    alike = defaultdict(list)
+    for name in names:
+        alike[same_value(name)].append(name)
+    return {spelling: found[0] for spelling, found in alike.items() if len(found) == 1}
+
+
+def _notes(cells: pd.Series[str], target: Target, meanings: _Meanings, path: Path) -> list[str]:
+    told = []
+    meant = {str(value): meanings.of(str(value)) for value in cells.dropna().unique()}
+    for name in target.classes:
+        other = cells[cells.isin([v for v, c in meant.items() if c == name and v != name])]
+        if len(other):
+            told.append(f"{path}: column '{target.column}': {counts(other)} read as '{name}'.")
+    known = [value for value, name in meant.items() if name is None and meanings.knows(value)]
+    codes = cells[cells.isin(known)]
+    if len(codes):
+        told.append(f"{path}: column '{target.column}': {counts(codes)} count as unknown.")
+    return told
+
+
+def _strange(strange: pd.Series[str], target: Target, path: Path) -> str:
+    guesses = {value: _guess(value, target.classes) for value in sorted(strange.unique())}
+    recipe = yaml.safe_dump(
+        {"map": guesses}, default_flow_style=True, width=float("inf"), allow_unicode=True
+    )
+    return (
+        f"{path}: column '{target.column}' holds values that are not among the classes of target "
+        f"'{target.name}' ({', '.join(target.classes)}): {by_value(strange)}; correct them, or "
+        f"say what they mean: below `targets: {target.name}` write `{recipe.strip()[1:-1]}` "
+        "(null: unknown)."
+    )
+
+
+def _guess(value: str, classes: tuple[str, ...]) -> str | None:
+    """The one class whose name a value abbreviates or says in another word."""
+    spelling = same_value(value)
+    for words in (_POSITIVE, _NEGATIVE):
+        of_these = [name for name in classes if same_value(name) in words]
+        if spelling in words and len(of_these) == 1:
+            return of_these[0]
+    begun = [name for name in classes if same_value(name).startswith(spelling)]
+    return begun[0] if len(begun) == 1 and len(spelling) > 1 else None
+
+
+def by_value(values: pd.Series[str]) -> str:
+    """Each value with the patients who have it."""
+    return "; ".join(
+        f"'{value}' ({listed(list(dict.fromkeys(str(patient) for patient in found.index)))})"
+        for value, found in values.groupby(values)
+    )
+
+
+def _quoted(names: list[str]) -> str:
+    return listed([f"'{name}'" for name in names])

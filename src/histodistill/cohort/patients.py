@@ -1,0 +1,77 @@
+"""How a table names its patients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from histodistill.barcodes import Barcode, find_barcode
+from histodistill.errors import listed
+from histodistill.tables import Column
+
+PATIENT = "PATIENT"
+# Of cBioPortal, the GDC (new and old), TCGA's own files, Xena, CLAM, and plain English.
+_ALSO = (
+    *("PATIENT_ID", "cases.submitter_id", "case_submitter_id", "bcr_patient_barcode", "sampleID"),
+    *("_PATIENT", "case_id", "patient id", "patientid"),
+)
+
+
+def column_of_patients(name: str) -> Column:
+    """The column with the patient; the usual one is known by the names of common sources too."""
+    return Column(name, "cohort: patient_column", _ALSO if name == PATIENT else ())
+
+
+@dataclass(frozen=True, eq=False)
+class PatientNames:
+    """The patients of a table's rows.
+
+    Attributes:
+        patients: The patient of each row; NaN where none is named.
+        sample_types: Two digits of the sample type; empty where the row names a patient.
+    """
+
+    patients: pd.Series[str]
+    sample_types: pd.Series[str]
+
+
+def patient_names(cells: pd.Series[str], path: Path, notes: list[str]) -> PatientNames:
+    """Read the patients of a column; TCGA barcodes of samples become those of their patients.
+
+    Args:
+        cells: Texts, NaN where empty.
+        path: The file that the note names.
+        notes: Takes what was read as another name.
+    """
+    barcodes = {cell: _barcode(cell) for cell in cells.dropna().unique()}
+    patients = cells.map(
+        lambda cell: barcodes[cell].patient if barcodes[cell] else cell, na_action="ignore"
+    )
+    other = cells[cells.notna() & (patients != cells)]
+    if len(other):
+        notes.append(
+            f"{path}: column '{cells.name}' holds barcodes of samples ({len(other)}); each was "
+            f"read as its patient, for example '{other.iloc[0]}' as '{patients[other.index[0]]}'."
+        )
+    types = cells.map(
+        lambda cell: barcodes[cell] and barcodes[cell].sample_type, na_action="ignore"
+    )
+    return PatientNames(patients, types.fillna(""))
+
+
+def _barcode(cell: str) -> Barcode | None:
+    """The TCGA barcode that a cell begins with."""
+    return find_barcode(cell) if cell[:4].upper() == "TCGA" else None
+
+
+def empty_rows(cells: pd.Series[str], path: Path) -> list[str]:
+    """A problem that names the rows without a patient."""
+    nameless = [str(row + 1) for row, empty in enumerate(cells.isna()) if empty]
+    if not nameless:
+        return []
+    return [
+        f"{path}: column '{cells.name}' is empty in row {listed(nameless)} below the header; "
+        "name the patient or delete the row."
+    ]

@@ -1,0 +1,131 @@
+"""Any table file, read as text: CSV and its relatives, Excel and Parquet.
+
+Every cell stays a string, because a patient called ``007`` must not become 7. Whoever needs
+numbers converts the column (:mod:`.cells`) and can then name the cells that are none.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from histodistill.errors import InputError, listed
+from histodistill.tables.text import text_rows
+from histodistill.tables.typed import excel_rows, parquet_rows
+
+TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
+TABLE_SUFFIXES = (*TEXT_SUFFIXES, ".xlsx", ".xlsm", ".parquet")
+_GZIP, _PARQUET, _ZIP = b"\x1f\x8b", b"PAR1", b"PK\x03\x04"
+_BEFORE_XLSX = b"\xd0\xcf\x11\xe0"
+
+
+def read_table(path: Path, notes: list[str] | None = None) -> pd.DataFrame:
+    """Read a table whose first row names the columns.
+
+    Names and cells are stripped of surrounding blanks; empty rows and nameless empty columns are
+    left out; leading rows that are empty or start with ``#`` (cBioPortal) are comments. Of a text
+    table the encoding (UTF-8, UTF-16, Windows-1252) and the delimiter (comma, semicolon, tab, bar;
+    the blank of R's ``write.table``) are found from its content; of an Excel file the first sheet
+    is read.
+
+    Args:
+        path: What the file holds decides over what it is called; it needs no suffix.
+        notes: Takes what the user should know of how the file was read, in sentences.
+
+    Returns:
+        One row a record; every cell a ``str``, NaN where it is empty.
+
+    Raises:
+        InputError: The file is absent, unreadable, of another kind or empty, holds NUL bytes or
+            rows that are longer than its header, or two of its columns have the same name.
+    """
+    told: list[str] = [] if notes is None else notes
+    content = _content(path)
+    if content.startswith(_PARQUET):
+        rows = parquet_rows(path, content)
+    elif content.startswith(_ZIP):
+        rows = _without_comments(excel_rows(path, content))
+    elif content.startswith(_BEFORE_XLSX):
+        raise InputError(f"{path}: is a workbook of Excel before 2007; save it as .xlsx or as CSV.")
+    elif path.name.lower().endswith((".xlsx", ".xlsm", ".parquet")):
+        raise InputError(
+            f"{path}: is damaged or not a {path.suffix} file in spite of its name; save it again."
+        )
+    else:
+        rows = text_rows(path, content, told)
+    return _table(path, rows, told)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+        if content.startswith(_GZIP):
+            content = gzip.decompress(content)
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file.") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: cannot be read ({error}).") from error
+    if not content.strip():
+        raise InputError(f"{path}: is empty.")
+    return content
+
+
+def _without_comments(rows: list[list[str]]) -> list[list[str]]:
+    """The rows of a sheet from its header on."""
+    for first, row in enumerate(rows):
+        if row and row[0].startswith("#"):
+            continue
+        if any(row):
+            return rows[first:]
+    return []
+
+
+def _table(path: Path, rows: Sequence[Sequence[str]], notes: list[str]) -> pd.DataFrame:
+    """Rows of text as a frame; the first names the columns."""
+    body = [list(row) for row in rows[1:] if any(row)]
+    if not body:
+        raise InputError(f"{path}: is empty: it has no rows below the column names.")
+    header = _aligned_header(rows[0], body)
+    body = _aligned_body(path, len(header), body, notes)
+    table = pd.DataFrame(body, columns=pd.Index(header, dtype=object), dtype=object)
+    table = table.mask(table == "", np.nan)
+    table = table.loc[:, (table.columns != "") | table.notna().any().to_numpy()]
+    repeated = table.columns[table.columns.duplicated()].unique().tolist()
+    if repeated:
+        names = listed([f"'{name}'" for name in repeated])
+        raise InputError(f"{path}: several columns are called {names}; rename them.")
+    return table
+
+
+def _aligned_header(header: Sequence[str], body: list[list[str]]) -> list[str]:
+    """The header, with a nameless first column where R's ``write.table`` left out its name."""
+    widths = {len(row) for row in body}
+    if widths == {len(header) + 1} and all(header):
+        return ["", *header]
+    return list(header)
+
+
+def _aligned_body(
+    path: Path, width: int, body: list[list[str]], notes: list[str]
+) -> list[list[str]]:
+    """The rows, as wide as the header; cells beyond it must be empty."""
+    wide = [str(n) for n, row in enumerate(body, start=1) if any(row[width:])]
+    if wide:
+        raise InputError(
+            f"{path}: row {listed(wide)} below the header has more cells than there are column "
+            f"names ({width}); put a cell that holds the delimiter in quotes, and a decimal comma "
+            "as a point."
+        )
+    short = [str(n) for n, row in enumerate(body, start=1) if len(row) < width]
+    if short:
+        notes.append(
+            f"{path}: {len(short)} of {len(body)} rows end before the last column (row "
+            f"{listed(short, 3)} below the header); their last cells count as empty. Was the file "
+            "cut?"
+        )
+    return [row[:width] + [""] * (width - len(row)) for row in body]

@@ -1,0 +1,135 @@
+"""Text tables: from bytes to rows of cells, whatever the encoding and the delimiter."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+from pathlib import Path
+
+from histodistill.errors import InputError
+
+_DELIMITERS = (",", ";", "\t", "|")
+# The delimiter of R's write.table, which puts every name in quotes.
+_BLANK = " "
+_NO_TEXT = re.compile(r"[\x00-\x08\x0e-\x1f]")
+_SAMPLED_LINES, _SAMPLED_CHARACTERS = 50, 1_000_000
+
+
+def text_rows(path: Path, content: bytes, notes: list[str]) -> list[list[str]]:
+    """Cut a text table into rows of stripped cells, the header first.
+
+    Args:
+        path: The file that messages name.
+        content: Its bytes, decompressed.
+        notes: Takes the encoding, where it had to be guessed.
+
+    Returns:
+        The rows from the header on; empty lines are left out.
+
+    Raises:
+        InputError: The content is no text, or its quotes do not close.
+    """
+    text = decoded(path, content, notes)
+    lines = io.StringIO(_from_header(text), newline="")
+    reader = csv.reader(lines, delimiter=_delimiter(lines.getvalue()), strict=True)
+    try:
+        rows = [[cell.strip() for cell in row] for row in reader]
+    except csv.Error as error:
+        raise InputError(
+            f"{path}: cannot be read as a table: line {reader.line_num} below its comments: "
+            f"{error}; is a quotation mark missing there?"
+        ) from None
+    rows = [row for row in rows if any(row)]
+    if not rows:
+        raise InputError(f"{path}: is empty.")
+    return rows
+
+
+def decoded(path: Path, content: bytes, notes: list[str]) -> str:
+    """The text of a file: UTF-8 or UTF-16, else Windows-1252, which a note tells.
+
+    Raises:
+        InputError: It holds NUL bytes or other characters that no text has.
+    """
+    encoding = _marked_encoding(content)
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError:
+        text = _western(path, content, notes)
+    _require_text(path, text)
+    return text
+
+
+def _marked_encoding(content: bytes) -> str:
+    """The encoding that a byte order mark, or zeros in every other byte, tells; else UTF-8."""
+    if content.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32"
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    head = content[:1000]
+    if len(content) % 2 == 0 and head[1::2].count(0) == len(head) // 2:
+        return "utf-16-le"
+    if len(content) % 2 == 0 and head[::2].count(0) == len(head) // 2:
+        return "utf-16-be"
+    return "utf-8-sig"
+
+
+def _western(path: Path, content: bytes, notes: list[str]) -> str:
+    try:
+        text = content.decode("cp1252")
+    except UnicodeDecodeError:
+        raise InputError(
+            f"{path}: is neither UTF-8 nor Windows text; save it as 'CSV UTF-8'."
+        ) from None
+    odd = next(line for line in text.splitlines() if not line.isascii())
+    notes.append(
+        f"{path}: is not UTF-8, so it was read as Windows-1252 (Latin-1), for example "
+        f"'{odd.strip()[:60]}'; if letters are wrong there, save it as 'CSV UTF-8'."
+    )
+    return text
+
+
+def _require_text(path: Path, text: str) -> None:
+    """Refuse NUL bytes, which cut a cell in many programs, and other control characters."""
+    found = _NO_TEXT.search(text)
+    if found is None:
+        return
+    line = text.count("\n", 0, found.start()) + 1
+    what = "a NUL byte" if found[0] == "\0" else f"the control character {found[0]!r}"
+    raise InputError(
+        f"{path}: line {line} holds {what}: the file is damaged or no text table; "
+        "copy or export it again."
+    )
+
+
+def _from_header(text: str) -> str:
+    """The text without the empty and comment lines (``#``) above the header."""
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start)
+        line = text[start : end if end >= 0 else len(text)].strip()
+        if line.strip(",;\t| ") and not line.lstrip('"').startswith("#"):
+            return text[start:]
+        if end < 0:
+            return ""
+        start = end + 1
+    return ""
+
+
+def _delimiter(text: str) -> str:
+    """The delimiter that cuts the first lines into equally many fields, and the most of them."""
+    lines = [line for line in text[:_SAMPLED_CHARACTERS].splitlines() if line.strip()]
+    lines = lines[:_SAMPLED_LINES]
+    if not lines:
+        return ","
+
+    def quality(delimiter: str) -> tuple[bool, int]:
+        fields = [len(row) for row in csv.reader(lines, delimiter=delimiter)]
+        # R's write.table names one column less than it writes.
+        alike = len(set(fields)) == 1 or set(fields[1:]) == {fields[0] + 1}
+        return fields[0] > 1 and alike, fields[0]
+
+    quoted = lines[0].startswith('"') and quality(_BLANK)[0]
+    return max((*_DELIMITERS, _BLANK) if quoted else _DELIMITERS, key=quality)
