@@ -125,3 +125,10 @@ def test_folds_of_another_cohort(folder):
         f"{folder}: none of its patients (for example a) has a label in the cohort; are these "
         "the folds of another cohort or target?",
     )
+
+
+def test_patients_whom_nobody_knows_are_a_problem(folder):
+    write(folder, FIRST, SECOND)
+    assert read_folds(folder, LABELS, CLASSES, known=LABELS.index).folds
+    with pytest.raises(InputError, match=r"1 of its patients are not in the clinical table: d; "):
+        read_folds(folder, LABELS, CLASSES, known=["a", "b", "c"])

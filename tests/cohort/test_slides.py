@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -153,7 +154,7 @@ def test_a_file_of_two_patients(tmp_path, folder):
 def test_folders_without_features(tmp_path, folder):
     assert error(folder) == f"{folder}: there is no such folder of patch features."
     touch(folder, "x.csv")
-    assert error(folder) == f"{folder}: holds no feature files (.h5, .hdf5, .pt, .npy)."
+    assert error(folder) == f"{folder}: holds no feature files (.h5, .hdf5, .pt, .npz, .npy)."
 
 
 def test_patterns_that_cannot_work(folder):
@@ -207,3 +208,53 @@ def test_slides_of_other_tissue_than_the_tumour_are_left_out_and_told(tmp_path, 
 def test_a_folder_of_normal_tissue_alone_is_refused(folder):
     touch(folder, "TCGA_A2_A0SB_11A.h5")
     assert "No slide is left; name the types to keep in `sample_types`." in error(folder)
+
+
+def test_npz_files_are_features_and_their_coordinates_are_not(folder):
+    touch(folder, "tile_embeddings/P1_x.npz", "tiles/P1_x.coordinates.npz", "coordinates/P1_x.npz")
+    assert found(find_slides(folder, pattern="^([^_]+)_"), folder) == {
+        "P1": ["tile_embeddings/P1_x.npz"]
+    }
+
+
+def test_what_cannot_be_read_is_a_problem(folder):
+    touch(folder, "P1_x.h5")
+    (folder / "P2_y.h5").symlink_to(folder / "nowhere.h5")
+    (folder / "P3_z.h5").mkdir()
+    message = error(folder, pattern="^([^_]+)_")
+    assert f"{folder / 'P2_y.h5'}: is a link to a file that is not there" in message
+    assert f"{folder / 'P3_z.h5'}" not in message  # a folder is searched, as any other
+    os.mkfifo(folder / "P4_z.h5")
+    assert f"{folder / 'P4_z.h5'}: is no ordinary file" in error(folder, pattern="^([^_]+)_")
+
+
+def test_a_linked_folder_is_searched_once(folder, tmp_path):
+    touch(folder, "a/P1_x.h5")
+    (folder / "a" / "back").symlink_to(folder)
+    (folder / "b").symlink_to(folder / "a")
+    assert found(find_slides(folder, pattern="^([^_]+)_"), folder) == {"P1": ["a/P1_x.h5"]}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["x.svs", "/data/slides/x.svs", "C:\\slides\\x.svs", "/data/uni/x.h5", "D:\\uni\\x", "x.h5"],
+)
+def test_the_table_may_name_the_slide_or_a_path_of_another_machine(tmp_path, folder, name):
+    touch(folder, "uni/x.h5", "uni/y.h5")
+    index = find_slides(folder, table=table(tmp_path, f"P1,{name}"))
+    assert found(index, folder) == {"P1": ["uni/x.h5"]}
+
+
+def test_the_longest_part_of_a_path_decides(tmp_path, folder):
+    touch(folder, "uni/x.h5", "conch/x.h5")
+    index = find_slides(folder, table=table(tmp_path, "P1,/data/features/uni/x.h5"))
+    assert found(index, folder) == {"P1": ["uni/x.h5"]}
+
+
+def test_a_table_of_clam_is_read_as_it_is(tmp_path, folder):
+    touch(folder, "slide_1.pt", "slide_2.pt")
+    path = tmp_path / "tumor_vs_normal.csv"
+    path.write_text("case_id,slide_id,label\np1,slide_1,tumor\np2,slide_2,normal\n")
+    index = find_slides(folder, table=path)
+    assert found(index, folder) == {"p1": ["slide_1.pt"], "p2": ["slide_2.pt"]}
+    assert any("column 'case_id' was read as 'PATIENT'" in note for note in index.notes)

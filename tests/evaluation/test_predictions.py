@@ -85,7 +85,7 @@ def test_missing_columns_are_all_named(tmp_path: Path):
 
 
 def test_table_without_rows(tmp_path: Path):
-    assert "the table has no rows" in message(two_class().iloc[:0], tmp_path)
+    assert "it has no rows below the column names" in message(two_class().iloc[:0], tmp_path)
 
 
 def test_all_bad_values_are_named_at_once(tmp_path: Path):

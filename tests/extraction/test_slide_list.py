@@ -80,3 +80,11 @@ def test_two_slides_of_one_name_are_refused(folder):
     (folder / "inner" / "a.svs").write_text("")
     with pytest.raises(InputError, match=r"a\.tiff, .*a\.svs have the same name|same name"):
         list_slides(folder)
+
+
+def test_a_table_in_other_words_and_other_marks(folder):
+    table = folder / "slides.tsv"
+    table.write_bytes("Slide_ID;case_id;MPP\na.tiff;P1;0,25\nb.svs;P2;NA\n".encode("utf-8-sig"))
+    first, second = list_slides(table)
+    assert (first.path, first.patient, first.mpp) == (folder / "a.tiff", "P1", 0.25)
+    assert (second.patient, second.mpp) == ("P2", None)

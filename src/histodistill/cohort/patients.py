@@ -45,20 +45,16 @@ def patient_names(cells: pd.Series[str], path: Path, notes: list[str]) -> Patien
         path: The file that the note names.
         notes: Takes what was read as another name.
     """
-    barcodes = {cell: _barcode(cell) for cell in cells.dropna().unique()}
-    patients = cells.map(
-        lambda cell: barcodes[cell].patient if barcodes[cell] else cell, na_action="ignore"
-    )
+    found = {cell: barcode for cell in cells.dropna().unique() if (barcode := _barcode(cell))}
+    patients = cells.replace({cell: barcode.patient for cell, barcode in found.items()})
     other = cells[cells.notna() & (patients != cells)]
     if len(other):
         notes.append(
             f"{path}: column '{cells.name}' holds barcodes of samples ({len(other)}); each was "
             f"read as its patient, for example '{other.iloc[0]}' as '{patients[other.index[0]]}'."
         )
-    types = cells.map(
-        lambda cell: barcodes[cell] and barcodes[cell].sample_type, na_action="ignore"
-    )
-    return PatientNames(patients, types.fillna(""))
+    types = {cell: barcode.sample_type or "" for cell, barcode in found.items()}
+    return PatientNames(patients, cells.map(types).fillna(""))
 
 
 def _barcode(cell: str) -> Barcode | None:

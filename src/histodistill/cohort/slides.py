@@ -21,6 +21,7 @@ from histodistill.errors import InputError, listed
 from histodistill.tables import Column, read_table, resolved_columns
 
 FEATURE_SUFFIXES = (".h5", ".hdf5", ".pt", ".npz", ".npy")
+_COORDS_FOLDERS = ("tiles", "coordinates")
 FILENAME = "FILENAME"
 # The column of CLAM, of the GDC's manifests, and plain English.
 _ALSO = ("slide_id", "file_name", "filename", "slide", "file")
@@ -137,7 +138,7 @@ def _feature_files(directory: Path, suffixes: Sequence[str]) -> list[Path]:
     problems: list[str] = []
     files: list[Path] = []
     for path in sorted(_below(directory, problems)):
-        if path.suffix.lower() not in suffixes or path.name.startswith("."):
+        if path.suffix.lower() not in suffixes or path.name.startswith(".") or _coordinates(path):
             continue
         reason = _unreadable(path)
         if reason is None:
@@ -149,6 +150,12 @@ def _feature_files(directory: Path, suffixes: Sequence[str]) -> list[Path]:
     if not files:
         raise InputError(f"{directory}: holds no feature files ({', '.join(suffixes)}).")
     return files
+
+
+def _coordinates(path: Path) -> bool:
+    """Whether a file holds the coordinates that slide2vec writes beside its features."""
+    beside = path.name.endswith((".coordinates.npz", ".tiles.npz"))
+    return beside or (path.suffix in (".npz", ".npy") and path.parent.name in _COORDS_FOLDERS)
 
 
 def _below(directory: Path, problems: list[str]) -> Iterator[Path]:
@@ -164,6 +171,7 @@ def _below(directory: Path, problems: list[str]) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add(real)
+        folders.sort()
         yield from (Path(folder, name) for name in names)
 
 

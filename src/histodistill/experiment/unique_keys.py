@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import yaml
 
 
@@ -16,7 +18,7 @@ class UniqueKeyLoader(yaml.SafeLoader):
         super().__init__(stream)
         self.repeated: list[str] = []
 
-    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         """Compose a mapping and compare its keys, before merged ones (``<<``) join them."""
         node = super().compose_mapping_node(anchor)
         lines: dict[tuple[str, str], int] = {}

@@ -6,7 +6,6 @@ import math
 import re
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from histodistill.errors import listed
@@ -43,11 +42,12 @@ def without_missing_codes(
         notes: Takes the note.
         words: Cells that mean something here although they look like a code.
     """
-    found = [isinstance(cell, str) and cell not in words and is_missing(cell) for cell in cells]
-    if not any(found):
+    codes = [str(cell) for cell in cells.dropna().unique() if is_missing(str(cell))]
+    found = cells.isin([code for code in codes if code not in words])
+    if not found.any():
         return cells
     notes.append(f"{path}: column '{cells.name}': {counts(cells[found])} count as unknown.")
-    return cells.mask(found, np.nan)
+    return cells.where(~found)
 
 
 def counts(cells: pd.Series[str]) -> str:
