@@ -59,7 +59,7 @@ def test_every_bad_resolution_of_a_table_is_told(folder):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("path\na.tiff\n", r"no column 'slide' \(it has path\)"),
+        ("image\na.tiff\n", r"no column 'slide' \(it has image\)"),
         (None, r"slides.csv does not exist"),
     ],
 )
