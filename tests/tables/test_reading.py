@@ -142,7 +142,7 @@ def test_a_workbook_called_csv_is_read_as_what_it_is(tmp_path):
             zipped(CSV)[:-12],
             "cannot be read (Compressed file ended",
         ),
-        ("t.xlsx", b"PK\x03\x04 broken", "cannot be read as Excel; save it again as .xlsx."),
+        ("t.xlsx", b"PK\x03\x04 broken", "cannot be read (File is not a zip file)."),
         ("t.xlsx", b"PATIENT,ER\n1,a\n", "is damaged or not a .xlsx file in spite of its name"),
         ("t.parquet", b"PAR1 broken PAR1", "cannot be read as Parquet; write it again."),
         ("t.parquet", b"PATIENT,ER\n1,a\n", "is damaged or not a .parquet file"),

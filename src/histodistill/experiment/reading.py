@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from histodistill.errors import InputError
 from histodistill.experiment.settings import Experiment
-from histodistill.experiment.unique_keys import UniqueKeyLoader
+from histodistill.gate.text import read_yaml
 
 Raw = dict[str, Any]
 
@@ -27,14 +27,11 @@ def read_experiment(path: Path, adapted: Callable[[Raw], Raw] | None = None) -> 
         InputError: Not YAML, or settings that are wrong, all of them at once.
     """
     try:
-        loader = UniqueKeyLoader(path.read_text(encoding="utf-8-sig"))
-        raw = loader.get_single_data()
+        raw = read_yaml(path)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise InputError(f"{path}: cannot be read as YAML: {_reason(error)}") from error
-    if loader.repeated:
-        raise InputError(*(f"{path}: {sentence}" for sentence in loader.repeated))
     if not isinstance(raw, dict):
         raise InputError(f"{path}: must be a mapping of settings")
     if adapted is not None:

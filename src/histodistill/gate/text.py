@@ -10,6 +10,7 @@ import yaml
 
 from histodistill.errors import InputError
 from histodistill.gate.plain import MB, content
+from histodistill.gate.unique_keys import UniqueKeyLoader
 
 JSON_BYTES = 256 * MB
 # YAML is parsed at a few hundred KB a second; a list of 20,000 genes has a fifth of this.
@@ -46,18 +47,20 @@ def read_yaml(path: Path) -> Any:
     """Read a YAML file of plain values.
 
     Raises:
-        InputError: It is no regular file, too large, nested too deeply, or its aliases unfold to
-            more than a person writes.
+        InputError: It is no regular file, too large, nested too deeply, names a key twice in one
+            mapping, or its aliases unfold to more than a person writes.
         yaml.YAMLError: It is no YAML.
         ValueError: It is not UTF-8, or a value in it is impossible.
         OSError: It is absent or cannot be read.
     """
-    text = content(path, most=YAML_BYTES).decode("utf-8")
-    loader = yaml.SafeLoader(text)
+    text = content(path, most=YAML_BYTES).decode("utf-8-sig")
+    loader = UniqueKeyLoader(text)
     try:
         root = loader.get_single_node()
         if root is None:
             return None
+        if loader.repeated:
+            raise InputError(*(f"{path}: {sentence}" for sentence in loader.repeated))
         if _unfolded(root, {}) > _YAML_NODES:
             raise InputError(f"{path}: its aliases (&, *) unfold to a file too large to be meant")
         return loader.construct_document(root)

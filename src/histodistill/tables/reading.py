@@ -6,7 +6,8 @@ numbers converts the column (:mod:`.cells`) and can then name the cells that are
 
 from __future__ import annotations
 
-import gzip
+import io
+import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,12 +16,16 @@ import numpy as np
 import pandas as pd
 
 from histodistill.errors import InputError, listed
+from histodistill.gate.archives import require_plausible_zip, unzipped_content
+from histodistill.gate.plain import MB
 from histodistill.tables.text import text_rows
 from histodistill.tables.typed import excel_rows, parquet_rows
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 TABLE_SUFFIXES = (*TEXT_SUFFIXES, ".xlsx", ".xlsm", ".parquet")
-_GZIP, _PARQUET, _ZIP = b"\x1f\x8b", b"PAR1", b"PK\x03\x04"
+_PARQUET, _ZIP = b"PAR1", b"PK\x03\x04"
+# More than any table of patients, slides or predictions that one machine handles.
+_MOST_BYTES = 512 * MB
 _BEFORE_XLSX = b"\xd0\xcf\x11\xe0"
 
 
@@ -63,12 +68,12 @@ def read_table(path: Path, notes: list[str] | None = None) -> pd.DataFrame:
 
 def _content(path: Path) -> bytes:
     try:
-        content = path.read_bytes()
-        if content.startswith(_GZIP):
-            content = gzip.decompress(content)
+        content = unzipped_content(path, most=_MOST_BYTES)
+        if content.startswith(_ZIP):
+            require_plausible_zip(path, io.BytesIO(content))
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file.") from None
-    except (OSError, EOFError, zlib.error) as error:
+    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: cannot be read ({error}).") from error
     if not content.strip():
         raise InputError(f"{path}: is empty.")

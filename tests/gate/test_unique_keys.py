@@ -1,4 +1,4 @@
-from histodistill.experiment.unique_keys import UniqueKeyLoader
+from histodistill.gate.unique_keys import UniqueKeyLoader
 
 
 def repeated(text: str) -> list[str]:
