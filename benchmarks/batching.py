@@ -19,23 +19,24 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
-from histodistill.model import Bags, NetworkSettings, Student
+from histodistill.model import Bags, NetworkSettings, Shape
 from histodistill.model.layers.attention import pool_tokens
+from histodistill.model.students.abmil import ABMIL
 
 WIDTH = 1024
 PATIENTS = 16
 
-Step = Callable[[Student, list[Tensor], Tensor], None]
+Step = Callable[[ABMIL, list[Tensor], Tensor], None]
 
 
-def ragged(student: Student, bags: list[Tensor], labels: Tensor) -> None:
+def ragged(student: ABMIL, bags: list[Tensor], labels: Tensor) -> None:
     """All bags end to end, as the library trains."""
     sizes = tuple(len(bag) for bag in bags)
     output = student(Bags(tuple(bags), sizes, torch.arange(len(bags))))
     torch.autograd.backward(cross_entropy(output.logits, labels))
 
 
-def padded(student: Student, bags: list[Tensor], labels: Tensor) -> None:
+def padded(student: ABMIL, bags: list[Tensor], labels: Tensor) -> None:
     """Zeros up to the longest bag, masked out of the softmax."""
     patches = pad_sequence(bags, batch_first=True)
     sizes = torch.tensor([len(bag) for bag in bags])
@@ -45,7 +46,7 @@ def padded(student: Student, bags: list[Tensor], labels: Tensor) -> None:
     torch.autograd.backward(cross_entropy(student.classifier(features), labels))
 
 
-def one_by_one(student: Student, bags: list[Tensor], labels: Tensor) -> None:
+def one_by_one(student: ABMIL, bags: list[Tensor], labels: Tensor) -> None:
     """A batch of one, sixteen times, all graphs kept until the end."""
     logits = [student(Bags((bag,), (len(bag),), torch.zeros(1))).logits for bag in bags]
     torch.autograd.backward(cross_entropy(torch.cat(logits), labels))
@@ -70,7 +71,7 @@ def main() -> None:
         bags = [torch.randn(length, WIDTH, generator=generator) for length in lengths]
         labels = torch.randint(0, 2, (PATIENTS,), generator=generator)
         torch.manual_seed(0)
-        student = Student(WIDTH, 2, NetworkSettings(dropout=0))
+        student = ABMIL(Shape(2, NetworkSettings(dropout=0), WIDTH))
         _check(student, bags, labels)
         print(f"\n{title} ({sum(lengths):,} in all)")
         for name, ratios in _ratios(student, bags, labels, rounds).items():
@@ -78,7 +79,7 @@ def main() -> None:
             print(f"  {name:10s} {middle:5.2f} x ragged ({min(ratios):.2f} to {max(ratios):.2f})")
 
 
-def _check(student: Student, bags: list[Tensor], labels: Tensor) -> None:
+def _check(student: ABMIL, bags: list[Tensor], labels: Tensor) -> None:
     gradients = []
     for step in STEPS.values():
         student.zero_grad()
@@ -90,7 +91,7 @@ def _check(student: Student, bags: list[Tensor], labels: Tensor) -> None:
 
 
 def _ratios(
-    student: Student, bags: list[Tensor], labels: Tensor, rounds: int
+    student: ABMIL, bags: list[Tensor], labels: Tensor, rounds: int
 ) -> dict[str, list[float]]:
     """Seconds of each step over those of the ragged one in the same round."""
     ratios: dict[str, list[float]] = {name: [] for name in STEPS}

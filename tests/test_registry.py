@@ -22,6 +22,7 @@ class Square: ...
 @other
 class Rectangle: ...
 
+@COLOURS.declare("red")
 @SHAPES.declare("triangle", source="Euclid")
 class Triangle: ...
 """
@@ -62,7 +63,12 @@ def shapes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry[type[Any
     monkeypatch.delitem(sys.modules, "their_shapes", raising=False)
     monkeypatch.setattr(module, "_PACKAGE", tmp_path / "house")
     return Registry(
-        "shape", ShapeDeclaration, "house.shapes", "house.shapes", base="their_shapes:Shape"
+        "SHAPES",
+        "shape",
+        ShapeDeclaration,
+        "house.shapes",
+        "house.shapes",
+        base="their_shapes:Shape",
     )
 
 
@@ -107,7 +113,10 @@ def test_a_subclass_declares_for_itself(shapes: Registry[Any, Any]) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("squire", "unknown shape 'squire'; it is one of square, or an import path"),
+        (
+            "squire",
+            "unknown shape 'squire', here and in installed packages; it is one of square, or an import",
+        ),
         ("their_shapes.Circle", "square, triangle, round"),
         ("their_shapes:", "import path"),
         ("os:system('x')", "import path"),
@@ -144,7 +153,7 @@ def test_what_an_import_path_does_not_lead_to(
 
 def test_functions_are_parts_as_well(shapes: Registry[Any, Any]) -> None:
     functions: Registry[Any, Declaration] = Registry(
-        "function", Declaration, "house.functions", "house.functions"
+        "FUNCTIONS", "function", Declaration, "house.functions", "house.functions"
     )
     assert functions.load("os.path:basename")("a/b") == "b"
     with pytest.raises(InputError, match="is not a function"):

@@ -1,7 +1,7 @@
 """Parts that settings choose by name: those of this package, of installed ones, and of the user.
 
 A registry knows the parts of one kind, students for example. Each part of this package declares
-itself where it stands, in the registry's room::
+itself where it stands, in the registry's room, by the name that the registry has in the code::
 
     @STUDENTS.declare("wikg", text="WiKG, a graph that the patches draw", source="Li 2024, CVPR")
     class WiKG(MILStudent): ...
@@ -23,7 +23,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -60,14 +60,16 @@ class Registry(Generic[Part, Declared]):
     """The parts of one kind.
 
     Attributes:
+        name: What the registry is called in the code, ``STUDENTS`` for example.
         kind: What one of them is called in messages.
         declaration: What each of them declares.
-        room: Package of this library, or single module, in which they declare themselves.
+        room: Package of this library, or module, in or below which they declare themselves.
         group: Entry points of installed packages that name further ones.
         base: Import path of the class that all of them are subclasses of; None where they are
             functions.
     """
 
+    name: str
     kind: str
     declaration: type[Declared]
     room: str
@@ -88,6 +90,9 @@ class Registry(Generic[Part, Declared]):
         """The parts of this package, then those of installed ones."""
         return tuple(dict.fromkeys((*self._own, *self._installed)))
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
     def check(self, name: str) -> str:
         """The name, if it is known or an import path. Nothing is imported.
 
@@ -98,8 +103,8 @@ class Registry(Generic[Part, Declared]):
             return name
         close = get_close_matches(name, self.names(), n=3) or self.names()
         raise ValueError(
-            f"unknown {self.kind} {name!r}; it is one of {', '.join(close)}, or an import path "
-            "such as my_package.my_module:MyClass"
+            f"unknown {self.kind} {name!r}, here and in installed packages; it is one of "
+            f"{', '.join(close)}, or an import path such as my_package.my_module:MyClass"
         )
 
     def facts(self, name: str) -> Declared:
@@ -136,6 +141,24 @@ class Registry(Generic[Part, Declared]):
             raise InputError(f"unknown {self.kind} {name!r}")
         return cast("Part", self._of_this_kind(name, self._imported(name, path)))
 
+    def unknown_options(self, name: str, options: Mapping[str, Any]) -> list[str]:
+        """A sentence for every option that a part does not take."""
+        if not options:
+            return []
+        taken = [
+            parameter.name
+            for parameter in inspect.signature(
+                cast("Callable[..., Any]", self.load(name))
+            ).parameters.values()
+            if parameter.kind is parameter.KEYWORD_ONLY
+        ]
+        has = f"its options are {', '.join(taken)}" if taken else "it has none"
+        return [
+            f"{self.kind} `{name}` has no option `{option}`; {has}"
+            for option in options
+            if option not in taken
+        ]
+
     def _imported(self, name: str, path: str) -> object:
         try:
             return imported(path)
@@ -158,7 +181,8 @@ class Registry(Generic[Part, Declared]):
         """What the parts of this package declare, and the import path of each, by name."""
         return {
             name: (self.declaration(name=name, **facts), path)
-            for name, facts, path in _declared_in(self.room)
+            for registry, name, facts, path in _declared_in(self.room)
+            if registry == self.name
         }
 
     @cached_property
@@ -177,27 +201,36 @@ def imported(path: str) -> object:
     return getattr(import_module(module), name)
 
 
-def _declared_in(room: str) -> Iterator[tuple[str, dict[str, Any], str]]:
-    """Name, facts and import path of every part that is declared in a room, in order of files."""
+_Found = tuple[str, str, dict[str, Any], str]
+
+
+def _declared_in(room: str) -> Iterator[_Found]:
+    """All that is declared in a room, in the order of its files."""
     place = _PACKAGE.joinpath(*room.split(".")[1:])
     for file in sorted(place.rglob("*.py")) or [place.with_suffix(".py")]:
-        names = file.relative_to(_PACKAGE).with_suffix("").parts
-        module = ".".join((_PACKAGE.name, *names)).removesuffix(".__init__")
-        for part in ast.parse(file.read_text(encoding="utf-8")).body:
-            for decorator in getattr(part, "decorator_list", ()):
-                if _declares(decorator):
-                    facts = {
-                        each.arg: ast.literal_eval(each.value)
-                        for each in decorator.keywords
-                        if each.arg is not None
-                    }
-                    name = ast.literal_eval(decorator.args[0])
-                    yield name, facts, f"{module}:{getattr(part, 'name', '')}"
+        yield from _declarations(file)
 
 
-def _declares(decorator: ast.expr) -> bool:
-    return (
-        isinstance(decorator, ast.Call)
-        and isinstance(decorator.func, ast.Attribute)
-        and decorator.func.attr == "declare"
+@cache
+def _declarations(file: Path) -> tuple[_Found, ...]:
+    """Registry, name, facts and import path of every part that a file declares."""
+    source = file.read_text(encoding="utf-8")
+    if ".declare(" not in source:
+        return ()
+    names = file.relative_to(_PACKAGE).with_suffix("").parts
+    module = ".".join((_PACKAGE.name, *names)).removesuffix(".__init__")
+    return tuple(
+        (registry, name, facts, f"{module}:{part.name}")
+        for part in ast.parse(source).body
+        if isinstance(part, ast.ClassDef | ast.FunctionDef)
+        for decorator in part.decorator_list
+        for registry, name, facts in _declaration(decorator)
     )
+
+
+def _declaration(decorator: ast.expr) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """What a decorator declares, and in which registry; nothing where it is another one."""
+    match decorator:
+        case ast.Call(func=ast.Attribute(ast.Name(registry), "declare"), args=[name]):
+            facts = {each.arg: ast.literal_eval(each.value) for each in decorator.keywords}
+            yield registry, ast.literal_eval(name), cast("dict[str, Any]", facts)

@@ -92,7 +92,7 @@ def test_rows_without_distillation_have_none(template, tmp_path):
     for name, method in experiment.methods.items():
         taught = name not in ("mkd-labels-only", "abmil")
         assert any(method.objective.distillation.values()) == taught
-        assert method.objective.reconstruction == (0.5 if taught else 0)
+        assert method.objective.from_genes == ({"reconstruction": 0.5} if taught else {})
         expected = "student_loss" if name == "abmil" else "multimodal_loss"
         assert method.training.monitor == expected
 

@@ -14,7 +14,7 @@ from histodistill.cli.console import console
 from histodistill.cli.live_table import LiveTable
 from histodistill.experiment import load, read_experiment
 from histodistill.experiment.descriptions import descriptions
-from histodistill.experiment.recipes import RECIPES
+from histodistill.experiment.recipes import recipes
 from histodistill.training import Epoch, Failure, cross_validate, fits_of
 from tests.cli.command_line import fail, run, succeed
 from tests.experiment.small import NETWORK, experiment_file
@@ -118,7 +118,7 @@ def test_every_method_is_listed_with_what_it_is(monkeypatch):
     monkeypatch.setattr(console, "_width", 200)
     told = succeed("suite", "--list-methods").stdout
     known = {one.name: one for one in descriptions()}
-    assert list(known) == list(RECIPES)
+    assert list(known) == list(recipes())
     for name, one in known.items():
         assert one.text, name
         assert f"{name} " in told

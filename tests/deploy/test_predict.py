@@ -12,7 +12,7 @@ import torch
 from histodistill.deploy import predict
 from histodistill.errors import InputError
 from histodistill.inference import answers
-from histodistill.model import Student
+from histodistill.model.students.abmil import ABMIL
 from histodistill.preparation import PreparedPatients
 from tests.deploy.bundles import GENES, bags_of, bundle, expression, member
 
@@ -81,7 +81,7 @@ def test_the_student_is_the_softmax_of_its_logits(bags):
     network, scaler = made.members[0].networks, made.members[0].transforms.scaler
     table = predict(made, bags=bags).table.set_index("PATIENT")
     student = network.student
-    assert isinstance(student, Student)
+    assert isinstance(student, ABMIL)
     assert scaler is not None
     for patient in SLIDES:
         patches = student.patches(scaler.transform(bags.bag(patient)))

@@ -10,7 +10,7 @@ import yaml
 
 from histodistill.errors import InputError
 from histodistill.experiment import read_experiment
-from histodistill.experiment.recipes import RECIPES
+from histodistill.experiment.recipes import recipes
 from tests.experiment.small import experiment_file
 
 # A second block of genes, which some recipes name.
@@ -84,7 +84,7 @@ def test_a_method_may_have_seeds_of_its_own(tmp_path):
     assert experiment.seeds_of("mkd") == (5,)
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", recipes())
 def test_every_recipe_is_a_line(tmp_path, recipe):
     path = experiment_file(tmp_path, COPY_NUMBER)
     raw = yaml.safe_load(path.read_text()) | {"methods": [recipe]}
@@ -129,7 +129,7 @@ def test_a_methods_own_settings_win_over_the_experiments_and_these_over_the_reci
     shared = experiment_file(
         tmp_path, {"training": {"monitor": "loss"}, "methods": {"genomic": {}}}
     )
-    assert RECIPES["genomic"]["training"] == {"monitor": "genomic_loss"}
+    assert recipes()["genomic"].changes["training"] == {"monitor": "genomic_loss"}
     assert read_experiment(shared).methods["genomic"].training.monitor == "loss"
 
 
@@ -346,9 +346,9 @@ def test_yaml_runs_no_code(tmp_path):
 
 def test_recipes_differ_from_each_other(tmp_path):
     path = experiment_file(tmp_path, {"training": None} | COPY_NUMBER)
-    raw = yaml.safe_load(path.read_text()) | {"methods": list(RECIPES)}
+    raw = yaml.safe_load(path.read_text()) | {"methods": list(recipes())}
     path.write_text(yaml.safe_dump(raw))
     methods = read_experiment(path).methods
-    for one, other in itertools.combinations(RECIPES, 2):
+    for one, other in itertools.combinations(recipes(), 2):
         ours = methods[one].model_dump(exclude={"recipe"})
         assert ours != methods[other].model_dump(exclude={"recipe"}), (one, other)

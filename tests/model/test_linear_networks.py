@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -15,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from histodistill.experiment.methods import MethodSettings
-from histodistill.experiment.recipes import RECIPES, merged
+from histodistill.experiment.recipes import merged, recipes
 from histodistill.model import Genes, Networks, NetworkSettings, Output
-from histodistill.model.losses.distillation import DISTILLERS
-from histodistill.model.settings import DistillationName
+from histodistill.model.registries import DISTILLERS
+from histodistill.model.shape import Shape
 from histodistill.model.students.linear import LinearStudent
 from histodistill.model.teachers.genomic.linear import LinearGenomicTeacher
 from histodistill.model.teachers.multimodal.linear import LinearMultimodalTeacher
@@ -40,15 +39,15 @@ def drawn(network: nn.Module) -> nn.Module:
 
 
 def student(n_classes: int = 2, settings: NetworkSettings = SMALL) -> nn.Module:
-    return drawn(LinearStudent(WIDTH, n_classes, settings))
+    return drawn(LinearStudent(Shape(n_classes, settings, WIDTH)))
 
 
 def genomic(n_classes: int = 2, settings: NetworkSettings = SMALL) -> nn.Module:
-    return drawn(LinearGenomicTeacher(BLOCKS, n_classes, settings))
+    return drawn(LinearGenomicTeacher(Shape(n_classes, settings, blocks=BLOCKS)))
 
 
 def multimodal(n_classes: int = 2, settings: NetworkSettings = SMALL) -> nn.Module:
-    return drawn(LinearMultimodalTeacher(WIDTH, BLOCKS, n_classes, settings))
+    return drawn(LinearMultimodalTeacher(Shape(n_classes, settings, WIDTH, BLOCKS)))
 
 
 def regression(network: nn.Module, values: Sequence[Sequence[float]]) -> Tensor:
@@ -157,7 +156,7 @@ def test_networks_of_any_width_learn_at_the_same_rate() -> None:
     """The same signal in every feature: a step of all weights moves logits as the root of them."""
     moves = []
     for copies in (1, 4):
-        network = LinearStudent(WIDTH * copies, 2, SMALL).double()
+        network = LinearStudent(Shape(2, SMALL, WIDTH * copies)).double()
         some = bags({0: 3})
         output = network(replace(some, parts=(some.stored.repeat(1, copies),)))
         moves.append(float(output.features.square().sum()))
@@ -181,7 +180,7 @@ def test_dropout_is_of_the_inputs_and_for_training_alone(build: Callable[..., nn
 
 
 def settings_of(recipe: str = "mkd", **changes: Mapping[str, object]) -> MethodSettings:
-    raw = merged(merged({"network": {}, "objective": {}, "training": {}}, RECIPES[recipe]), changes)
+    raw = merged(recipes()[recipe].changes, changes)
     return MethodSettings.model_validate({"recipe": recipe} | raw)
 
 
@@ -192,7 +191,7 @@ def refusal(recipe: str = "mkd", **changes: Mapping[str, object]) -> str:
     return str(problem["msg"]).removeprefix("Value error, ")
 
 
-WHY = "needs features of `network.width`, which `linear` and `experts` do not have; set it to 0"
+WHY = "needs features of `network.width`, which `linear` does not have; set it to 0"
 
 
 @pytest.mark.parametrize("network", ["student", "multimodal", "genomic"])
@@ -218,14 +217,14 @@ def outputs(width: int, seed: int) -> Output:
     )
 
 
-@pytest.mark.parametrize("name", get_args(DistillationName))
+@pytest.mark.parametrize("name", DISTILLERS.names())
 def test_ways_to_distil_that_need_one_width_are_refused_and_no_others(
-    name: DistillationName,
+    name: str,
 ) -> None:
     """Those and only those that cannot be computed between features of two widths."""
     network: dict[str, object] = {"student": "linear", "width": 8}
     try:
-        DISTILLERS[name](8, 2)(outputs(6, 0), outputs(80, 1), torch.tensor([0, 1, 1, 0, -1]))
+        DISTILLERS.load(name)(8, 2)(outputs(6, 0), outputs(80, 1), torch.tensor([0, 1, 1, 0, -1]))
     except RuntimeError:
         assert refusal(name, network=network) == f"`objective.distillation.{name}` {WHY}"
         off = {"distillation": {name: 0}}
@@ -258,6 +257,6 @@ def test_experts_need_both_experts_and_their_features_are_of_no_common_width() -
     )
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", recipes())
 def test_no_recipe_is_refused(recipe: str) -> None:
     assert settings_of(recipe).recipe == recipe

@@ -20,12 +20,12 @@ from histodistill.model import (
     NetworkSettings,
     ObjectiveSettings,
     Output,
-    Student,
     objective,
     to_tokens,
 )
 from histodistill.model.layers.attention import pool_bags, pool_tokens
 from histodistill.model.layers.fusion import BilinearProduct
+from histodistill.model.students.abmil import ABMIL
 from tests.model.batches import (
     SMALL,
     TOKEN_SIZE,
@@ -137,9 +137,9 @@ def test_the_order_of_patches_means_nothing(batch: Batch) -> None:
 def test_a_bag_of_one_patch_is_its_patch() -> None:
     student = networks().student
     assert student is not None
-    assert isinstance(student, Student)
+    assert isinstance(student, ABMIL)
     single = bags({0: 1})
-    hidden, _ = student.attend(single)
+    hidden = student.patches(single.patches)
     torch.testing.assert_close(student(single).features, hidden)
 
 
@@ -170,7 +170,7 @@ def test_attention_scores_are_gated() -> None:
     student = networks().student
     assert student is not None
     hidden = torch.randn(3, SMALL.width, dtype=torch.float64)
-    assert isinstance(student, Student)
+    assert isinstance(student, ABMIL)
     gate, score = student.attention.gate, student.attention.score
     half = SMALL.attention_width
     for row, found in zip(hidden, student.attention(hidden), strict=True):

@@ -47,6 +47,13 @@ def command(
         list[str] | None,
         typer.Option(metavar="NAME=FILE", help="A genomic block; as often as there are blocks."),
     ] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PACKAGE.MODULE:CLASS",
+            help="A network of another package that the bundle is made of, if you trust it.",
+        ),
+    ] = None,
     max_missing_genes: Annotated[
         float,
         typer.Option(min=0, max=1, metavar="SHARE", help="Share of genes that may be absent."),
@@ -101,7 +108,7 @@ def command(
     from histodistill.features import open_bags
     from histodistill.files import whole_file
 
-    bundle = Bundle.load(bundle_folder)
+    bundle = Bundle.load(bundle_folder, allow or ())
     say_notes(bundle.notes)
     if slides is None and features is None and not genomics:
         raise InputError("give --slides DIR or --features DIR, --genomics NAME=FILE, or both")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,11 +90,17 @@ class Bundle:
         write_checksums(folder)
 
     @classmethod
-    def load(cls, folder: Path) -> Bundle:
+    def load(cls, folder: Path, allow: Collection[str] = ()) -> Bundle:
         """Read a bundle and check that it is whole.
 
+        Args:
+            folder: The bundle's.
+            allow: Import paths of networks of other packages that may be run, where the bundle
+                is made of such: ``my_package.heads:TopK``. A bundle never decides so itself.
+
         Raises:
-            InputError: Not a bundle, written by a newer version, or damaged.
+            InputError: Not a bundle, written by a newer version, damaged, or made of a network
+                that is not allowed or not installed.
         """
         raw = _raw_description(folder)
         version = _format_of(folder, raw)
@@ -102,7 +109,10 @@ class Bundle:
             raise InputError(*problems)
         described = _described(folder, raw, version)
         places = [folder / f"member-{index}" for index in range(len(described.members))]
-        members = tuple(map(_read_member, places, described.members))
+        members = tuple(
+            _read_member(place, member, allow)
+            for place, member in zip(places, described.members, strict=True)
+        )
         return cls(described.info, members, _OLD if version == 1 else ())
 
 
@@ -165,9 +175,9 @@ def _without_hashes(member: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in member.items() if key != "sha256"}
 
 
-def _read_member(place: Path, described: MemberDescription) -> Member:
+def _read_member(place: Path, described: MemberDescription, allow: Collection[str]) -> Member:
     try:
-        networks = _read_networks(place / _WEIGHTS, described.architecture)
+        networks = _read_networks(place / _WEIGHTS, described.architecture, allow)
         transforms = Transforms.load(place)
         _require_genes(networks, transforms)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
@@ -190,7 +200,7 @@ def _require_genes(networks: Networks, transforms: Transforms) -> None:
             raise ValueError(f"{tokens} tokens of {len(transforms.blocks[name].genes_)} genes")
 
 
-def _read_networks(path: Path, architecture: Architecture) -> Networks:
+def _read_networks(path: Path, architecture: Architecture, allow: Collection[str]) -> Networks:
     """The networks with their weights.
 
     They are first built without memory, so that an architecture that its weights do not have is
@@ -199,7 +209,8 @@ def _read_networks(path: Path, architecture: Architecture) -> Networks:
     weights = read_safetensors(path)
     plain = architecture.model_dump(mode="json")
     with torch.device("meta"):
-        expected = {k: v.shape for k, v in Networks.from_architecture(plain).state_dict().items()}
+        unwritten = Networks.from_architecture(plain, allow)
+        expected = {name: value.shape for name, value in unwritten.state_dict().items()}
     odd = sorted(
         name
         for name in expected.keys() | weights.keys()
@@ -213,6 +224,6 @@ def _read_networks(path: Path, architecture: Architecture) -> Networks:
     unusable = sorted(name for name, values in weights.items() if not values.isfinite().all())
     if unusable:
         raise InputError(f"{path}: NaN or infinite weights in {listed(unusable, 3)}; {_REMEDY}")
-    networks = Networks.from_architecture(plain)
+    networks = Networks.from_architecture(plain, allow)
     networks.load_state_dict(weights)
     return networks.eval()

@@ -8,8 +8,9 @@ from typing import Any
 
 from histodistill.errors import InputError
 from histodistill.experiment.reading import read_experiment
-from histodistill.experiment.recipes import RECIPES, merged
+from histodistill.experiment.recipes import merged, recipe
 from histodistill.experiment.settings import Experiment
+from histodistill.model.registries import GENE_TERMS
 
 REFERENCE = "mkd"
 ABLATION = (
@@ -25,7 +26,7 @@ ABLATION = (
 )
 WITHOUT_DISTILLATION = ("mkd-labels-only", "abmil")
 # What may teach the student beside the components of the method.
-TAUGHT_BY = ("distillation", "reconstruction", "group_reconstruction", "memory_alignment")
+TAUGHT_BY = ("distillation", "from_genes", *GENE_TERMS.names())
 # Column of the ablation table, and the weight that it stands for.
 COMPONENTS = {
     "MKD-L_OR": "orthogonality",
@@ -73,12 +74,12 @@ def _ablation(raw: dict[str, Any]) -> dict[str, Any]:
 
 def _row(name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
     """A row: its recipe over the changes of ``mkd``."""
-    recipe = RECIPES[name]
-    row = merged(changes, recipe) | {"recipe": name}
+    own = recipe(name).changes
+    row = merged(changes, own) | {"recipe": name}
     if name in WITHOUT_DISTILLATION:
         row["objective"] = {k: v for k, v in row["objective"].items() if k not in TAUGHT_BY}
     training = row.get("training")
-    networks = recipe["network"].get("networks")
+    networks = own["network"].get("networks")
     if networks and isinstance(training, Mapping):
         monitored = str(training.get("monitor", "loss")).rpartition("_")[0]
         if monitored and monitored not in networks:

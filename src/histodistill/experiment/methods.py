@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any, Literal
 
 from pydantic import (
@@ -16,9 +15,9 @@ from pydantic import (
     model_validator,
 )
 
-from histodistill.experiment.recipes import EMPTY, RECIPES, merged
+from histodistill.experiment.recipes import Recipe, merged, recipe
 from histodistill.model import NetworkSettings, ObjectiveSettings
-from histodistill.model.settings import DistillationName
+from histodistill.model.registries import DISTILLERS, GENE_TERMS, NETWORK_REGISTRIES
 from histodistill.settings import Settings
 
 
@@ -140,19 +139,34 @@ class MethodSettings(Settings):
 
     @field_validator("recipe")
     @classmethod
-    def _recipe_is_known(cls, recipe: str) -> str:
-        if recipe not in RECIPES:
-            close = get_close_matches(recipe, RECIPES, n=5)
-            meant = f"did you mean {', '.join(close)}? " if close else ""
-            raise ValueError(
-                f"unknown recipe {recipe!r}; {meant}`histodistill suite --list-methods` lists all"
-            )
-        return recipe
+    def _recipe_is_known(cls, name: str) -> str:
+        recipe(name)
+        return name
 
     @field_validator("seeds")
     @classmethod
     def _seeds_differ(cls, seeds: tuple[int, ...] | None) -> tuple[int, ...] | None:
         return None if seeds is None else different_seeds(seeds)
+
+    @model_validator(mode="after")
+    def _options_are_known(self) -> MethodSettings:
+        unknown = [
+            problem
+            for name in self.network.networks
+            for problem in NETWORK_REGISTRIES[name].unknown_options(
+                getattr(self.network, name), getattr(self.network, f"{name}_options")
+            )
+        ]
+        unknown += [
+            problem
+            for name in self.objective.distillation
+            for problem in DISTILLERS.unknown_options(
+                name, self.objective.distillation_options.get(name, {})
+            )
+        ]
+        if unknown:
+            raise ValueError("\n".join(unknown))
+        return self
 
     @model_validator(mode="after")
     def _terms_have_their_student(self) -> MethodSettings:
@@ -167,11 +181,11 @@ class MethodSettings(Settings):
     @model_validator(mode="after")
     def _experts_are_trained(self) -> MethodSettings:
         networks = self.network.networks
-        composed = "multimodal" in networks and self.network.multimodal == "experts"
+        composed = "multimodal" in networks and self.network.declared("multimodal").composed
         if self.taught_offline and composed and "genomic" not in networks:
             raise ValueError(
-                "`network.multimodal: experts` with `offline: true` is made of the student and "
-                "the genomic teacher: train `genomic` as well"
+                f"`network.multimodal: {self.network.multimodal}` with `offline: true` is made of "
+                "the student and the genomic teacher: train `genomic` as well"
             )
         return self
 
@@ -194,31 +208,29 @@ class MethodSettings(Settings):
 def _misplaced_terms(network: NetworkSettings, objective: ObjectiveSettings) -> Iterator[str]:
     """Terms of the loss whose student is not trained."""
     student = network.student if "student" in network.networks else None
-    if objective.reconstruction and student is None:
-        yield "`objective.reconstruction` needs a student; train one, or set it to 0"
-    if objective.group_reconstruction and student != "ghanet":
-        yield "`objective.group_reconstruction` needs the student `ghanet`; or set it to 0"
-    if objective.memory_alignment and student != "momkd":
-        yield "`objective.memory_alignment` needs the student `momkd`; or set it to 0"
-
-
-# Ways to distil that compare features one by one, or through layers of ``network.width``.
-_OF_ONE_WIDTH: tuple[DistillationName, ...] = ("fitnet", "at", "crd", "vid", "tdc")
+    for name, weight in objective.from_genes.items():
+        wanted = GENE_TERMS.facts(name).student
+        if weight and student is None and not wanted:
+            yield f"`objective.{name}` needs a student; train one, or set it to 0"
+        if weight and wanted and student != wanted:
+            yield f"`objective.{name}` needs the student `{wanted}`; or set it to 0"
 
 
 def _incomparable_features(network: NetworkSettings, objective: ObjectiveSettings) -> Iterator[str]:
     """Terms of the loss between networks whose features differ in width."""
-    odd = {name for name in network.networks if getattr(network, name) in ("linear", "experts")}
-    why = "needs features of `network.width`, which `linear` and `experts` do not have"
+    odd = {name for name in network.networks if not network.declared(name).fixed_width}
+    named = " and ".join(dict.fromkeys(f"`{getattr(network, name)}`" for name in sorted(odd)))
+    why = f"needs features of `network.width`, which {named} does not have; set it to 0"
     for term in ("orthogonality", "alignment"):
         if getattr(objective, term) and odd and len(network.networks) > 1:
-            yield f"`objective.{term}` {why}; set it to 0"
+            yield f"`objective.{term}` {why}"
     taught = {"student", *objective.teachers} & set(network.networks)
-    for name, weight in objective.distillation.items():
-        if weight and name in _OF_ONE_WIDTH and "student" in taught and taught & odd:
-            yield f"`objective.distillation.{name}` {why}; set it to 0"
-    if objective.reconstruction and "student" in odd:
-        yield f"`objective.reconstruction` {why}; set it to 0"
+    for way, weight in objective.distillation.items():
+        if weight and DISTILLERS.facts(way).one_width and "student" in taught and taught & odd:
+            yield f"`objective.distillation.{way}` {why}"
+    for term, weight in objective.from_genes.items():
+        if weight and GENE_TERMS.facts(term).one_width and "student" in odd:
+            yield f"`objective.{term}` {why}"
 
 
 def resolved_method(name: str, changes: Any, shared: Any) -> Any:
@@ -226,7 +238,10 @@ def resolved_method(name: str, changes: Any, shared: Any) -> Any:
     if changes is not None and not isinstance(changes, Mapping):
         return changes  # refused with all the rest that is wrong
     changes = {"recipe": name} | dict(changes or {})
-    base = RECIPES.get(changes["recipe"], EMPTY)
+    try:
+        base = recipe(str(changes["recipe"])).changes
+    except ValueError:  # refused with all the rest that is wrong
+        base = Recipe().changes
     method = merged(merged(base, {"training": shared}), changes)
     own, teachers = method.get("training"), method.get("teacher_training")
     if isinstance(own, Mapping) and isinstance(teachers, Mapping):

@@ -1,21 +1,163 @@
-"""Recipes by name: what each sets differently from the defaults, which are the paper's."""
+"""Recipes by name: what each sets differently from the defaults, which are the paper's.
+
+Those of networks alone, and those that distil in another way, come from what the parts of a model
+declare; the others stand here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, get_args
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any
 
-from histodistill.model.settings import (
-    DistillationName,
-    GenomicName,
-    MultimodalName,
-    StudentName,
-)
+from histodistill.errors import InputError
+from histodistill.model.registries import DISTILLERS, NETWORK_REGISTRIES, NetworkDeclaration
+from histodistill.registry import Declaration, imported, is_import_path
 
-Recipe = dict[str, dict[str, Any]]
+GROUP = "histodistill.recipes"
+
+Changes = dict[str, Any]
 
 
-EMPTY: Recipe = {"network": {}, "objective": {}, "training": {}}
+@dataclass(frozen=True)
+class Recipe:
+    """A named beginning of a method.
+
+    Attributes:
+        text: What it is, in a line, with its source.
+        network: What it changes in the architecture.
+        objective: What it changes in the loss.
+        training: What it changes in the optimisation.
+    """
+
+    text: str = ""
+    network: Changes = field(default_factory=dict)
+    objective: Changes = field(default_factory=dict)
+    training: Changes = field(default_factory=dict)
+
+    @property
+    def changes(self) -> Changes:
+        """All that it changes, as an experiment would write it."""
+        return {"network": self.network, "objective": self.objective, "training": self.training}
+
+
+NO_DISTILLATION = {"orthogonality": 0, "alignment": 0, "similarity": 0, "collaboration": 0}
+
+_MKD = "MKD (Zhang 2025, MICCAI)"
+
+_PAPER = {
+    # The method of the paper: architecture, losses and optimisation.
+    "mkd": Recipe(f"{_MKD}: decomposition, similarity and collaboration, trained together"),
+    # The ablations of the paper, and its two decomposition terms one by one.
+    "mkd-concat": Recipe(
+        "MKD with the multimodal teacher's fusion by concatenation", network={"fusion": "concat"}
+    ),
+    "mkd-no-decomposition": Recipe(
+        "MKD without decomposition (L_OR and L_CORAL)",
+        objective={"orthogonality": 0, "alignment": 0},
+    ),
+    "mkd-no-orthogonality": Recipe(
+        "MKD without orthogonality (L_OR)", objective={"orthogonality": 0}
+    ),
+    "mkd-no-alignment": Recipe("MKD without alignment (L_CORAL)", objective={"alignment": 0}),
+    "mkd-no-similarity": Recipe("MKD without similarity (SKD)", objective={"similarity": 0}),
+    "mkd-no-collaboration": Recipe(
+        "MKD without collaboration (CLOD)", objective={"collaboration": 0}
+    ),
+    "mkd-labels-only": Recipe(
+        "MKD's three networks side by side, without any distillation", objective=NO_DISTILLATION
+    ),
+    "mkd-offline": Recipe("MKD with teachers that are finished first", training={"offline": True}),
+}
+
+_OTHERS = {
+    "concat": Recipe(
+        "pooled slide and genes, concatenated",
+        network={"networks": ("multimodal",), "multimodal": "mkd", "fusion": "concat"},
+        objective=NO_DISTILLATION,
+        training={"monitor": "multimodal_loss"},
+    ),
+    # "Online teaching" (Zhang et al., IEEE TMI): MKD's objective in batches of 32. The source joins
+    # the branches by bilinear fusion in both teachers; here the genomic one joins them by
+    # attention, and the multimodal one reads the tokens of both together.
+    "gmkdn": Recipe(
+        "GMKDN (Zhang, IEEE TMI): MKD with a branch for expression (block `mrna`) and one for "
+        "copy number (block `cna`)",
+        network={"genomic": "branches", "blocks": ("mrna", "cna")},
+        training={"batch_size": 32},
+    ),
+    "mkd-reconstruction": Recipe(
+        "MKD whose student also predicts principal components of expression",
+        objective={"reconstruction": 1},
+    ),
+    # All that slides tell of gene expression is learnt first, by ridge regression on every patient
+    # with both; what is left to learn from few labels is small.
+    "programmes": Recipe(
+        "the recommended recipe: ridge regression reads expression programmes from "
+        "patches, linear networks learn the label; five models averaged",
+        network={
+            "student": "linear",
+            "multimodal": "experts",
+            "genomic": "linear",
+            "programmes": 30,
+            "gene_weighting": 2,
+            "dropout": 0.25,
+        },
+        objective=NO_DISTILLATION,
+        training={
+            "offline": True,
+            "members": 5,
+            "learning_rate": 1e-2,
+            "weight_decay": 0.1,
+            "patience": 10,
+        },
+    ),
+}
+
+
+@cache
+def recipes() -> Mapping[str, Recipe]:
+    """Every recipe of this package and of installed ones, by name."""
+    installed = {point.name: point.load() for point in entry_points(group=GROUP)}
+    every = [
+        *_PAPER.items(),
+        *_networks_alone(),
+        *_other_ways_to_distil(),
+        *_OTHERS.items(),
+        *((name, _as_recipe(name, found)) for name, found in installed.items()),
+    ]
+    named: dict[str, Recipe] = {}
+    for name, recipe in every:
+        named.setdefault(name, recipe)
+    return named
+
+
+def recipe(name: str) -> Recipe:
+    """A recipe by name or import path.
+
+    Raises:
+        InputError: An import path leads to none.
+        ValueError: There is none of this name.
+    """
+    known = recipes()
+    if name in known:
+        return known[name]
+    if is_import_path(name):
+        try:
+            found = imported(name)
+        except Exception as error:  # whatever somebody's module does when it is imported
+            raise InputError(
+                f"recipe `{name}`: cannot be imported: {type(error).__name__}: {error}"
+            ) from error
+        return _as_recipe(name, found)
+    close = get_close_matches(name, known, n=5)
+    meant = f"did you mean {', '.join(close)}? " if close else ""
+    raise ValueError(
+        f"unknown recipe {name!r}; {meant}`histodistill suite --list-methods` lists all"
+    )
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -27,117 +169,42 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     return result
 
 
-def _ablation(**objective: float) -> Recipe:
-    return EMPTY | {"objective": objective}
+def described(declaration: Declaration) -> str:
+    """What a part is, with its source."""
+    source = f" ({declaration.source})" if declaration.source else ""
+    return f"{declaration.text}{source}"
 
 
-NO_DISTILLATION = {"orthogonality": 0, "alignment": 0, "similarity": 0, "collaboration": 0}
+def _networks_alone() -> Iterator[tuple[str, Recipe]]:
+    """What distillation has to beat, in the same engine."""
+    for network, registry in NETWORK_REGISTRIES.items():
+        for name in registry.names():
+            declared = registry.facts(name)
+            if declared.alone:
+                yield declared.recipe or name, _alone(network, name, declared)
 
 
-# Students with terms of their own that read genes in training.
-_TAUGHT_BY_GENES: tuple[StudentName, ...] = ("momkd", "ghanet")
+def _alone(network: str, name: str, declared: NetworkDeclaration) -> Recipe:
+    monitor = {} if network == "student" else {"monitor": f"{network}_loss"}
+    return Recipe(
+        described(declared),
+        network={"networks": (network,), network: name},
+        objective=NO_DISTILLATION | dict(declared.objective),
+        training=monitor,
+    )
 
 
-def _student(architecture: StudentName) -> Recipe:
-    """A slide-only network, alone."""
-    return {
-        "network": {"networks": ("student",), "student": architecture},
-        "objective": dict(NO_DISTILLATION),
-        "training": {},
-    }
+def _other_ways_to_distil() -> Iterator[tuple[str, Recipe]]:
+    """The paper's three networks, the student taught by one loss alone."""
+    for name in DISTILLERS.names():
+        text = described(DISTILLERS.facts(name))
+        objective = {**NO_DISTILLATION, "distillation": {name: 1.0}}
+        yield name, Recipe(text, objective=objective, training={"offline": False})
+        finished = f"{text}, by finished teachers"
+        yield f"{name}-offline", Recipe(finished, objective=objective, training={"offline": True})
 
 
-def _student_with_genes(architecture: StudentName, **objective: float) -> Recipe:
-    """A slide-only network, with terms that read genes in training."""
-    return merged(_student(architecture), {"objective": objective})
-
-
-def _genomic(architecture: GenomicName) -> Recipe:
-    """A network that reads genes alone."""
-    return {
-        "network": {"networks": ("genomic",), "genomic": architecture},
-        "objective": dict(NO_DISTILLATION),
-        "training": {"monitor": "genomic_loss"},
-    }
-
-
-def _multimodal(architecture: MultimodalName, **network: str) -> Recipe:
-    """A network that reads slides and genes, alone."""
-    return {
-        "network": {"networks": ("multimodal",), "multimodal": architecture, **network},
-        "objective": dict(NO_DISTILLATION),
-        "training": {"monitor": "multimodal_loss"},
-    }
-
-
-def _distilled(name: DistillationName, *, offline: bool) -> Recipe:
-    """The paper's three networks, the student taught in another way."""
-    return {
-        "network": {},
-        "objective": {**NO_DISTILLATION, "distillation": {name: 1.0}},
-        "training": {"offline": offline},
-    }
-
-
-RECIPES: dict[str, Recipe] = {
-    # The method of the paper: architecture, losses and optimisation.
-    "mkd": _ablation(),
-    # The ablations of the paper, and its two decomposition terms one by one.
-    "mkd-concat": {"network": {"fusion": "concat"}, "objective": {}, "training": {}},
-    "mkd-no-decomposition": _ablation(orthogonality=0, alignment=0),
-    "mkd-no-orthogonality": _ablation(orthogonality=0),
-    "mkd-no-alignment": _ablation(alignment=0),
-    "mkd-no-similarity": _ablation(similarity=0),
-    "mkd-no-collaboration": _ablation(collaboration=0),
-    "mkd-labels-only": _ablation(**NO_DISTILLATION),
-    "mkd-offline": {"network": {}, "objective": {}, "training": {"offline": True}},
-    # Networks alone, in the same engine: what distillation has to beat.
-    **{name: _student(name) for name in get_args(StudentName) if name not in _TAUGHT_BY_GENES},
-    "genomic": _genomic("tokens"),
-    "snn": _genomic("snn"),
-    "linear-genomic": _genomic("linear"),
-    "multimodal": _multimodal("mkd"),
-    "linear-multimodal": _multimodal("linear"),
-    "concat": _multimodal("mkd", fusion="concat"),
-    **{
-        name: _multimodal(name)
-        for name in get_args(MultimodalName)
-        if name not in ("mkd", "linear", "experts")
-    },
-    # Other ways to distil: from teachers that train along, and from finished ones.
-    **{name: _distilled(name, offline=False) for name in get_args(DistillationName)},
-    **{f"{name}-offline": _distilled(name, offline=True) for name in get_args(DistillationName)},
-    # Later rivals, with the weights of their sources.
-    "momkd": _student_with_genes("momkd", cross_entropy=0.5, memory_alignment=1),
-    "ghanet": _student_with_genes("ghanet", group_reconstruction=0.3),
-    # GMKDN ("Online teaching", Zhang et al., IEEE TMI): MKD's objective in batches of 32, with a
-    # branch for expression and one for copy number. The source joins the branches by bilinear
-    # fusion in both teachers; here the genomic one joins them by attention, and the multimodal
-    # one reads the tokens of both together.
-    "gmkdn": {
-        "network": {"genomic": "branches", "blocks": ("mrna", "cna")},
-        "objective": {},
-        "training": {"batch_size": 32},
-    },
-    "mkd-reconstruction": _ablation(reconstruction=1),
-    # The recommended recipe. All that slides tell of gene expression is learnt first, by ridge
-    # regression on every patient with both; what is left to learn from few labels is small.
-    "programmes": {
-        "network": {
-            "student": "linear",
-            "multimodal": "experts",
-            "genomic": "linear",
-            "programmes": 30,
-            "gene_weighting": 2,
-            "dropout": 0.25,
-        },
-        "objective": dict(NO_DISTILLATION),
-        "training": {
-            "offline": True,
-            "members": 5,
-            "learning_rate": 1e-2,
-            "weight_decay": 0.1,
-            "patience": 10,
-        },
-    },
-}
+def _as_recipe(name: str, found: object) -> Recipe:
+    if not isinstance(found, Recipe):
+        raise InputError(f"recipe `{name}`: is not a histodistill.experiment.recipes.Recipe")
+    return found

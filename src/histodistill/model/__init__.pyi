@@ -9,6 +9,7 @@ from .settings import (
     NetworkSettings as NetworkSettings,
     ObjectiveSettings as ObjectiveSettings,
 )
-from .students import Student as Student
-from .teachers.genomic import GenomicTeacher as GenomicTeacher
-from .teachers.multimodal import MultimodalTeacher as MultimodalTeacher
+from .shape import Shape as Shape
+from .students.base import MILStudent as MILStudent
+from .teachers.genomic.base import GenomicTeacher as GenomicTeacher
+from .teachers.multimodal.base import MultimodalTeacher as MultimodalTeacher

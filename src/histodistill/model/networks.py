@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, cast
 
 from torch import nn
 
+from histodistill.errors import InputError
 from histodistill.model.batch import Batch, Output
+from histodistill.model.building import (
+    build_genomic_teacher,
+    build_multimodal_teacher,
+    build_student,
+)
 from histodistill.model.pooling.towers import pool_patches
+from histodistill.model.registries import MULTIMODAL_TEACHERS, STUDENTS
 from histodistill.model.settings import NetworkName, NetworkSettings
-from histodistill.model.students import Student, build_student
-from histodistill.model.teachers.genomic import build_genomic_teacher
-from histodistill.model.teachers.multimodal import MultimodalTeacher, build_multimodal_teacher
+from histodistill.model.shape import Shape
+from histodistill.model.students.base import PooledStudent
+from histodistill.model.teachers.multimodal.base import PooledTeacher
+from histodistill.registry import is_import_path
 
 
 class Networks(nn.Module):
@@ -40,14 +48,15 @@ class Networks(nn.Module):
         self.student: nn.Module | None = None
         self.multimodal: nn.Module | None = None
         self.genomic: nn.Module | None = None
+        if settings.reads_slides and feature_width is None:
+            raise ValueError("a network that reads slides needs the width of the patch features")
+        shape = Shape(n_classes, settings, feature_width or 0, blocks)
         if "student" in settings.networks:
-            self.student = build_student(_width(feature_width), n_classes, settings)
+            self.student = build_student(shape)
         if "multimodal" in settings.networks:
-            self.multimodal = build_multimodal_teacher(
-                _width(feature_width), blocks, n_classes, settings
-            )
+            self.multimodal = build_multimodal_teacher(shape)
         if "genomic" in settings.networks:
-            self.genomic = build_genomic_teacher(blocks, n_classes, settings)
+            self.genomic = build_genomic_teacher(shape)
 
     def forward(self, batch: Batch) -> dict[NetworkName, Output]:
         """What each network makes of the patients that it can answer.
@@ -65,12 +74,16 @@ class Networks(nn.Module):
         return outputs
 
     def _shared_pass(self, batch: Batch) -> dict[NetworkName, Output]:
-        """Student and teacher, where both are of the kind that can pool the patches together."""
-        student, teacher, bags, genes = self.student, self.multimodal, batch.bags, batch.genes
-        if not (isinstance(student, Student) and isinstance(teacher, MultimodalTeacher)):
+        """Student and teacher, where both declare that they can pool the patches together."""
+        bags, genes = batch.bags, batch.genes
+        together = (
+            STUDENTS.facts_of(type(self.student)).pooled_together
+            and MULTIMODAL_TEACHERS.facts_of(type(self.multimodal)).pooled_together
+        )
+        if not together or bags is None or genes is None or not len(batch.paired_rows):
             return {}
-        if bags is None or genes is None or not len(batch.paired_rows):
-            return {}
+        student = cast("PooledStudent", self.student)
+        teacher = cast("PooledTeacher", self.multimodal)
         for_student, for_teacher = pool_patches(bags, [student.tower(), teacher.tower()])
         return {
             "student": student.answer(for_student, bags.rows),
@@ -87,17 +100,39 @@ class Networks(nn.Module):
         }
 
     @classmethod
-    def from_architecture(cls, architecture: dict[str, Any]) -> Networks:
-        """Build networks, with fresh weights, from what ``architecture`` returned."""
+    def from_architecture(
+        cls, architecture: dict[str, Any], allow: Collection[str] = ()
+    ) -> Networks:
+        """Build networks, with fresh weights, from what ``architecture`` returned.
+
+        Args:
+            architecture: May come from a file of somebody else's.
+            allow: Import paths of networks that may be imported, by the reader's own choice.
+
+        Raises:
+            InputError: It names a network by an import path that is not allowed, or one that
+                is not installed.
+        """
+        settings = NetworkSettings.model_validate(architecture["settings"])
+        refused = [name for name in _outside(settings) if name not in allow]
+        if refused:
+            raise InputError(
+                *(
+                    f"the model is made of `{name}`, code of another package, which is not run "
+                    f"unasked; if you trust it, install it and allow it: --allow {name}, or "
+                    f"allow=[{name!r}] in Python"
+                    for name in refused
+                )
+            )
         return cls(
             architecture["feature_width"],
             architecture["blocks"],
             architecture["n_classes"],
-            NetworkSettings.model_validate(architecture["settings"]),
+            settings,
         )
 
 
-def _width(feature_width: int | None) -> int:
-    if feature_width is None:
-        raise ValueError("a network that reads slides needs the width of the patch features")
-    return feature_width
+def _outside(settings: NetworkSettings) -> list[str]:
+    """Networks that would be imported from a path of no registry."""
+    names = (settings.student, settings.multimodal, settings.genomic)
+    return [name for name in dict.fromkeys(names) if is_import_path(name)]

@@ -2,53 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import (
+    AfterValidator,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
+from histodistill.model.registries import (
+    DISTILLERS,
+    GENE_TERMS,
+    GENOMIC_TEACHERS,
+    MULTIMODAL_TEACHERS,
+    STUDENTS,
+    NetworkDeclaration,
+)
 from histodistill.settings import Settings
 
 NetworkName = Literal["student", "multimodal", "genomic"]
 Fusion = Literal["bilinear", "concat"]
-StudentName = Literal[
-    "abmil",
-    "abmil-plain",
-    "mean",
-    "max",
-    "clam-sb",
-    "clam-mb",
-    "dsmil",
-    "transmil",
-    "dtfd-maxs",
-    "dtfd-maxmins",
-    "dtfd-mas",
-    "dtfd-afs",
-    "wikg",
-    "rrt",
-    "momkd",
-    "ghanet",
-    "linear",
-]
-GenomicName = Literal["tokens", "snn", "branches", "linear"]
-MultimodalName = Literal["mkd", "mcat", "cmta", "porpoise", "pathomic", "late", "linear", "experts"]
-DistillationName = Literal[
-    "kd",
-    "fitnet",
-    "at",
-    "sp",
-    "rkd",
-    "pkt",
-    "crd",
-    "vid",
-    "cc",
-    "dkd",
-    "dist",
-    "nkd",
-    "mlkd",
-    "tdc",
-]
-
 TeacherName = Literal["multimodal", "genomic"]
+# Names of parts: of this package, of an installed one, or import paths.
+StudentName = Annotated[str, AfterValidator(STUDENTS.check)]
+GenomicName = Annotated[str, AfterValidator(GENOMIC_TEACHERS.check)]
+MultimodalName = Annotated[str, AfterValidator(MULTIMODAL_TEACHERS.check)]
+DistillationName = Annotated[str, AfterValidator(DISTILLERS.check)]
+GeneTermName = Annotated[str, AfterValidator(GENE_TERMS.check)]
 
 NETWORKS: tuple[NetworkName, ...] = ("student", "multimodal", "genomic")
 
@@ -65,6 +49,9 @@ class NetworkSettings(Settings):
         student: Architecture of the student.
         multimodal: Architecture of the multimodal teacher.
         genomic: Architecture of the genomic teacher.
+        student_options: Options of the student's own, by name.
+        multimodal_options: Options of the multimodal teacher's own.
+        genomic_options: Options of the genomic teacher's own.
         blocks: Blocks of genes that are read; None reads all that the experiment has.
         programmes: Read every patch as this many programmes of gene expression, predicted from
             its features by a linear map that is fitted on the training patients with slides
@@ -83,6 +70,9 @@ class NetworkSettings(Settings):
     student: StudentName = "abmil"
     multimodal: MultimodalName = "mkd"
     genomic: GenomicName = "tokens"
+    student_options: dict[str, Any] = Field(default_factory=dict)
+    multimodal_options: dict[str, Any] = Field(default_factory=dict)
+    genomic_options: dict[str, Any] = Field(default_factory=dict)
     blocks: tuple[str, ...] | None = None
     programmes: PositiveInt | None = None
     gene_weighting: NonNegativeFloat = 0.0
@@ -99,6 +89,16 @@ class NetworkSettings(Settings):
         """Whether any of the networks reads genes."""
         return "genomic" in self.networks or "multimodal" in self.networks
 
+    def declared(self, network: NetworkName) -> NetworkDeclaration:
+        """What the architecture of one of the networks declares."""
+        match network:
+            case "student":
+                return STUDENTS.facts(self.student)
+            case "genomic":
+                return GENOMIC_TEACHERS.facts(self.genomic)
+            case "multimodal":
+                return MULTIMODAL_TEACHERS.facts(self.multimodal)
+
 
 class ObjectiveSettings(Settings):
     """Weights of the terms of the loss; 0 leaves a term out. The defaults are the paper's.
@@ -112,10 +112,10 @@ class ObjectiveSettings(Settings):
         temperature: Temperature T of the collaborative softmax.
         teachers: Who teaches the student, in every term between student and teacher.
         distillation: Weights of further ways to teach the student, by name.
-        reconstruction: Expression's principal components from the student's features.
-        reconstruction_components: Components to reconstruct, at most.
-        group_reconstruction: Groups of genes from the tokens of the student ``ghanet``.
-        memory_alignment: Genomics with the class memories of the student ``momkd``.
+        distillation_options: Options of these ways' own, by the name of the way.
+        from_genes: Weights of the terms that read the genes themselves, by name. Those of this
+            package may stand beside the other weights: ``reconstruction: 1``.
+        reconstruction_components: Components that ``reconstruction`` has, at most.
     """
 
     cross_entropy: NonNegativeFloat = 1.0
@@ -126,10 +126,22 @@ class ObjectiveSettings(Settings):
     temperature: PositiveFloat = 4.0
     teachers: tuple[TeacherName, ...] = ("multimodal", "genomic")
     distillation: dict[DistillationName, NonNegativeFloat] = Field(default_factory=dict)
-    reconstruction: NonNegativeFloat = 0.0
+    distillation_options: dict[DistillationName, dict[str, Any]] = Field(default_factory=dict)
+    from_genes: dict[GeneTermName, NonNegativeFloat] = Field(default_factory=dict)
     reconstruction_components: PositiveInt = 32
-    group_reconstruction: NonNegativeFloat = 0.0
-    memory_alignment: NonNegativeFloat = 0.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_terms(cls, raw: Any) -> Any:
+        """Terms that read genes, from where they stand beside the other weights."""
+        if not isinstance(raw, Mapping):
+            return raw
+        beside = {name: raw[name] for name in GENE_TERMS.names() if name in raw}
+        within = raw.get("from_genes", {})
+        if not beside or not isinstance(within, Mapping):
+            return raw
+        rest = {key: value for key, value in raw.items() if key not in beside}
+        return rest | {"from_genes": {**within, **beside}}
 
     @property
     def between_networks(self) -> bool:
@@ -140,4 +152,4 @@ class ObjectiveSettings(Settings):
     @property
     def reads_genes(self) -> bool:
         """Whether a term reads the genes themselves, beside the networks."""
-        return bool(self.reconstruction or self.group_reconstruction or self.memory_alignment)
+        return any(self.from_genes.values())

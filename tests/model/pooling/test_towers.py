@@ -14,14 +14,14 @@ from histodistill.features import FeatureScaler
 from histodistill.model import (
     Bags,
     Batch,
-    MultimodalTeacher,
     Networks,
     NetworkSettings,
-    Student,
 )
 from histodistill.model.layers.attention import GatedAttention, pool_bags
 from histodistill.model.pooling import blocks
 from histodistill.model.pooling.towers import Tower, pool_patches
+from histodistill.model.students.abmil import ABMIL
+from histodistill.model.teachers.multimodal.mkd import MKDTeacher
 from tests.model import batches
 
 WIDTH = 6
@@ -283,8 +283,8 @@ class TestNetworks:
         """Student and teacher in one pass, and each in its own; patients who lack something."""
         networks, batch = batches.networks(), self.batch()
         together = networks(batch)
-        assert isinstance(networks.student, Student)
-        assert isinstance(networks.multimodal, MultimodalTeacher)
+        assert isinstance(networks.student, ABMIL)
+        assert isinstance(networks.multimodal, MKDTeacher)
         assert batch.bags is not None
         assert batch.genes is not None
         apart = {
@@ -296,12 +296,12 @@ class TestNetworks:
             torch.testing.assert_close(together[name].features, output.features)
             torch.testing.assert_close(together[name].logits, output.logits)
 
-    def test_attend_tells_the_weights_that_pooled(self) -> None:
+    def test_the_reference_pools_alike(self) -> None:
         networks, batch = batches.networks(), self.batch()
-        assert isinstance(networks.student, Student)
+        assert isinstance(networks.student, ABMIL)
         assert batch.bags is not None
-        hidden, scores = networks.student.attend(batch.bags)
-        pooled = pool_bags(scores, hidden, batch.bags.sizes)
+        hidden = networks.student.patches(batch.bags.patches)
+        pooled = pool_bags(networks.student.attention(hidden), hidden, batch.bags.sizes)
         # pool_bags takes its softmax in float32.
         torch.testing.assert_close(
             pooled, networks(batch)["student"].features, rtol=1e-5, atol=1e-6

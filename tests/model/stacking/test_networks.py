@@ -158,7 +158,7 @@ def test_patients_without_slides_or_genes_of_all_models() -> None:
         ({"networks": ("multimodal", "genomic")}, ObjectiveSettings()),
         ({"networks": ALL, "student": "linear"}, OF_ANY_WIDTH),
         ({}, ObjectiveSettings(distillation={"kd": 1.0})),
-        ({}, ObjectiveSettings(reconstruction=1.0)),
+        ({}, ObjectiveSettings(from_genes={"reconstruction": 1.0})),
     ],
 )
 def test_what_cannot_be_stacked(network: dict[str, Any], loss: ObjectiveSettings) -> None:

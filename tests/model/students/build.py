@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from histodistill.model.settings import StudentName
-from histodistill.model.students import STUDENTS
+from histodistill.model.registries import STUDENTS
+from histodistill.model.shape import Shape
 from tests.model.batches import SMALL, WIDTH
 
-NAMES: tuple[StudentName, ...] = (
+NAMES: tuple[str, ...] = (
     "abmil-plain",
     "mean",
     "max",
@@ -28,7 +28,7 @@ NAMES: tuple[StudentName, ...] = (
 SIZES = {0: 5, 1: 1, 2: 17, 3: 2, 4: 70}
 
 
-def student(name: StudentName, n_classes: int = 2, seed: int = 0) -> nn.Module:
+def student(name: str, n_classes: int = 2, seed: int = 0) -> nn.Module:
     """A student without dropout, in eval mode."""
     torch.manual_seed(seed)
-    return STUDENTS[name](WIDTH, n_classes, SMALL).double().eval()
+    return STUDENTS.load(name)(Shape(n_classes, SMALL, WIDTH)).double().eval()

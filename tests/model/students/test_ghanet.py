@@ -147,7 +147,7 @@ def test_fewer_genes_than_groups_are_refused():
 def test_what_learns_from_what():
     trained = ghanet()
     student = student_of(trained)
-    settings = ObjectiveSettings(group_reconstruction=1)
+    settings = ObjectiveSettings(from_genes={"group_reconstruction": 1})
     terms = TrainingTerms(settings, trained, genes(range(12), seed=5)).double()
     batch = Batch(bags(SIZES), genes([0, 2]), torch.tensor([0, 1, 1]))
     terms(trained(batch), batch)["group_reconstruction"].backward()

@@ -151,7 +151,7 @@ def test_patients_without_a_label_shape_no_memory():
 def test_genes_meet_slides_in_the_memories_alone():
     trained = momkd()
     student = student_of(trained)
-    settings = ObjectiveSettings(memory_alignment=1, cross_entropy=0)
+    settings = ObjectiveSettings(from_genes={"memory_alignment": 1}, cross_entropy=0)
     terms = TrainingTerms(settings, trained, genes(range(12), seed=5)).double()
     batch = Batch(bags({0: 4, 1: 5}), genes([0, 1, 2]), torch.tensor([0, 1, 1]))
     terms(trained(batch), batch)["memory_alignment"].backward()

@@ -8,12 +8,12 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from histodistill.model import Bags, Output
-from histodistill.model.settings import StudentName
-from histodistill.model.students import STUDENTS
+from histodistill.model.registries import STUDENTS
+from histodistill.model.shape import Shape
 from tests.model.batches import SMALL, WIDTH, bags, gradients
 from tests.model.students.build import NAMES, SIZES, student
 
-LABELLED: tuple[StudentName, ...] = (
+LABELLED: tuple[str, ...] = (
     "clam-sb",
     "clam-mb",
     "dsmil",
@@ -22,7 +22,7 @@ LABELLED: tuple[StudentName, ...] = (
     "dtfd-mas",
     "dtfd-afs",
 )
-ORDERED: tuple[StudentName, ...] = (
+ORDERED: tuple[str, ...] = (
     "transmil",
     "rrt",
     "dtfd-maxs",
@@ -52,7 +52,7 @@ def part(all_bags: Bags, places: list[int]) -> Bags:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_features_and_logits(name: StudentName, n_classes: int) -> None:
+def test_features_and_logits(name: str, n_classes: int) -> None:
     asked = bags({1: 5, 4: 1, 6: 70})
     output = student(name, n_classes)(asked)
     assert output.features.shape == (3, SMALL.width)
@@ -65,7 +65,7 @@ def test_features_and_logits(name: StudentName, n_classes: int) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_every_parameter_learns(name: StudentName, n_classes: int) -> None:
+def test_every_parameter_learns(name: str, n_classes: int) -> None:
     model = student(name, n_classes).train()
     labels = torch.tensor([0, 1, n_classes - 1, 0, 1])
     loss(model(bags(SIZES), labels), labels).backward()
@@ -76,7 +76,7 @@ def test_every_parameter_learns(name: StudentName, n_classes: int) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_bag_of_one_patch_trains(name: StudentName) -> None:
+def test_a_bag_of_one_patch_trains(name: str) -> None:
     model = student(name).train()
     labels = torch.tensor([1])
     output = model(bags({0: 1}), labels)
@@ -86,7 +86,7 @@ def test_a_bag_of_one_patch_trains(name: StudentName) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_bag_is_answered_alike_in_every_batch(name: StudentName) -> None:
+def test_a_bag_is_answered_alike_in_every_batch(name: str) -> None:
     model = student(name, 3)
     everybody = bags(SIZES)
     together = model(everybody)
@@ -97,7 +97,7 @@ def test_a_bag_is_answered_alike_in_every_batch(name: StudentName) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_order_of_the_patches(name: StudentName) -> None:
+def test_the_order_of_the_patches(name: str) -> None:
     model = student(name)
     asked = bags({0: 70})
     shuffled = asked.patches[torch.randperm(70, generator=torch.Generator().manual_seed(0))]
@@ -107,7 +107,7 @@ def test_the_order_of_the_patches(name: StudentName) -> None:
 
 
 @pytest.mark.parametrize("name", LABELLED)
-def test_patients_without_a_label_add_no_loss(name: StudentName) -> None:
+def test_patients_without_a_label_add_no_loss(name: str) -> None:
     model = student(name, 3)
     everybody = bags(SIZES)
     some = model(everybody, torch.tensor([2, -1, 0, -1, -1])).auxiliary
@@ -118,14 +118,14 @@ def test_patients_without_a_label_add_no_loss(name: StudentName) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(set(NAMES) - set(LABELLED)))
-def test_the_others_have_no_loss_of_their_own(name: StudentName) -> None:
+def test_the_others_have_no_loss_of_their_own(name: str) -> None:
     assert student(name)(bags({0: 3}), torch.tensor([1])).auxiliary is None
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_dropout_acts_in_training_alone(name: StudentName) -> None:
+def test_dropout_acts_in_training_alone(name: str) -> None:
     torch.manual_seed(0)
-    model = STUDENTS[name](WIDTH, 2, SMALL.model_copy(update={"dropout": 0.5})).double()
+    model = STUDENTS.load(name)(Shape(2, SMALL.model_copy(update={"dropout": 0.5}), WIDTH)).double()
     asked = bags({0: 1, 1: 20})
     assert not torch.equal(model(asked).logits, model(asked).logits)
     model.eval()
@@ -133,7 +133,7 @@ def test_dropout_acts_in_training_alone(name: StudentName) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_reduced_precision(name: StudentName) -> None:
+def test_reduced_precision(name: str) -> None:
     """Under autocast the answers are those of float32 to the digits that bfloat16 has."""
     model = student(name).float()
     asked = bags(SIZES)

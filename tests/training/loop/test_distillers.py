@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from histodistill.model.losses.distillation import DISTILLERS
-from histodistill.model.settings import DistillationName
+from histodistill.model.registries import DISTILLERS
 from histodistill.training.fold.fold_data import FoldData
 from histodistill.training.loop.trainer import CURVES
 from tests.training.cohorts import World, fold_data, method, trainer
@@ -21,8 +20,8 @@ def inputs(world: World) -> FoldData:
     return fold_data(world)
 
 
-@pytest.mark.parametrize("name", DISTILLERS)
-def test_one_epoch(world: World, inputs: FoldData, tmp_path: Path, name: DistillationName) -> None:
+@pytest.mark.parametrize("name", DISTILLERS.names())
+def test_one_epoch(world: World, inputs: FoldData, tmp_path: Path, name: str) -> None:
     settings = method(world.files, name, max_epochs=1)
     run = trainer(settings, inputs)
     terms = run._terms

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from histodistill.errors import InputError
 from histodistill.model import Batch, Genes
+from histodistill.model.losses.genes.reconstruction import Reconstruction
 from histodistill.model.losses.training_terms import TrainingTerms
 from histodistill.training.fit.fitted_model import fit_model
 from histodistill.training.fold.fold_data import FoldData
@@ -83,11 +84,12 @@ def test_the_components_are_standard_among_the_training_patients(
 ) -> None:
     terms = initial_terms(monkeypatch, world, inputs).from_genes
     assert terms is not None
-    assert terms.reconstruction is not None
+    term = terms.term("reconstruction")
+    assert isinstance(term, Reconstruction)
     prepared = prepared_patients(inputs)
     training = prepared.genes(inputs.fold.train, torch.device("cpu"))
     assert isinstance(training, Genes)
-    scores = terms.reconstruction.scores(terms.expression(training)[0])
+    scores = term.scores(terms.expression(training)[0])
     assert scores.shape == (len(training.rows), len(training.rows) - 1)
     torch.testing.assert_close(torch.cov(scores.T), torch.eye(scores.shape[1]), rtol=0, atol=1e-3)
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from histodistill.model.settings import StudentName
 from histodistill.training.fold.fold_data import FoldData
 from histodistill.training.loop.trainer import CURVES
 from tests.model.students.build import NAMES
@@ -23,7 +22,7 @@ def inputs(world: World) -> FoldData:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_one_epoch(
-    world: World, inputs: FoldData, tmp_path: Path, name: StudentName, precision: str
+    world: World, inputs: FoldData, tmp_path: Path, name: str, precision: str
 ) -> None:
     run = trainer(method(world.files, name, max_epochs=1, precision=precision), inputs)
     before = {key: value.clone() for key, value in run.networks.state_dict().items()}

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from histodistill.errors import InputError
-from histodistill.experiment.recipes import RECIPES
+from histodistill.experiment.recipes import recipes
 from histodistill.inference import probabilities
 from histodistill.model import Batch
 from histodistill.preparation import PreparedPatients
@@ -209,7 +209,7 @@ def test_a_damaged_checkpoint_is_refused(
     assert not (tmp_path / "sprung").exists()
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", recipes())
 def test_every_recipe_trains_and_validates(
     world: World, both_blocks: FoldData, tmp_path: Path, recipe: str
 ) -> None:
@@ -223,9 +223,7 @@ def test_every_recipe_trains_and_validates(
         "orthogonality": settings.objective.orthogonality,
         "similarity": settings.objective.similarity,
         "collaboration": settings.objective.collaboration,
-        "reconstruction": settings.objective.reconstruction,
-        "group_reconstruction": settings.objective.group_reconstruction,
-        "memory_alignment": settings.objective.memory_alignment,
+        **settings.objective.from_genes,
     }
     names = settings.network.networks
     # Finished teachers learn nothing any more.

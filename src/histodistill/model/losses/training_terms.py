@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from histodistill.model.batch import Batch, Genes, common
-from histodistill.model.losses.distillation import DISTILLERS
+from histodistill.model.building import build_distiller
 from histodistill.model.losses.genes.terms import GeneTerms
+from histodistill.model.losses.naming import module_name
 from histodistill.model.losses.objectives import objective
 from histodistill.model.losses.objectives.total import MIN_PATIENTS, Outputs
 from histodistill.model.networks import Networks
@@ -43,8 +44,10 @@ class TrainingTerms(nn.Module):
         self._ways = {name: weight for name, weight in settings.distillation.items() if weight}
         for name in self._ways:
             for teacher in settings.teachers:
-                distiller = DISTILLERS[name](networks.settings.width, networks.n_classes)
-                self.distillers[f"{name}_{teacher}"] = distiller
+                distiller = build_distiller(
+                    name, settings, networks.settings.width, networks.n_classes
+                )
+                self.distillers[module_name(f"{name}_{teacher}")] = distiller
         self.from_genes: GeneTerms | None = None
         if settings.reads_genes:
             self.from_genes = GeneTerms(settings, networks.settings, training_genes)
@@ -68,7 +71,7 @@ class TrainingTerms(nn.Module):
                 if "student" in outputs and teacher in outputs:
                     learner, taught_by = common(outputs["student"], outputs[teacher])
                     if len(learner.rows) >= MIN_PATIENTS:
-                        distil = self.distillers[f"{name}_{teacher}"]
+                        distil = self.distillers[module_name(f"{name}_{teacher}")]
                         labels = batch.labels[learner.rows]
                         loss = distil(learner, taught_by.detached(), labels)
                         yield f"{name}_{teacher}", weight * loss

@@ -30,10 +30,10 @@ from histodistill.model.stacking.batch import (
     StackedGenes,
     StackedInputs,
 )
-from histodistill.model.students import LinearStudent, Student
-from histodistill.model.teachers.multimodal import MultimodalTeacher
+from histodistill.model.students.abmil import ABMIL
+from histodistill.model.students.linear import LinearStudent
+from histodistill.model.teachers.multimodal.mkd import MKDTeacher
 
-_STUDENTS, _GENOMIC, _MULTIMODAL = ("abmil", "linear"), ("tokens", "snn", "linear"), ("mkd",)
 _TOGETHER: tuple[frozenset[NetworkName], ...] = (
     frozenset({"student"}),
     frozenset({"genomic"}),
@@ -48,13 +48,13 @@ Weights = dict[str, Tensor]
 def can_be_stacked(network: NetworkSettings, objective: ObjectiveSettings) -> bool:
     """Whether models of these settings can be trained in one pass."""
     names = frozenset(network.networks)
+    declared = {name: network.declared(name) for name in names}
     return (
         names in _TOGETHER
-        and ("student" not in names or network.student in _STUDENTS)
-        and ("genomic" not in names or network.genomic in _GENOMIC)
-        and ("multimodal" not in names or network.multimodal in _MULTIMODAL)
-        # Beside a linear student the multimodal teacher draws its dropout in another order.
-        and not (network.student == "linear" and {"student", "multimodal"} <= names)
+        and all(each.stackable for each in declared.values())
+        # Beside a student that pools by itself the multimodal teacher draws its dropout in
+        # another order.
+        and (not {"student", "multimodal"} <= names or declared["student"].pooled_together)
         and not objective.reads_genes
         and not any(objective.distillation.values())
     )
@@ -123,14 +123,14 @@ class _OneOfMany(nn.Module):
         outputs: dict[NetworkName, Output] = {}
         path = None
         if networks.multimodal is not None and bags is not None and pairs is not None:
-            path = self._pooled(cast("MultimodalTeacher", networks.multimodal), bags)
+            path = self._pooled(cast("MKDTeacher", networks.multimodal), bags)
         if networks.student is not None and bags is not None:
-            student = cast("Student | LinearStudent", networks.student)
+            student = cast("ABMIL | LinearStudent", networks.student)
             pooled = self._pooled(student, bags)
             self._streams.rows = self._counts.n_bags
             outputs["student"] = _in_batch(student.answer(pooled, bags.rows), size)
         if path is not None and genes is not None and pairs is not None:
-            teacher = cast("MultimodalTeacher", networks.multimodal)
+            teacher = cast("MKDTeacher", networks.multimodal)
             self._streams.rows = self._with_pairs(self._counts.n_genes)
             omic = teacher.pooled_tokens(_of_one(genes))
             self._streams.rows = self._counts.n_pairs
@@ -151,9 +151,7 @@ class _OneOfMany(nn.Module):
         paired = self._counts.n_pairs
         return [own if pairs else 0 for own, pairs in zip(rows, paired, strict=True)]
 
-    def _pooled(
-        self, network: Student | LinearStudent | MultimodalTeacher, bags: StackedBags
-    ) -> Tensor:
+    def _pooled(self, network: ABMIL | LinearStudent | MKDTeacher, bags: StackedBags) -> Tensor:
         """Pooled bags of one network, [n, d]."""
         if isinstance(network, LinearStudent):
             member = bags.member.to(bags.patches.dtype)

@@ -9,31 +9,31 @@ from histodistill.model.layers.attention import GatedAttention
 from histodistill.model.layers.dropout import Dropout
 from histodistill.model.layers.initialisation import init_self_normalising
 from histodistill.model.pooling.towers import Tower, pool_patches
-from histodistill.model.settings import NetworkSettings
+from histodistill.model.registries import STUDENTS
+from histodistill.model.shape import Shape
+from histodistill.model.students.base import MILStudent
 
 
-class Student(nn.Module):
-    """Gated-attention MIL on the patches of a patient (S_P in the paper).
+@STUDENTS.declare(
+    "abmil",
+    text="ABMIL, gated attention",
+    source="Ilse 2018, ICML",
+    differs="the student of MKD: one hidden layer, then the attention",
+    pooled_together=True,
+    stackable=True,
+)
+class ABMIL(MILStudent):
+    """Gated-attention MIL on the patches of a patient (S_P in the paper)."""
 
-    Args:
-        feature_width: Size F of a patch feature.
-        n_classes: Number C of classes.
-        settings: Sizes.
-    """
-
-    def __init__(self, feature_width: int, n_classes: int, settings: NetworkSettings) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.patches = nn.Sequential(nn.Linear(feature_width, settings.width), nn.ReLU())
+        settings = shape.settings
+        self.patches = nn.Sequential(nn.Linear(shape.feature_width, settings.width), nn.ReLU())
         self.attention = GatedAttention(settings.width, settings.attention_width)
         self.classifier = nn.Sequential(
-            Dropout(settings.dropout), nn.Linear(settings.width, n_classes)
+            Dropout(settings.dropout), nn.Linear(settings.width, shape.n_classes)
         )
         init_self_normalising(self)
-
-    def attend(self, bags: Bags) -> tuple[Tensor, Tensor]:
-        """Hidden patches [P, d] and their unnormalised attention scores [P]."""
-        hidden: Tensor = self.patches(bags.patches)
-        return hidden, self.attention(hidden)
 
     def tower(self) -> Tower:
         """What happens to a patch before the pooling, for a pass shared with other networks."""

@@ -9,7 +9,9 @@ from histodistill.model.batch import Bags, Output
 from histodistill.model.layers.attention import pool_bags
 from histodistill.model.layers.ends import classifier, patch_embedding
 from histodistill.model.layers.initialisation import init_self_normalising
-from histodistill.model.settings import NetworkSettings
+from histodistill.model.registries import STUDENTS
+from histodistill.model.shape import Shape
+from histodistill.model.students.base import MILStudent
 
 
 class Attention(nn.Module):
@@ -31,20 +33,21 @@ class Attention(nn.Module):
         return scores.squeeze(-1)
 
 
-class PlainABMIL(nn.Module):
-    """Attention pooling of the hidden patches. The order of the patches does not count.
+@STUDENTS.declare(
+    "abmil-plain",
+    text="ABMIL, attention without the gate",
+    source="Ilse 2018, ICML",
+    differs="as `abmil`",
+)
+class PlainABMIL(MILStudent):
+    """Attention pooling of the hidden patches. The order of the patches does not count."""
 
-    Args:
-        feature_width: Size F of a patch feature.
-        n_classes: Number C of classes.
-        settings: Sizes.
-    """
-
-    def __init__(self, feature_width: int, n_classes: int, settings: NetworkSettings) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.patches = patch_embedding(feature_width, settings)
+        settings = shape.settings
+        self.patches = patch_embedding(shape.feature_width, settings)
         self.attention = Attention(settings.width, settings.attention_width)
-        self.classifier = classifier(n_classes, settings)
+        self.classifier = classifier(shape.n_classes, settings)
         init_self_normalising(self)
 
     def forward(self, bags: Bags, labels: Tensor | None = None) -> Output:  # noqa: ARG002

@@ -18,7 +18,9 @@ from histodistill.model.batch import Bags, Output
 from histodistill.model.layers.attention import GatedAttention, pool_bags
 from histodistill.model.layers.ends import classifier, patch_embedding
 from histodistill.model.layers.initialisation import init_self_normalising
-from histodistill.model.settings import NetworkSettings
+from histodistill.model.registries import STUDENTS
+from histodistill.model.shape import Shape
+from histodistill.model.students.base import MILStudent
 
 CLUSTERED_PATCHES = 8
 BAG_WEIGHT, INSTANCE_WEIGHT = 0.7, 0.3
@@ -75,25 +77,29 @@ def _loss(evidence: Tensor, scores: Tensor, label: int) -> Tensor:
     return (highest.sum() - highest[label] + own) / len(sign)
 
 
-class ClamSB(nn.Module):
+@STUDENTS.declare(
+    "clam-sb",
+    text="CLAM, one attention branch, with the instance loss",
+    source="Lu 2021, Nat. Biomed. Eng.",
+    differs="a bag of fewer than 16 patches gives half of them to each side of the clustering, "
+    "where the code stops; a single patch is not clustered; an instance classifier is one "
+    "score instead of two whose difference counts; loss divided by 0.7",
+)
+class ClamSB(MILStudent):
     """CLAM with a single attention branch.
 
     The paper's loss is .7 cross-entropy + .3 clustering. The auxiliary loss is 3/7 of the
     clustering, so that its sum with the cross-entropy is the paper's divided by .7.
-
-    Args:
-        feature_width: Size F of a patch feature.
-        n_classes: Number C of classes.
-        settings: Sizes.
     """
 
-    def __init__(self, feature_width: int, n_classes: int, settings: NetworkSettings) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.n_classes = n_classes
-        self.patches = patch_embedding(feature_width, settings)
+        settings = shape.settings
+        self.n_classes = shape.n_classes
+        self.patches = patch_embedding(shape.feature_width, settings)
         self.attention = GatedAttention(settings.width, settings.attention_width)
-        self.classifier = classifier(n_classes, settings)
-        self.clustering = InstanceClustering(settings.width, n_classes)
+        self.classifier = classifier(shape.n_classes, settings)
+        self.clustering = InstanceClustering(settings.width, shape.n_classes)
         init_self_normalising(self)
 
     def forward(self, bags: Bags, labels: Tensor | None = None) -> Output:
@@ -106,25 +112,27 @@ class ClamSB(nn.Module):
         return Output(features, self.classifier(features), bags.rows, auxiliary)
 
 
-class ClamMB(nn.Module):
+@STUDENTS.declare(
+    "clam-mb",
+    text="CLAM, a branch a class, with the instance loss",
+    source="Lu 2021, Nat. Biomed. Eng.",
+    differs="as `clam-sb`",
+)
+class ClamMB(MILStudent):
     """CLAM with an attention branch for each class, which alone decides on the class's logit.
 
     The features are the mean of the branches. The auxiliary loss is that of ``ClamSB``.
-
-    Args:
-        feature_width: Size F of a patch feature.
-        n_classes: Number C of classes.
-        settings: Sizes.
     """
 
-    def __init__(self, feature_width: int, n_classes: int, settings: NetworkSettings) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.patches = patch_embedding(feature_width, settings)
+        settings = shape.settings
+        self.patches = patch_embedding(shape.feature_width, settings)
         self.gate = nn.Linear(settings.width, 2 * settings.attention_width)
-        self.branches = nn.Linear(settings.attention_width, n_classes)
+        self.branches = nn.Linear(settings.attention_width, shape.n_classes)
         self.dropout = nn.Dropout(settings.dropout)
-        self.classifiers = nn.Linear(settings.width, n_classes)
-        self.clustering = InstanceClustering(settings.width, n_classes)
+        self.classifiers = nn.Linear(settings.width, shape.n_classes)
+        self.clustering = InstanceClustering(settings.width, shape.n_classes)
         init_self_normalising(self)
 
     def forward(self, bags: Bags, labels: Tensor | None = None) -> Output:

@@ -17,29 +17,36 @@ from torch.nn.functional import cross_entropy
 
 from histodistill.model.batch import Bags, Output
 from histodistill.model.layers.ends import patch_embedding
-from histodistill.model.settings import NetworkSettings
+from histodistill.model.registries import STUDENTS
+from histodistill.model.shape import Shape
+from histodistill.model.students.base import MILStudent
 
 
-class DSMIL(nn.Module):
+@STUDENTS.declare(
+    "dsmil",
+    text="DSMIL, the critical patch and those like it",
+    source="Li 2021, CVPR",
+    differs="inner products scaled by the root of their width, as in the code; loss times two",
+)
+class DSMIL(MILStudent):
     """Two streams, of which the second gives the features (their mean over classes) and logits.
 
     The paper's loss is half the cross-entropy of each stream. The auxiliary loss is the
     cross-entropy of the first, so that its sum with that of the logits is twice the paper's.
 
-    Args:
-        feature_width: Size F of a patch feature.
-        n_classes: Number C of classes.
-        settings: Sizes; ``attention_width`` is that of the queries.
+    ``attention_width`` is that of the queries.
     """
 
-    def __init__(self, feature_width: int, n_classes: int, settings: NetworkSettings) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.patches = patch_embedding(feature_width, settings)
-        self.instances = nn.Linear(settings.width, n_classes)
+        settings = shape.settings
+        self.patches = patch_embedding(shape.feature_width, settings)
+        self.instances = nn.Linear(settings.width, shape.n_classes)
         self.query = nn.Linear(settings.width, settings.attention_width)
         self.value = nn.Linear(settings.width, settings.width)
         self.classifier = nn.Sequential(
-            nn.Dropout(settings.dropout), nn.Linear(n_classes * settings.width, n_classes)
+            nn.Dropout(settings.dropout),
+            nn.Linear(shape.n_classes * settings.width, shape.n_classes),
         )
 
     def forward(self, bags: Bags, labels: Tensor | None = None) -> Output:

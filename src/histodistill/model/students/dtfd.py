@@ -19,38 +19,38 @@ from __future__ import annotations
 from abc import abstractmethod
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy, linear
 
 from histodistill.model.batch import Bags, Output
 from histodistill.model.layers.attention import GatedAttention, pool_bags
 from histodistill.model.layers.ends import classifier, patch_embedding
 from histodistill.model.layers.initialisation import init_self_normalising
-from histodistill.model.settings import NetworkSettings
+from histodistill.model.registries import STUDENTS
+from histodistill.model.shape import Shape
+from histodistill.model.students.base import MILStudent
 
 PSEUDO_BAGS = 8  # the paper's number for slides of TCGA
 
 
-class _DTFD(nn.Module):
+class _DTFD(MILStudent):
     """Two tiers; what is distilled between them is the subclass's choice.
 
     The paper's loss is the sum of the tiers' cross-entropies. The auxiliary loss is that of the
     first tier (mean over pseudo-bags, then over bags), so that its sum with the cross-entropy of
     the logits is the paper's.
 
-    Args:
-        feature_width: Size F of a patch feature.
-        n_classes: Number C of classes.
-        settings: Sizes, the same in both tiers.
+    Sizes, the same in both tiers.
     """
 
-    def __init__(self, feature_width: int, n_classes: int, settings: NetworkSettings) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.patches = patch_embedding(feature_width, settings)
+        settings = shape.settings
+        self.patches = patch_embedding(shape.feature_width, settings)
         self.first_attention = GatedAttention(settings.width, settings.attention_width)
-        self.first_classifier = classifier(n_classes, settings)
+        self.first_classifier = classifier(shape.n_classes, settings)
         self.attention = GatedAttention(settings.width, settings.attention_width)
-        self.classifier = classifier(n_classes, settings)
+        self.classifier = classifier(shape.n_classes, settings)
         init_self_normalising(self)
 
     @abstractmethod
@@ -113,6 +113,14 @@ class _DTFD(nn.Module):
         return torch.logsumexp(parts[:, 1:], dim=1) - parts[:, 0]
 
 
+@STUDENTS.declare(
+    "dtfd-maxs",
+    text="DTFD-MIL, the most positive patch of each pseudo-bag",
+    source="Zhang 2022, CVPR",
+    reads="slides, the order counts in evaluation",
+    differs="in evaluation a bag is divided by position instead of at random: deterministic; "
+    "patches are ranked by the probability of any class but the first",
+)
 class MaxS(_DTFD):
     """Distils the patch that speaks most for a positive bag."""
 
@@ -121,6 +129,13 @@ class MaxS(_DTFD):
         return hidden[self._evidence(hidden, weights).argmax()][None]
 
 
+@STUDENTS.declare(
+    "dtfd-maxmins",
+    text="DTFD-MIL, the most and the least positive patch",
+    source="Zhang 2022, CVPR",
+    reads="slides, the order counts in evaluation",
+    differs="as `dtfd-maxs`",
+)
 class MaxMinS(_DTFD):
     """Distils the patches that speak most and least for a positive bag."""
 
@@ -130,6 +145,13 @@ class MaxMinS(_DTFD):
         return hidden[torch.stack([evidence.argmax(), evidence.argmin()])]
 
 
+@STUDENTS.declare(
+    "dtfd-mas",
+    text="DTFD-MIL, the most attended patch",
+    source="Zhang 2022, CVPR",
+    reads="slides, the order counts in evaluation",
+    differs="as `dtfd-maxs`",
+)
 class MAS(_DTFD):
     """Distils the patch of highest attention."""
 
@@ -138,6 +160,13 @@ class MAS(_DTFD):
         return hidden[weights.argmax()][None]
 
 
+@STUDENTS.declare(
+    "dtfd-afs",
+    text="DTFD-MIL, each pseudo-bag's pooled feature",
+    source="Zhang 2022, CVPR",
+    reads="slides, the order counts in evaluation",
+    differs="as `dtfd-maxs`",
+)
 class AFS(_DTFD):
     """Distils the aggregated feature of the pseudo-bag."""
 

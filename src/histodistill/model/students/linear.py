@@ -9,28 +9,33 @@ from torch import Tensor, nn
 
 from histodistill.model.batch import Bags, Output
 from histodistill.model.layers.dropout import Dropout
-from histodistill.model.settings import NetworkSettings
+from histodistill.model.registries import STUDENTS
+from histodistill.model.shape import Shape
+from histodistill.model.students.base import MILStudent
 
 
-class LinearStudent(nn.Module):
+@STUDENTS.declare(
+    "linear",
+    text="logistic regression on the mean patch, trained like the networks",
+    differs="this library's; weights start from 0, features are divided by the root of their "
+    "number",
+    fixed_width=False,
+    stackable=True,
+)
+class LinearStudent(MILStudent):
     """Logistic regression on the mean patch of a bag, with dropout of its inputs.
 
     Its features are the mean patch, divided by the root of their number, so that networks of
     any width learn at the same rate. Weights start from 0, so that every class is
     equally probable at first. The order of the patches does not count.
-
-    Args:
-        feature_width: Size F of a patch feature.
-        n_classes: Number C of classes.
-        settings: Dropout.
     """
 
-    def __init__(self, feature_width: int, n_classes: int, settings: NetworkSettings) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
-        layer = nn.Linear(feature_width, n_classes)
+        layer = nn.Linear(shape.feature_width, shape.n_classes)
         nn.init.zeros_(layer.weight)
         nn.init.zeros_(layer.bias)
-        self.classifier = nn.Sequential(Dropout(settings.dropout), layer)
+        self.classifier = nn.Sequential(Dropout(shape.settings.dropout), layer)
 
     def forward(self, bags: Bags, labels: Tensor | None = None) -> Output:  # noqa: ARG002
         """Features [n, F] and logits [n, C] of the n bags."""

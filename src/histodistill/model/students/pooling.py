@@ -5,27 +5,24 @@ from __future__ import annotations
 from abc import abstractmethod
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from histodistill.model.batch import Bags, Output
 from histodistill.model.layers.ends import classifier, patch_embedding
 from histodistill.model.layers.initialisation import init_self_normalising
-from histodistill.model.settings import NetworkSettings
+from histodistill.model.registries import STUDENTS
+from histodistill.model.shape import Shape
+from histodistill.model.students.base import MILStudent
 
 
-class _PooledStudent(nn.Module):
-    """Hidden patches, pooled without parameters. The order of the patches does not count.
+class _PooledStudent(MILStudent):
+    """Hidden patches, pooled without parameters. The order of the patches does not count."""
 
-    Args:
-        feature_width: Size F of a patch feature.
-        n_classes: Number C of classes.
-        settings: Sizes.
-    """
-
-    def __init__(self, feature_width: int, n_classes: int, settings: NetworkSettings) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.patches = patch_embedding(feature_width, settings)
-        self.classifier = classifier(n_classes, settings)
+        settings = shape.settings
+        self.patches = patch_embedding(shape.feature_width, settings)
+        self.classifier = classifier(shape.n_classes, settings)
         init_self_normalising(self)
 
     @staticmethod
@@ -40,6 +37,11 @@ class _PooledStudent(nn.Module):
         return Output(features, self.classifier(features), bags.rows)
 
 
+@STUDENTS.declare(
+    "mean",
+    text="mean of the embedded patches",
+    source="Ilse 2018, ICML, section 2.2",
+)
 class MeanPooling(_PooledStudent):
     """The mean of the hidden patches."""
 
@@ -49,6 +51,11 @@ class MeanPooling(_PooledStudent):
         return bag.mean(dim=0)
 
 
+@STUDENTS.declare(
+    "max",
+    text="maximum over the embedded patches",
+    source="Ilse 2018, ICML, section 2.2",
+)
 class MaxPooling(_PooledStudent):
     """The largest value of each hidden feature over the patches."""
 

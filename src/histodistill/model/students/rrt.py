@@ -21,8 +21,10 @@ from torch.nn.functional import scaled_dot_product_attention
 from histodistill.model.batch import Bags, Output
 from histodistill.model.layers.attention import pool_bags
 from histodistill.model.layers.ends import classifier, patch_embedding
-from histodistill.model.settings import NetworkSettings
+from histodistill.model.registries import STUDENTS
+from histodistill.model.shape import Shape
 from histodistill.model.students.abmil_plain import Attention
+from histodistill.model.students.base import MILStudent
 
 HEADS = 8
 REGIONS_A_SIDE = 8
@@ -131,26 +133,29 @@ class CrossRegionAttention(nn.Module):
         return torch.einsum("krd,rsk->rsd", tokens, share.to(tokens.dtype))
 
 
-class RRT(nn.Module):
-    """Attention within regions, attention across them, and ABMIL without gate.
+@STUDENTS.declare(
+    "rrt",
+    text="RRT-MIL, patches embedded again by regions",
+    source="Tang 2024, CVPR",
+    differs="regions have at least 4 x 4 places, so that small bags have fewer than 8 x 8; "
+    "padding is masked, where the code attends to it",
+    reads="slides, the order of patches counts",
+)
+class RRT(MILStudent):
+    """Attention within regions, attention across them, and ABMIL without gate."""
 
-    Args:
-        feature_width: Size F of a patch feature.
-        n_classes: Number C of classes.
-        settings: Sizes.
-    """
-
-    def __init__(self, feature_width: int, n_classes: int, settings: NetworkSettings) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
+        settings = shape.settings
         width, dropout = settings.width, settings.dropout
         self.patches = nn.Sequential(
-            patch_embedding(feature_width, settings), nn.Dropout(settings.dropout)
+            patch_embedding(shape.feature_width, settings), nn.Dropout(settings.dropout)
         )
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
         self.within = RegionAttention(width, dropout)
         self.across = CrossRegionAttention(width, dropout)
         self.attention = Attention(width, settings.attention_width)
-        self.classifier = classifier(n_classes, settings)
+        self.classifier = classifier(shape.n_classes, settings)
 
     def forward(self, bags: Bags, labels: Tensor | None = None) -> Output:  # noqa: ARG002
         """Features [n, d] and logits [n, C] of the n bags."""

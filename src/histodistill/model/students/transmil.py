@@ -17,7 +17,9 @@ from torch import Tensor, nn
 from histodistill.model.batch import Bags, Output
 from histodistill.model.layers.ends import classifier, patch_embedding
 from histodistill.model.layers.nystrom import NystromAttention
-from histodistill.model.settings import NetworkSettings
+from histodistill.model.registries import STUDENTS
+from histodistill.model.shape import Shape
+from histodistill.model.students.base import MILStudent
 
 
 class PyramidPositions(nn.Module):
@@ -42,19 +44,25 @@ class PyramidPositions(nn.Module):
         return located.flatten(1).T
 
 
-class TransMIL(nn.Module):
+@STUDENTS.declare(
+    "transmil",
+    text="TransMIL, Nyström self-attention",
+    source="Shao 2021, NeurIPS",
+    differs="nothing is padded, where the code pads with zeros that are attended; up to eight "
+    "patches for each landmark are attended exactly",
+    reads="slides, the order of patches counts",
+)
+class TransMIL(MILStudent):
     """Two layers of self-attention with positions between them; a class token is the feature.
 
-    Args:
-        feature_width: Size F of a patch feature.
-        n_classes: Number C of classes.
-        settings: Sizes; there are half as many landmarks as hidden features.
+    There are half as many landmarks as hidden features.
     """
 
-    def __init__(self, feature_width: int, n_classes: int, settings: NetworkSettings) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
+        settings = shape.settings
         width = settings.width
-        self.patches = patch_embedding(feature_width, settings)
+        self.patches = patch_embedding(shape.feature_width, settings)
         self.token = nn.Parameter(torch.randn(1, width))
         self.layers = nn.ModuleList(
             nn.Sequential(
@@ -65,7 +73,7 @@ class TransMIL(nn.Module):
         )
         self.positions = PyramidPositions(width)
         self.norm = nn.LayerNorm(width)
-        self.classifier = classifier(n_classes, settings)
+        self.classifier = classifier(shape.n_classes, settings)
 
     def forward(self, bags: Bags, labels: Tensor | None = None) -> Output:  # noqa: ARG002
         """Features [n, d] and logits [n, C] of the n bags."""

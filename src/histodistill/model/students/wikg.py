@@ -20,7 +20,9 @@ from torch.nn.functional import leaky_relu, pad
 from histodistill.model.batch import Bags, Output
 from histodistill.model.layers.attention import pool_bags
 from histodistill.model.layers.ends import classifier
-from histodistill.model.settings import NetworkSettings
+from histodistill.model.registries import STUDENTS
+from histodistill.model.shape import Shape
+from histodistill.model.students.base import MILStudent
 
 NEIGHBOURS = 6
 # Heads whose neighbours are looked for at a time: likeness to all tails of a large slide at once
@@ -28,19 +30,22 @@ NEIGHBOURS = 6
 _BLOCK = 1024
 
 
-class WiKG(nn.Module):
-    """One round of messages over the graph, then attention pooling.
+@STUDENTS.declare(
+    "wikg",
+    text="WiKG, a graph that the patches draw among themselves",
+    source="Li 2024, CVPR",
+    differs="as the code: patches are averaged with their bag's mean, and a patch may be its own "
+    "neighbour; as the paper: a neighbour's weight is an inner product with the tanh (eq. "
+    "6), where the code multiplies two sums",
+)
+class WiKG(MILStudent):
+    """One round of messages over the graph, then attention pooling."""
 
-    Args:
-        feature_width: Size F of a patch feature.
-        n_classes: Number C of classes.
-        settings: Sizes.
-    """
-
-    def __init__(self, feature_width: int, n_classes: int, settings: NetworkSettings) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
+        settings = shape.settings
         width = settings.width
-        self.patches = nn.Sequential(nn.Linear(feature_width, width), nn.LeakyReLU())
+        self.patches = nn.Sequential(nn.Linear(shape.feature_width, width), nn.LeakyReLU())
         self.head = nn.Linear(width, width)
         self.tail = nn.Linear(width, width)
         self.from_sum = nn.Linear(width, width)
@@ -52,7 +57,7 @@ class WiKG(nn.Module):
             nn.Linear(settings.attention_width, 1),
         )
         self.norm = nn.LayerNorm(width)
-        self.classifier = classifier(n_classes, settings)
+        self.classifier = classifier(shape.n_classes, settings)
 
     def forward(self, bags: Bags, labels: Tensor | None = None) -> Output:  # noqa: ARG002
         """Features [n, d] and logits [n, C] of the n bags."""

@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 from safetensors.torch import load_file, save_file
 
@@ -14,7 +15,6 @@ from histodistill.experiment.methods import MethodSettings
 from histodistill.files import whole_file, write_json, write_text
 from histodistill.locks import claimed
 from histodistill.model import NetworkName, Networks, NetworkSettings, ObjectiveSettings
-from histodistill.model.teachers.multimodal.experts import Experts
 from histodistill.preparation import PreparedPatients
 from histodistill.training.fit.joint_training import Trained, train_stage
 from histodistill.training.fit.trainings import Steps, Stepwise
@@ -186,13 +186,12 @@ def _joined(settings: NetworkSettings, parts: list[Networks]) -> Networks:
     for part in parts:
         (name,) = part.settings.networks
         together.get_submodule(name).load_state_dict(part.get_submodule(name).state_dict())
-    if isinstance(together.multimodal, Experts):
-        together.multimodal.take(
-            together.get_submodule("student"), together.get_submodule("genomic")
-        )
+    if "multimodal" in settings.networks and _composed(settings, "multimodal"):
+        experts = cast("Any", together.multimodal)
+        experts.take(together.get_submodule("student"), together.get_submodule("genomic"))
     return together.eval()
 
 
 def _composed(settings: NetworkSettings, name: NetworkName) -> bool:
     """Whether a teacher is made of the other networks when they are finished."""
-    return name == "multimodal" and settings.multimodal == "experts"
+    return settings.declared(name).composed

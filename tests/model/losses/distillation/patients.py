@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from histodistill.model.batch import Output
-from histodistill.model.losses.distillation import DISTILLERS, Distiller
-from histodistill.model.settings import DistillationName
+from histodistill.model.losses.distillation.distiller import Distiller
+from histodistill.model.registries import DISTILLERS
 
 WIDTH = 5
 
@@ -32,13 +32,13 @@ def classes(n: int = 6, n_classes: int = 3) -> Tensor:
     return torch.arange(n) % n_classes
 
 
-def distiller(name: DistillationName, n_classes: int = 3, width: int = WIDTH) -> Distiller:
+def distiller(name: str, n_classes: int = 3, width: int = WIDTH) -> Distiller:
     """A distiller with the initial weights of seed 0."""
     torch.manual_seed(0)
-    return DISTILLERS[name](width, n_classes).double()
+    return DISTILLERS.load(name)(width, n_classes).double()
 
 
-def loss(name: DistillationName, student: Output, teacher: Output, labels: Tensor) -> float:
+def loss(name: str, student: Output, teacher: Output, labels: Tensor) -> float:
     """What a fresh distiller answers."""
     n_classes, width = student.logits.shape[1], student.features.shape[1]
     value: Tensor = distiller(name, n_classes, width)(student, teacher, labels)

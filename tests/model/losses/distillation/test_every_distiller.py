@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from typing import get_args
 
 import pytest
 import torch
 from torch import Tensor
 
 from histodistill.model.batch import Output
-from histodistill.model.losses.distillation import DISTILLERS
-from histodistill.model.settings import DistillationName
+from histodistill.model.registries import DISTILLERS
 from tests.model.losses.distillation.patients import WIDTH, classes, distiller, output, pair
 
-EVERY = pytest.mark.parametrize("name", DISTILLERS)
+EVERY = pytest.mark.parametrize("name", DISTILLERS.names())
 N_CLASSES = pytest.mark.parametrize("n_classes", [2, 4])
 READ_LOGITS = {"kd", "dkd", "nkd", "dist", "mlkd"}
-NEED_LABELS: tuple[DistillationName, ...] = ("dkd", "nkd", "tdc")
+NEED_LABELS: tuple[str, ...] = ("dkd", "nkd", "tdc")
 
 
 def gradient(student: Output) -> Tensor:
@@ -31,14 +29,13 @@ def gradient(student: Output) -> Tensor:
 
 
 def test_every_name_has_a_distiller() -> None:
-    assert tuple(DISTILLERS) == get_args(DistillationName)
+    for name in DISTILLERS:
+        assert DISTILLERS.facts_of(DISTILLERS.load(name)) == DISTILLERS.facts(name)
 
 
 @EVERY
 @N_CLASSES
-def test_the_student_learns_and_the_teacher_does_not(
-    name: DistillationName, n_classes: int
-) -> None:
+def test_the_student_learns_and_the_teacher_does_not(name: str, n_classes: int) -> None:
     """Even a teacher that could learn is not taught by the detached outputs of the trainer."""
     student, source = output(1, n_classes=n_classes), output(2, n_classes=n_classes)
     learner = distiller(name, n_classes)
@@ -61,7 +58,7 @@ def test_the_student_learns_and_the_teacher_does_not(
 
 
 @EVERY
-def test_gradients_are_those_of_finite_differences(name: DistillationName) -> None:
+def test_gradients_are_those_of_finite_differences(name: str) -> None:
     student, teacher = pair(4)
     learner = distiller(name)
     given_logits = student.logits.detach().clone()
@@ -91,7 +88,7 @@ def repeated(first: Output, n: int) -> Output:
 @pytest.mark.parametrize("n", [2, 5])
 @pytest.mark.parametrize("who", ["student", "teacher", "both"])
 def test_identical_patients_give_finite_gradients(
-    name: DistillationName, n_classes: int, n: int, who: str
+    name: str, n_classes: int, n: int, who: str
 ) -> None:
     student, teacher = pair(n, n_classes)
     if who in ("student", "both"):
@@ -107,7 +104,7 @@ def test_identical_patients_give_finite_gradients(
 @EVERY
 @N_CLASSES
 @pytest.mark.parametrize("n", [2, 3])
-def test_few_patients_are_enough(name: DistillationName, n_classes: int, n: int) -> None:
+def test_few_patients_are_enough(name: str, n_classes: int, n: int) -> None:
     student, teacher = pair(n, n_classes)
     value = distiller(name, n_classes)(student, teacher, classes(n, n_classes))
     value.backward()
@@ -116,7 +113,7 @@ def test_few_patients_are_enough(name: DistillationName, n_classes: int, n: int)
 
 
 @EVERY
-def test_a_teacher_that_gives_no_feature_does_no_harm(name: DistillationName) -> None:
+def test_a_teacher_that_gives_no_feature_does_no_harm(name: str) -> None:
     """Dropout after ReLU can leave nothing but zeros."""
     student, teacher = pair()
     silent = replace(teacher, features=torch.zeros_like(teacher.features))
@@ -128,9 +125,7 @@ def test_a_teacher_that_gives_no_feature_does_no_harm(name: DistillationName) ->
 
 @EVERY
 @N_CLASSES
-def test_without_any_label_the_loss_can_still_be_backpropagated(
-    name: DistillationName, n_classes: int
-) -> None:
+def test_without_any_label_the_loss_can_still_be_backpropagated(name: str, n_classes: int) -> None:
     student, teacher = pair(4, n_classes)
     value = distiller(name, n_classes)(student, teacher, torch.full((4,), -1))
     value.backward()
@@ -144,7 +139,7 @@ def test_without_any_label_the_loss_can_still_be_backpropagated(
 
 
 @pytest.mark.parametrize("name", NEED_LABELS)
-def test_a_patient_without_a_label_is_not_taught(name: DistillationName) -> None:
+def test_a_patient_without_a_label_is_not_taught(name: str) -> None:
     student, teacher = pair()
     labels = classes().index_fill(0, torch.tensor([2]), -1)
     distiller(name)(student, teacher, labels).backward()
@@ -153,7 +148,7 @@ def test_a_patient_without_a_label_is_not_taught(name: DistillationName) -> None
 
 
 @EVERY
-def test_the_order_of_the_patients_does_not_matter(name: DistillationName) -> None:
+def test_the_order_of_the_patients_does_not_matter(name: str) -> None:
     student, teacher = pair()
     order = torch.tensor([3, 0, 5, 1, 4, 2])
 
@@ -166,7 +161,7 @@ def test_the_order_of_the_patients_does_not_matter(name: DistillationName) -> No
 
 
 @EVERY
-def test_single_precision_is_enough(name: DistillationName) -> None:
+def test_single_precision_is_enough(name: str) -> None:
     student, teacher = pair(16)
     exact = distiller(name)(student, teacher, classes(16)).item()
     single = distiller(name).float()(student.float(), teacher.float(), classes(16)).item()
@@ -174,7 +169,7 @@ def test_single_precision_is_enough(name: DistillationName) -> None:
 
 
 @EVERY
-def test_own_weights_are_few(name: DistillationName) -> None:
+def test_own_weights_are_few(name: str) -> None:
     """At most two maps between features: nothing that could learn the task by itself."""
-    count = sum(p.numel() for p in DISTILLERS[name](WIDTH, 3).parameters())
+    count = sum(p.numel() for p in DISTILLERS.load(name)(WIDTH, 3).parameters())
     assert count <= 2 * 128 * (WIDTH + 1)

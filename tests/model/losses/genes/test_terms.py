@@ -16,7 +16,7 @@ from tests.model.batches import SMALL, bags, genes, gradients, networks
 
 TRAINING = genes(range(12), seed=5)
 STUDENT_ALONE = SMALL.model_copy(update={"networks": ("student",)})
-SETTINGS = ObjectiveSettings(reconstruction=2, reconstruction_components=4)
+SETTINGS = ObjectiveSettings(from_genes={"reconstruction": 2}, reconstruction_components=4)
 
 
 def reconstructed(trained: Networks) -> TrainingTerms:
@@ -73,8 +73,7 @@ def test_only_patients_with_slides_and_genes_count():
     (output,) = trained(batch).values()
     found = terms({"student": output}, batch)["reconstruction"].item()
     assert terms.from_genes is not None
-    term = terms.from_genes.reconstruction
-    assert term is not None
+    term = terms.from_genes.term("reconstruction")
     values = all_genes.tokens["mrna"].flatten(1)[:3]
     assert found == pytest.approx(2 * term(output.features[:3], values).item(), rel=1e-12)
 

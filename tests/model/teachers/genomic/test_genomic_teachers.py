@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import get_args
 
 import pytest
 import torch
@@ -11,16 +10,17 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, elu
 
 from histodistill.model import Batch, Genes, Output
+from histodistill.model.building import build_genomic_teacher
 from histodistill.model.layers.attention import GatedAttention
 from histodistill.model.layers.self_normalising import SelfNormalisingNetwork
-from histodistill.model.settings import GenomicName
-from histodistill.model.teachers.genomic import GENOMIC_TEACHERS, build_genomic_teacher
+from histodistill.model.registries import GENOMIC_TEACHERS
+from histodistill.model.shape import Shape
 from histodistill.model.teachers.genomic.branches import BranchedTeacher
 from histodistill.model.teachers.genomic.snn import SNN
 from tests.model.batches import SMALL, TOKEN_SIZE, alone, genes, gradients
 from tests.model.teachers.multimodal.equations import all_genes, linear, pooled
 
-NAMES: tuple[GenomicName, ...] = get_args(GenomicName)
+NAMES: tuple[str, ...] = GENOMIC_TEACHERS.names()
 BLOCKS = {"mrna": 3, "cna": 2}
 #: Patient 1 lacks copy number, patient 2 expression.
 ABSENT = {"cna": (1,), "mrna": (2,)}
@@ -28,10 +28,10 @@ every_name = pytest.mark.parametrize("name", NAMES)
 WITHOUT_EFFECT = ".score.bias"  # a softmax ignores it
 
 
-def teacher(name: GenomicName, n_classes: int = 2, **changes: object) -> nn.Module:
+def teacher(name: str, n_classes: int = 2, **changes: object) -> nn.Module:
     torch.manual_seed(0)
     settings = SMALL.model_copy(update={"genomic": name, **changes})
-    network = build_genomic_teacher(BLOCKS, n_classes, settings).double().eval()
+    network = build_genomic_teacher(Shape(n_classes, settings, blocks=BLOCKS)).double().eval()
     if name == "linear":  # its weights start from 0, where nothing can be told apart
         for parameter in network.parameters():
             nn.init.normal_(parameter)
@@ -48,7 +48,9 @@ def answer(network: nn.Module, some: Genes) -> Output:
 
 
 def test_every_name_has_its_network() -> None:
-    assert set(GENOMIC_TEACHERS) == set(NAMES)
+    for name in NAMES:
+        own = GENOMIC_TEACHERS.facts_of(GENOMIC_TEACHERS.load(name))
+        assert own == GENOMIC_TEACHERS.facts(name)
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])
@@ -134,7 +136,7 @@ def test_the_branch_of_a_block_that_nobody_has_is_not_trained() -> None:
 
 
 @every_name
-def test_gradients_reach_all_parameters(name: GenomicName) -> None:
+def test_gradients_reach_all_parameters(name: str) -> None:
     network = teacher(name).train()
     output = answer(network, patients())
     cross_entropy(output.logits, torch.tensor([0, 1, 1, 0])).backward()
@@ -145,7 +147,7 @@ def test_gradients_reach_all_parameters(name: GenomicName) -> None:
 
 
 @every_name
-def test_batch_mates_do_not_matter(name: GenomicName) -> None:
+def test_batch_mates_do_not_matter(name: str) -> None:
     network = teacher(name)
     some = genes((0, 1, 2, 3), BLOCKS, ABSENT)
     together = answer(network, some)
@@ -157,7 +159,7 @@ def test_batch_mates_do_not_matter(name: GenomicName) -> None:
 
 
 @every_name
-def test_a_missing_block_does_not_matter_whatever_it_holds(name: GenomicName) -> None:
+def test_a_missing_block_does_not_matter_whatever_it_holds(name: str) -> None:
     network = teacher(name)
     some = patients()
     before = answer(network, some)
@@ -172,7 +174,7 @@ def test_a_missing_block_does_not_matter_whatever_it_holds(name: GenomicName) ->
 
 
 @every_name
-def test_dropout_is_for_training_alone(name: GenomicName) -> None:
+def test_dropout_is_for_training_alone(name: str) -> None:
     network = teacher(name, dropout=0.5)
     some = patients()
     assert torch.equal(answer(network, some).logits, answer(network, some).logits)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
 from histodistill.model import Bags, Genes, Output
-from histodistill.model.settings import MultimodalName
-from histodistill.model.teachers.multimodal import build_multimodal_teacher
+from histodistill.model.building import build_multimodal_teacher
+from histodistill.model.registries import MULTIMODAL_TEACHERS
+from histodistill.model.shape import Shape
 from tests.model.batches import SMALL, WIDTH, bags, genes
 
-NAMES: tuple[MultimodalName, ...] = get_args(MultimodalName)
+NAMES: tuple[str, ...] = MULTIMODAL_TEACHERS.names()
 BLOCKS = {"mrna": 3, "cna": 2}
 #: One patch, a square of patches, and others.
 SIZES = {0: 5, 1: 1, 2: 9, 3: 2}
@@ -21,11 +21,11 @@ SIZES = {0: 5, 1: 1, 2: 9, 3: 2}
 ABSENT = {"cna": (1,), "mrna": (2,)}
 
 
-def teacher(name: MultimodalName, n_classes: int = 2, **changes: object) -> nn.Module:
+def teacher(name: str, n_classes: int = 2, **changes: object) -> nn.Module:
     """A network in evaluation mode, without dropout unless ``changes`` ask for it."""
     torch.manual_seed(0)
     settings = SMALL.model_copy(update={"multimodal": name, **changes})
-    network = build_multimodal_teacher(WIDTH, BLOCKS, n_classes, settings).double().eval()
+    network = build_multimodal_teacher(Shape(n_classes, settings, WIDTH, BLOCKS)).double().eval()
     if name == "linear":  # its weights start from 0, where nothing can be told apart
         for parameter in network.parameters():
             nn.init.normal_(parameter)

@@ -11,7 +11,6 @@ from torch.nn.functional import relu
 
 from histodistill.model.layers.fusion import ConcatFusion
 from histodistill.model.layers.nystrom import NystromAttention
-from histodistill.model.settings import MultimodalName
 from histodistill.model.students.transmil import squared
 from histodistill.model.teachers.multimodal.cmta import CMTA, SequenceTransformer
 from histodistill.model.teachers.multimodal.late import LateFusion
@@ -121,7 +120,7 @@ def cmta(network: nn.Module, patches: Tensor, tokens: Tensor, present: Tensor) -
     ("name", "equations"),
     [("porpoise", porpoise), ("pathomic", pathomic), ("mcat", mcat), ("cmta", cmta)],
 )
-def test_equations(name: MultimodalName, equations: Equations, n_classes: int) -> None:
+def test_equations(name: str, equations: Equations, n_classes: int) -> None:
     network = teacher(name, n_classes)
     bags, genes = patients()
     output = answer(network, bags, genes)

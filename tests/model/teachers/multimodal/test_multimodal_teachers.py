@@ -9,8 +9,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from histodistill.model import Bags, Batch, Genes, Networks
-from histodistill.model.settings import MultimodalName
-from histodistill.model.teachers.multimodal import MULTIMODAL_TEACHERS
+from histodistill.model.registries import MULTIMODAL_TEACHERS
 from tests.model.batches import SMALL as SIZES_OF_NETWORKS
 from tests.model.batches import TOKEN_SIZE, WIDTH, alone, bags, genes, gradients, networks
 from tests.model.teachers.multimodal.patients import (
@@ -29,11 +28,13 @@ WITHOUT_EFFECT = "attention.score.bias"
 
 
 def test_every_name_has_its_network() -> None:
-    assert set(MULTIMODAL_TEACHERS) == set(NAMES)
+    for name in NAMES:
+        own = MULTIMODAL_TEACHERS.facts_of(MULTIMODAL_TEACHERS.load(name))
+        assert own == MULTIMODAL_TEACHERS.facts(name)
 
 
 @every_name
-def test_gradients_reach_all_parameters(name: MultimodalName) -> None:
+def test_gradients_reach_all_parameters(name: str) -> None:
     network = teacher(name, width=16, fusion_width=8).train()
     output = answer(network, *patients())
     loss = cross_entropy(output.logits, torch.tensor([0, 1, 1, 0]))
@@ -47,7 +48,7 @@ def test_gradients_reach_all_parameters(name: MultimodalName) -> None:
 
 
 @every_name
-def test_batch_mates_do_not_matter(name: MultimodalName) -> None:
+def test_batch_mates_do_not_matter(name: str) -> None:
     network = teacher(name)
     together = answer(network, *patients())
     batch = Batch(*patients(), torch.zeros(len(SIZES), dtype=torch.int64))
@@ -61,7 +62,7 @@ def test_batch_mates_do_not_matter(name: MultimodalName) -> None:
 
 
 @every_name
-def test_the_answer_without_gradients_is_the_same(name: MultimodalName) -> None:
+def test_the_answer_without_gradients_is_the_same(name: str) -> None:
     network = teacher(name)
     expected = answer(network, *patients())
     with torch.inference_mode():  # PyTorch's transformers and our pooling go other ways here
@@ -70,7 +71,7 @@ def test_the_answer_without_gradients_is_the_same(name: MultimodalName) -> None:
 
 
 @every_name
-def test_a_missing_block_does_not_matter_whatever_it_holds(name: MultimodalName) -> None:
+def test_a_missing_block_does_not_matter_whatever_it_holds(name: str) -> None:
     network = teacher(name)
     all_bags, all_genes = patients()
     before = answer(network, all_bags, all_genes)
@@ -86,7 +87,7 @@ def test_a_missing_block_does_not_matter_whatever_it_holds(name: MultimodalName)
 
 
 @every_name
-def test_patients_without_slides_or_without_genes_are_left_out(name: MultimodalName) -> None:
+def test_patients_without_slides_or_without_genes_are_left_out(name: str) -> None:
     network = teacher(name)
     some_bags, some_genes = bags({0: 5, 2: 9, 5: 3}), genes((1, 2, 5, 6), BLOCKS)
     output = answer(network, some_bags, some_genes)
@@ -101,7 +102,7 @@ def test_patients_without_slides_or_without_genes_are_left_out(name: MultimodalN
 
 
 @every_name
-def test_nobody_with_both_gets_no_answer(name: MultimodalName) -> None:
+def test_nobody_with_both_gets_no_answer(name: str) -> None:
     settings = SIZES_OF_NETWORKS.model_copy(
         update={"networks": ("multimodal",), "multimodal": name}
     )
@@ -110,7 +111,7 @@ def test_nobody_with_both_gets_no_answer(name: MultimodalName) -> None:
 
 
 @every_name
-def test_bags_of_one_patch(name: MultimodalName) -> None:
+def test_bags_of_one_patch(name: str) -> None:
     network = teacher(name).train()
     output = answer(network, bags({0: 1, 1: 1}), genes((0, 1), BLOCKS))
     widths = {"linear": WIDTH + 5 * TOKEN_SIZE, "experts": 8 + 8}
@@ -120,7 +121,7 @@ def test_bags_of_one_patch(name: MultimodalName) -> None:
 
 
 @every_name
-def test_dropout_is_for_training_alone(name: MultimodalName) -> None:
+def test_dropout_is_for_training_alone(name: str) -> None:
     network = teacher(name, dropout=0.5)
     inputs = patients()
     assert torch.equal(answer(network, *inputs).logits, answer(network, *inputs).logits)
@@ -129,7 +130,7 @@ def test_dropout_is_for_training_alone(name: MultimodalName) -> None:
 
 
 @every_name
-def test_bfloat16(name: MultimodalName) -> None:
+def test_bfloat16(name: str) -> None:
     network = teacher(name).float().train()
     all_bags, all_genes = patients()
     narrow = Bags((all_bags.patches.bfloat16(),), all_bags.sizes, all_bags.rows)
@@ -143,7 +144,7 @@ def test_bfloat16(name: MultimodalName) -> None:
 
 
 @every_name
-def test_networks_can_be_built_again(name: MultimodalName) -> None:
+def test_networks_can_be_built_again(name: str) -> None:
     settings = SIZES_OF_NETWORKS.model_copy(update={"multimodal": name})
     model = networks(("mrna", "cna"), n_classes=3, settings=settings)
     again = Networks.from_architecture(model.architecture()).double()

@@ -7,10 +7,21 @@ from torch.nn.functional import normalize
 
 from histodistill.model.batch import Output
 from histodistill.model.losses.distillation.distiller import Distiller
+from histodistill.model.registries import DISTILLERS
 
 WEIGHT = 1000.0
 
 
+@DISTILLERS.declare(
+    "at",
+    text="attention transfer",
+    source="Zagoruyko 2017, ICLR",
+    in_words="mean squared difference of the squared features, each patient's of unit norm; "
+    "features take the part of an image's places",
+    reads="features",
+    balance="none; 1000",
+    one_width=True,
+)
 class AttentionTransfer(Distiller):
     """``WEIGHT mean_ij ( Q(s)_ij - Q(t)_ij )^2``, ``Q(f)_i = f_i^2 / || f_i^2 ||``.
 

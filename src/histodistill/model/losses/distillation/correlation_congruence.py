@@ -10,12 +10,22 @@ from torch.nn.functional import normalize
 
 from histodistill.model.batch import Output
 from histodistill.model.losses.distillation.distiller import Distiller
+from histodistill.model.registries import DISTILLERS
 
 GAMMA = 0.4
 ORDER = 2
 WEIGHT = 100.0
 
 
+@DISTILLERS.declare(
+    "cc",
+    text="correlation congruence",
+    source="Peng 2019, ICCV",
+    in_words="mean squared difference of a Gaussian kernel (series to order 2, gamma 0.4) between "
+    "patients",
+    reads="features",
+    balance="none; 100",
+)
 class CorrelationCongruence(Distiller):
     """``WEIGHT mean_ij ( k(s_i, s_j) - k(t_i, t_j) )^2``, k a Gaussian kernel.
 

@@ -9,11 +9,22 @@ from histodistill.model.batch import Output
 from histodistill.model.losses.distillation.critic import Critic, contrast
 from histodistill.model.losses.distillation.distiller import Distiller
 from histodistill.model.losses.distillation.teacher_queue import TeacherQueue
+from histodistill.model.registries import DISTILLERS
 
 QUEUE_SIZE = 512
 WEIGHT = 0.8
 
 
+@DISTILLERS.declare(
+    "crd",
+    text="contrastive representation distillation",
+    source="Tian 2020, ICLR",
+    in_words="noise contrast: its own teacher feature against those of other patients, in the "
+    "batch and in a queue of the last 512",
+    reads="features, labels where known (nobody of the own class is a negative)",
+    balance="two linear embeddings of 128; 0.8",
+    one_width=True,
+)
 class ContrastiveDistillation(Distiller):
     """``WEIGHT mean_i [ - log h(s_i, t_i) - sum_{j negative} log(1 - h(s_i, t_j)) ]``.
 

@@ -8,6 +8,7 @@ from torch.nn.functional import softmax
 
 from histodistill.model.batch import Output
 from histodistill.model.losses.distillation.distiller import Distiller
+from histodistill.model.registries import DISTILLERS
 
 TEMPERATURE = 1.0
 INTER_WEIGHT = 2.0
@@ -16,6 +17,14 @@ INTRA_WEIGHT = 2.0
 LEAST_SPREAD = 1e-3
 
 
+@DISTILLERS.declare(
+    "dist",
+    text="DIST, correlation with a stronger teacher",
+    source="Huang 2022, NeurIPS",
+    in_words="1 - Pearson's correlation of probabilities, over classes and over patients",
+    reads="logits",
+    balance="none; 2 and 2",
+)
 class StrongerTeacher(Distiller):
     """``T^2 [ INTER_WEIGHT (1 - mean_i r_i) + INTRA_WEIGHT (1 - mean_c r_c) ]``.
 

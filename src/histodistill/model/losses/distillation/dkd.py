@@ -14,12 +14,21 @@ from histodistill.model.losses.distillation.target_class import (
     of_target,
     patient_mean,
 )
+from histodistill.model.registries import DISTILLERS
 
 TEMPERATURE = 4.0
 TARGET_WEIGHT = 1.0
 OTHERS_WEIGHT = 8.0
 
 
+@DISTILLERS.declare(
+    "dkd",
+    text="decoupled KD",
+    source="Zhao 2022, CVPR",
+    in_words="divergence of label against rest, and of the other classes among themselves, T = 4",
+    reads="logits, labels",
+    balance="none; 1 and 8",
+)
 class DecoupledDistillation(Distiller):
     """``T^2 [ TARGET_WEIGHT KL(b_t || b_s) + OTHERS_WEIGHT KL(o_t || o_s) ]``, a patient mean.
 

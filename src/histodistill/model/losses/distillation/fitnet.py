@@ -6,8 +6,19 @@ from torch import Tensor, nn
 
 from histodistill.model.batch import Output
 from histodistill.model.losses.distillation.distiller import Distiller
+from histodistill.model.registries import DISTILLERS
 
 
+@DISTILLERS.declare(
+    "fitnet",
+    text="FitNets, the teacher's features as hints",
+    source="Romero 2015, ICLR",
+    in_words="half the squared distance between the teacher's features and a linear map of the "
+    "student's",
+    reads="features",
+    balance="linear map; 1",
+    one_width=True,
+)
 class FitNet(Distiller):
     """``1/2 || t - r(s) ||^2``, a mean over patients; r is a learned linear map.
 

@@ -7,10 +7,19 @@ from torch import Tensor
 from histodistill.model.batch import Output
 from histodistill.model.losses.distillation.distiller import Distiller
 from histodistill.model.losses.objectives.collaboration import distillation
+from histodistill.model.registries import DISTILLERS
 
 TEMPERATURE = 4.0
 
 
+@DISTILLERS.declare(
+    "kd",
+    text="KD, softened probabilities",
+    source="Hinton 2015",
+    in_words="divergence of the softened probabilities, T = 4",
+    reads="logits",
+    balance="none; 1",
+)
 class Hinton(Distiller):
     """``T^2 KL( softmax(teacher / T) || softmax(student / T) )``, a mean over patients.
 

@@ -9,10 +9,20 @@ from torch.nn.functional import softmax
 from histodistill.model.batch import Output
 from histodistill.model.losses.distillation.distiller import Distiller
 from histodistill.model.losses.objectives.collaboration import distillation
+from histodistill.model.registries import DISTILLERS
 
 TEMPERATURES = (2.0, 3.0, 4.0, 5.0, 6.0)
 
 
+@DISTILLERS.declare(
+    "mlkd",
+    text="multi-level logit distillation",
+    source="Jin 2023, CVPR",
+    in_words="differences of probabilities for each patient, between patients and between classes, "
+    "summed over T = 2 to 6",
+    reads="logits",
+    balance="none; 1 each",
+)
 class MultiLevelDistillation(Distiller):
     """Three levels of alignment of the probabilities P [n, C], summed over TEMPERATURES.
 

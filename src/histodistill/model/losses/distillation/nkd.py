@@ -13,11 +13,21 @@ from histodistill.model.losses.distillation.target_class import (
     of_target,
     patient_mean,
 )
+from histodistill.model.registries import DISTILLERS
 
 TEMPERATURE = 1.0
 OTHERS_WEIGHT = 1.5
 
 
+@DISTILLERS.declare(
+    "nkd",
+    text="normalised KD",
+    source="Yang 2023, ICCV",
+    in_words="cross-entropy of the label weighted by the teacher's probability of it, and "
+    "cross-entropy of the other classes among themselves",
+    reads="logits, labels",
+    balance="none; 1 and 1.5",
+)
 class NormalisedDistillation(Distiller):
     """``- t_y log s_y - OTHERS_WEIGHT T^2 sum_{c != y} N(t)_c log N(s)_c``, a patient mean.
 

@@ -7,12 +7,21 @@ from torch.nn.functional import normalize
 
 from histodistill.model.batch import Output
 from histodistill.model.losses.distillation.distiller import Distiller
+from histodistill.model.registries import DISTILLERS
 
 WEIGHT = 30_000 / 64
 # Opposite features would have a probability of 0.
 LEAST_KERNEL = 1e-6
 
 
+@DISTILLERS.declare(
+    "pkt",
+    text="probabilistic knowledge transfer",
+    source="Passalis 2018, ECCV",
+    in_words="divergence of the probabilities that patients are neighbours, a mean over patients",
+    reads="features",
+    balance="none; 30,000 / 64",
+)
 class ProbabilisticTransfer(Distiller):
     """``WEIGHT mean_i sum_j p^t_ij log( p^t_ij / p^s_ij )``, ``p_ij = K_ij / sum_k K_ik``.
 

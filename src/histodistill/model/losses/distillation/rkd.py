@@ -8,6 +8,7 @@ from torch.nn.functional import smooth_l1_loss
 
 from histodistill.model.batch import Output
 from histodistill.model.losses.distillation.distiller import Distiller
+from histodistill.model.registries import DISTILLERS
 
 DISTANCE_WEIGHT = 25.0
 ANGLE_WEIGHT = 50.0
@@ -17,6 +18,14 @@ COINCIDENT = 1e-4
 SMALLEST_MEAN = 1e-6
 
 
+@DISTILLERS.declare(
+    "rkd",
+    text="relational KD, distances and angles",
+    source="Park 2019, CVPR",
+    in_words="Huber loss of relative distances between patients, and of the angles among three",
+    reads="features",
+    balance="none; 25 and 50",
+)
 class RelationalDistillation(Distiller):
     """``DISTANCE_WEIGHT mean_ij huber(psi_ij) + ANGLE_WEIGHT mean_ijk huber(psi_ijk)``.
 

@@ -7,10 +7,20 @@ from torch import Tensor
 from histodistill.model.batch import Output
 from histodistill.model.losses.distillation.distiller import Distiller
 from histodistill.model.losses.objectives.similarity import similarity
+from histodistill.model.registries import DISTILLERS
 
 WEIGHT = 3000 / 64
 
 
+@DISTILLERS.declare(
+    "sp",
+    text="similarities between patients",
+    source="Tung 2019, ICCV",
+    in_words="squared difference of the patients' similarities, each row of unit norm, a mean over "
+    "rows",
+    reads="features",
+    balance="none; 3000 / 64",
+)
 class SimilarityPreserving(Distiller):
     """``WEIGHT / n || rn(S S^T) - rn(T T^T) ||_F^2``, rn dividing each row by its L2 norm.
 

@@ -10,6 +10,7 @@ from histodistill.model.losses.distillation.critic import Critic, contrast
 from histodistill.model.losses.distillation.distiller import Distiller
 from histodistill.model.losses.distillation.target_class import of_others, of_target
 from histodistill.model.losses.distillation.teacher_queue import TeacherQueue
+from histodistill.model.registries import DISTILLERS
 
 QUEUE_SIZE = 512
 POSITIVES = 6
@@ -17,6 +18,16 @@ MOST_DISCREPANCY = 1.0
 WEIGHT = 0.05
 
 
+@DISTILLERS.declare(
+    "tdc",
+    text="topology-preserving contrastive distillation",
+    source="Xing 2024, Med. Image Anal.",
+    in_words="as `crd`, with the 6 nearest of the class (itself among them) as positives, and "
+    "patients counting up to twice where the student is less sure than the teacher",
+    reads="features, logits (for the weight), labels",
+    balance="two linear embeddings of 128; 0.05",
+    one_width=True,
+)
 class TopologyDiscrepancyContrast(Distiller):
     """``WEIGHT mean_i v_i [ - sum_k w_ik log h_ik - sum_{j negative} log(1 - h_ij) ]``.
 

@@ -10,11 +10,22 @@ from torch.nn.functional import softplus
 
 from histodistill.model.batch import Output
 from histodistill.model.losses.distillation.distiller import Distiller
+from histodistill.model.registries import DISTILLERS
 
 INITIAL_VARIANCE = 1.0
 LEAST_VARIANCE = 1e-5
 
 
+@DISTILLERS.declare(
+    "vid",
+    text="variational information distillation",
+    source="Ahn 2019, CVPR",
+    in_words="negative log likelihood of the teacher's features, Gaussian around a linear map of "
+    "the student's",
+    reads="features",
+    balance="linear map, a variance for each feature; 1",
+    one_width=True,
+)
 class VariationalInformation(Distiller):
     """``1/2 sum_j [ (t_j - mu_j(s))^2 / v_j + log v_j ]``, a mean over patients.
 

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import math
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
+from histodistill.model.batch import Output
+from histodistill.model.losses.genes.term import GeneTerm, MeasuredGenes
+from histodistill.model.registries import GENE_TERMS
+from histodistill.model.settings import NetworkSettings, ObjectiveSettings
 
-class Reconstruction(nn.Module):
+
+@GENE_TERMS.declare(
+    "reconstruction",
+    text="expression's principal components from the student's features",
+    one_width=True,
+)
+class Reconstruction(GeneTerm):
     """Principal components of expression, predicted from features by a linear head.
 
     The components belong to the training patients, whose scores are standardised by them;
@@ -31,6 +42,19 @@ class Reconstruction(nn.Module):
         self.register_buffer("mean", mean)
         self.register_buffer("axes", axes)
         self.head = nn.Linear(width, axes.shape[1])
+
+    @classmethod
+    def fitted(cls, training: Tensor, sizes: NetworkSettings, settings: ObjectiveSettings) -> Self:
+        """For the training patients' genes, with as many components as the settings say."""
+        return cls(training, settings.reconstruction_components, sizes.width)
+
+    def loss(self, student: Output, genes: MeasuredGenes) -> Tensor | None:
+        """The error for the patients with an answer and genes."""
+        answered, measured = genes.beside(student)
+        if not measured.any():
+            return None
+        error: Tensor = self(student.features[answered], genes.values[measured])
+        return error
 
     def scores(self, genes: Tensor) -> Tensor:
         """Standardised component scores of genes [n, K], [n, k]."""

@@ -1,19 +1,15 @@
-"""Terms of the loss that teach the student from the genes themselves, without a teacher."""
+"""The terms of the loss that teach the student from the genes themselves, without a teacher."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import torch
 from torch import Tensor, nn
 
 from histodistill.model.batch import Batch, Genes, Output
 from histodistill.model.losses.genes.expression import Expression
-from histodistill.model.losses.genes.reconstruction import Reconstruction
+from histodistill.model.losses.genes.term import GeneTerm, MeasuredGenes
+from histodistill.model.losses.naming import module_name
+from histodistill.model.registries import GENE_TERMS
 from histodistill.model.settings import NetworkSettings, ObjectiveSettings
-from histodistill.model.students.ghanet.group_reconstruction import GroupReconstruction
-from histodistill.model.students.ghanet.student import GROUPS
-from histodistill.model.students.momkd.memory_alignment import MemoryAlignment
 
 
 class GeneTerms(nn.Module):
@@ -32,40 +28,27 @@ class GeneTerms(nn.Module):
         self, settings: ObjectiveSettings, sizes: NetworkSettings, training: Genes | None
     ) -> None:
         super().__init__()
-        self._settings = settings
         self.expression = Expression(training)
-        n_genes = self.expression.n_genes
-        self.reconstruction: Reconstruction | None = None
-        self.group_reconstruction: GroupReconstruction | None = None
-        self.memory_alignment: MemoryAlignment | None = None
-        if settings.reconstruction and training is not None:
-            values, _ = self.expression(training)
-            components = settings.reconstruction_components
-            self.reconstruction = Reconstruction(values, components, sizes.width)
-        if settings.group_reconstruction:
-            self.group_reconstruction = GroupReconstruction(n_genes, GROUPS, sizes)
-        if settings.memory_alignment:
-            self.memory_alignment = MemoryAlignment(n_genes, sizes)
+        self._weights = {name: weight for name, weight in settings.from_genes.items() if weight}
+        assert training is not None  # or there would be no expression
+        values, _ = self.expression(training)
+        for name in self._weights:
+            term = GENE_TERMS.load(name).fitted(values, sizes, settings)
+            self.add_module(module_name(name), term)
 
     def forward(self, student: Output, batch: Batch) -> dict[str, Tensor]:
         """The terms, weighted, by name, that this batch has patients for."""
         if batch.genes is None:
             return {}
-        genes, rows = self.expression(batch.genes)
-        return dict(self._terms(student, genes, rows, batch.labels))
+        values, rows = self.expression(batch.genes)
+        genes = MeasuredGenes(values, rows, batch.labels[rows])
+        losses = {name: self.term(name).loss(student, genes) for name in self._weights}
+        return {
+            name: self._weights[name] * loss for name, loss in losses.items() if loss is not None
+        }
 
-    def _terms(
-        self, student: Output, genes: Tensor, rows: Tensor, labels: Tensor
-    ) -> Iterator[tuple[str, Tensor]]:
-        weights = self._settings
-        answered, measured = torch.isin(student.rows, rows), torch.isin(rows, student.rows)
-        if self.reconstruction is not None and measured.any():
-            loss = self.reconstruction(student.features[answered], genes[measured])
-            yield "reconstruction", weights.reconstruction * loss
-        if self.group_reconstruction is not None and measured.any():
-            tokens = student.internals["tokens"][answered]
-            loss = self.group_reconstruction(tokens, genes[measured])
-            yield "group_reconstruction", weights.group_reconstruction * loss
-        if self.memory_alignment is not None and len(rows):
-            loss = self.memory_alignment(genes, student.internals["memory"], labels[rows])
-            yield "memory_alignment", weights.memory_alignment * loss
+    def term(self, name: str) -> GeneTerm:
+        """One of the terms."""
+        term = self.get_submodule(module_name(name))
+        assert isinstance(term, GeneTerm)
+        return term

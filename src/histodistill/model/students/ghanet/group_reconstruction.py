@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, mse_loss
 
 from histodistill.errors import InputError
-from histodistill.model.settings import NetworkSettings
+from histodistill.model.batch import Output
+from histodistill.model.losses.genes.term import GeneTerm, MeasuredGenes
+from histodistill.model.registries import GENE_TERMS
+from histodistill.model.settings import NetworkSettings, ObjectiveSettings
+from histodistill.model.students.ghanet.student import GROUPS
 
 
-class GroupReconstruction(nn.Module):
+@GENE_TERMS.declare(
+    "group_reconstruction",
+    text="groups of genes from the tokens of the student `ghanet`",
+    student="ghanet",
+)
+class GroupReconstruction(GeneTerm):
     """Each token of the student is decoded into the genes of its own group.
 
     The loss is ``sum over groups of mean_i (1 - cos(r_i, x_i))^3 + MSE(r, x)``. Source:
@@ -36,6 +47,19 @@ class GroupReconstruction(nn.Module):
             )
         sizes = [len(group) for group in torch.arange(n_genes).tensor_split(n_groups)]
         self.decoders = nn.ModuleList(_decoder(size, settings) for size in sizes)
+
+    @classmethod
+    def fitted(cls, training: Tensor, sizes: NetworkSettings, settings: ObjectiveSettings) -> Self:  # noqa: ARG003
+        """For as many genes as the training patients have."""
+        return cls(training.shape[1], GROUPS, sizes)
+
+    def loss(self, student: Output, genes: MeasuredGenes) -> Tensor | None:
+        """The loss of the patients with an answer and genes."""
+        answered, measured = genes.beside(student)
+        if not measured.any():
+            return None
+        loss: Tensor = self(student.internals["tokens"][answered], genes.values[measured])
+        return loss
 
     def forward(self, tokens: Tensor, genes: Tensor) -> Tensor:
         """The loss of patients with tokens [n, G, d] and genes [n, K]."""

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from histodistill.model.batch import Bags, Output
 from histodistill.model.layers.attention import GatedAttention
-from histodistill.model.settings import NetworkSettings
+from histodistill.model.registries import STUDENTS
+from histodistill.model.shape import Shape
+from histodistill.model.students.base import MILStudent
 
 GROUPS = 6
 HEADS = 4
@@ -17,7 +19,17 @@ SHARE = 0.2
 EXPANSION = 4
 
 
-class GenomeInformedStudent(nn.Module):
+@STUDENTS.declare(
+    "ghanet",
+    text="G-HANet, attention led by tokens that reconstruct genes",
+    source="Wang 2025, IEEE TMI",
+    differs="classification instead of survival; groups of genes are equal stretches in order of "
+    "selection instead of functional sets; one width throughout; two linear layers as "
+    "classifier",
+    reads="slides; genes in training",
+    objective={"group_reconstruction": 0.3},
+)
+class GenomeInformedStudent(MILStudent):
     """Six tokens look at the patches as the genes of their groups would have them looked at.
 
     Source: Wang et al., "Histo-genomic knowledge association for cancer prognosis from
@@ -31,19 +43,18 @@ class GenomeInformedStudent(nn.Module):
     Our reading: classification instead of survival; one width throughout (the source: 512,
     and 256 at the end); the source's classifier on the concatenated tokens is two linear
     layers here, the features between them.
-
-    Args:
-        feature_width: Size F of a patch feature.
-        n_classes: Number C of classes.
-        settings: Sizes.
     """
 
-    def __init__(self, feature_width: int, n_classes: int, settings: NetworkSettings) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
+        settings = shape.settings
         width, dropout = settings.width, settings.dropout
-        self.association = AssociatingBranch(feature_width, width, dropout)
+        self.association = AssociatingBranch(shape.feature_width, width, dropout)
         self.patches = nn.Sequential(
-            nn.Linear(feature_width, width), nn.LayerNorm(width), nn.ReLU(), nn.Dropout(dropout)
+            nn.Linear(shape.feature_width, width),
+            nn.LayerNorm(width),
+            nn.ReLU(),
+            nn.Dropout(dropout),
         )
         self.gate = GatedAttention(width, settings.attention_width)
         self.transform = nn.Sequential(
@@ -56,7 +67,7 @@ class GenomeInformedStudent(nn.Module):
             nn.Linear(width, width), nn.LayerNorm(width), nn.ReLU(), nn.Dropout(dropout)
         )
         self.join = nn.Linear(GROUPS * width, width)
-        self.classifier = nn.Linear(width, n_classes)
+        self.classifier = nn.Linear(width, shape.n_classes)
 
     def forward(self, bags: Bags, labels: Tensor | None = None) -> Output:
         """Features [n, d] and logits [n, C] of the n bags."""

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss, normalize
 
-from histodistill.model.settings import NetworkSettings
+from histodistill.model.batch import Output
+from histodistill.model.losses.genes.term import GeneTerm, MeasuredGenes
+from histodistill.model.registries import GENE_TERMS
+from histodistill.model.settings import NetworkSettings, ObjectiveSettings
 from histodistill.model.students.momkd.class_memory import soft_angle_loss
 
 ALIGNMENT_WEIGHT = 0.05
 RECONSTRUCTION_WEIGHT = 0.01
 
 
-class MemoryAlignment(nn.Module):
+@GENE_TERMS.declare(
+    "memory_alignment",
+    text="genomics with the class memories of the student `momkd`",
+    student="momkd",
+)
+class MemoryAlignment(GeneTerm):
     """An autoencoder of the genes whose code is aligned with the memories that slides read.
 
     Genes and slides meet in the memories alone: no gradient passes from one's encoder to the
@@ -29,6 +39,18 @@ class MemoryAlignment(nn.Module):
         self.encoder = _perceptron(n_genes, settings.width, settings)
         self.decoder = _perceptron(settings.width, n_genes, settings)
         self.projection = nn.Linear(settings.width, settings.attention_width)
+
+    @classmethod
+    def fitted(cls, training: Tensor, sizes: NetworkSettings, settings: ObjectiveSettings) -> Self:  # noqa: ARG003
+        """For as many genes as the training patients have."""
+        return cls(training.shape[1], sizes)
+
+    def loss(self, student: Output, genes: MeasuredGenes) -> Tensor | None:
+        """The loss of the patients with genes; they need no slides."""
+        if not len(genes.rows):
+            return None
+        loss: Tensor = self(genes.values, student.internals["memory"], genes.labels)
+        return loss
 
     def forward(self, genes: Tensor, memory: Tensor, labels: Tensor) -> Tensor:
         """The loss of patients with genes [n, K], n >= 1.

@@ -10,7 +10,9 @@ from torch.nn.functional import normalize
 
 from histodistill.model.batch import Bags, Output
 from histodistill.model.layers.attention import pool_bags
-from histodistill.model.settings import NetworkSettings
+from histodistill.model.registries import STUDENTS
+from histodistill.model.shape import Shape
+from histodistill.model.students.base import MILStudent
 from histodistill.model.students.momkd.class_memory import soft_angle_loss
 
 MEMORY_SIZE = 16
@@ -21,7 +23,19 @@ FIRST_TEMPERATURE = 0.2
 TEMPERATURE_RANGE = (0.01, 2.0)
 
 
-class MomentumMemoryStudent(nn.Module):
+@STUDENTS.declare(
+    "momkd",
+    text="MoMKD, attention led by class memories that genes shape in training",
+    source="Guo 2026, CVPR",
+    differs="no coordinates, so the graph attention over neighbouring patches becomes the same "
+    "encoder with each patch its only neighbour; memories begin as random directions, not "
+    "clusters; memories get the gradient of the vector quantisation too; dropout is the "
+    "experiment's, not 0.5; beyond two classes, the largest affinity of the others "
+    "against class 0",
+    reads="slides; genes in training",
+    objective={"cross_entropy": 0.5, "memory_alignment": 1},
+)
+class MomentumMemoryStudent(MILStudent):
     """Attends to patches by their angles with memories that both modalities shape.
 
     Source: Guo et al., "Momentum memory for knowledge distillation in computational
@@ -44,26 +58,26 @@ class MomentumMemoryStudent(nn.Module):
           class 0, which is the source's rule for two.
         - Dropout is the experiment's, where the source has 0.5.
 
-    Args:
-        feature_width: Size F of a patch feature.
-        n_classes: Number C of classes; class 0 is the reference of the attention.
-        settings: Sizes; the shared space is ``attention_width`` wide.
+    Class 0 is the reference of the attention. The shared space is ``attention_width`` wide.
     """
 
-    def __init__(self, feature_width: int, n_classes: int, settings: NetworkSettings) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
+        settings = shape.settings
         width, shared = settings.width, settings.attention_width
-        self.patches = PatchProjection(feature_width, width, settings.dropout)
+        self.patches = PatchProjection(shape.feature_width, width, settings.dropout)
         self.patch_projection = nn.Linear(width, shared)
         self.slide_projection = nn.Linear(width, shared)
-        self.memory = nn.Parameter(normalize(torch.randn(n_classes, MEMORY_SIZE, shared), dim=-1))
+        self.memory = nn.Parameter(
+            normalize(torch.randn(shape.n_classes, MEMORY_SIZE, shared), dim=-1)
+        )
         self.log_temperature = nn.Parameter(torch.tensor(math.log(FIRST_TEMPERATURE)))
         self.classifier = nn.Sequential(
             nn.LayerNorm(width),
             nn.Linear(width, shared),
             nn.ReLU(),
             nn.Dropout(settings.dropout),
-            nn.Linear(shared, n_classes),
+            nn.Linear(shared, shape.n_classes),
         )
 
     def forward(self, bags: Bags, labels: Tensor | None = None) -> Output:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 
@@ -11,30 +9,36 @@ from histodistill.model.batch import Genes, Output
 from histodistill.model.layers.attention import GatedAttention, pool_tokens
 from histodistill.model.layers.gene_tokens import TokenNetwork
 from histodistill.model.layers.initialisation import init_self_normalising
-from histodistill.model.settings import NetworkSettings
+from histodistill.model.registries import GENOMIC_TEACHERS
+from histodistill.model.shape import Shape
+from histodistill.model.teachers.genomic.base import GenomicTeacher
 
 
-class BranchedTeacher(nn.Module):
+@GENOMIC_TEACHERS.declare(
+    "branches",
+    text="a branch a block of genes, joined by attention",
+    source="after GMKDN; Zhang, IEEE TMI",
+    alone=False,
+)
+class BranchedTeacher(GenomicTeacher):
     """Each block has its own token network and its own gated attention.
 
     The features of the branches are joined by a gated attention over the blocks that the
     patient has, so that the branch of a missing block has no say and gets no gradient.
-
-    Args:
-        blocks: Tokens of each block of genes.
-        n_classes: Number C of classes.
-        settings: Sizes and dropout.
     """
 
-    def __init__(
-        self, blocks: Mapping[str, int], n_classes: int, settings: NetworkSettings
-    ) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
+        settings = shape.settings
         width, attention_width = settings.width, settings.attention_width
-        self.tokens = TokenNetwork(blocks, settings)
-        self.branches = nn.ModuleDict({n: GatedAttention(width, attention_width) for n in blocks})
+        self.tokens = TokenNetwork(shape.blocks, settings)
+        self.branches = nn.ModuleDict(
+            {n: GatedAttention(width, attention_width) for n in shape.blocks}
+        )
         self.attention = GatedAttention(width, attention_width)
-        self.classifier = nn.Sequential(nn.Dropout(settings.dropout), nn.Linear(width, n_classes))
+        self.classifier = nn.Sequential(
+            nn.Dropout(settings.dropout), nn.Linear(width, shape.n_classes)
+        )
         init_self_normalising(self)
 
     def forward(self, genes: Genes) -> Output:

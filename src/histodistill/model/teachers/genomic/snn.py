@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from torch import nn
 
 from histodistill.model.batch import Genes, Output
 from histodistill.model.layers.initialisation import init_self_normalising
 from histodistill.model.layers.self_normalising import SelfNormalisingNetwork
-from histodistill.model.settings import NetworkSettings
+from histodistill.model.registries import GENOMIC_TEACHERS
+from histodistill.model.shape import Shape
+from histodistill.model.teachers.genomic.base import GenomicTeacher
 
 
-class SNN(nn.Module):
+@GENOMIC_TEACHERS.declare(
+    "snn",
+    text="self-normalising network",
+    source="Klambauer 2017, NeurIPS",
+    differs="two layers with ELU and alpha dropout, the form that MCAT and PORPOISE give to their "
+    "genes",
+    stackable=True,
+)
+class SNN(GenomicTeacher):
     """Two self-normalising layers on all genes of all blocks.
 
     Source: Klambauer et al., "Self-normalizing neural networks", NeurIPS 2017, in the form that
     MCAT (ICCV 2021) and PORPOISE (Cancer Cell 2022) give to their genes.
-
-    Args:
-        blocks: Tokens of each block of genes.
-        n_classes: Number C of classes.
-        settings: Sizes and dropout.
     """
 
-    def __init__(
-        self, blocks: Mapping[str, int], n_classes: int, settings: NetworkSettings
-    ) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.genes = SelfNormalisingNetwork(blocks, (settings.width, settings.width), settings)
-        self.classifier = nn.Linear(settings.width, n_classes)
+        settings = shape.settings
+        self.genes = SelfNormalisingNetwork(
+            shape.blocks, (settings.width, settings.width), settings
+        )
+        self.classifier = nn.Linear(settings.width, shape.n_classes)
         init_self_normalising(self)
 
     def forward(self, genes: Genes) -> Output:

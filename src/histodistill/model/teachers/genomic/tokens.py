@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from torch import nn
 
 from histodistill.model.batch import Genes, Output
@@ -11,26 +9,29 @@ from histodistill.model.layers.attention import GatedAttention, pool_tokens
 from histodistill.model.layers.dropout import Dropout
 from histodistill.model.layers.gene_tokens import TokenNetwork
 from histodistill.model.layers.initialisation import init_self_normalising
-from histodistill.model.settings import NetworkSettings
+from histodistill.model.registries import GENOMIC_TEACHERS
+from histodistill.model.shape import Shape
+from histodistill.model.teachers.genomic.base import GenomicTeacher
 
 
-class GenomicTeacher(nn.Module):
-    """Gated-attention pooling of gene tokens (T_G in the paper).
+@GENOMIC_TEACHERS.declare(
+    "tokens",
+    text="the genomic teacher of MKD, attention over tokens of genes",
+    source="Zhang 2025, MICCAI",
+    differs="trained alone, stopped by its own loss",
+    recipe="genomic",
+    stackable=True,
+)
+class TokenTeacher(GenomicTeacher):
+    """Gated-attention pooling of gene tokens (T_G in the paper)."""
 
-    Args:
-        blocks: Tokens of each block of genes.
-        n_classes: Number C of classes.
-        settings: Sizes.
-    """
-
-    def __init__(
-        self, blocks: Mapping[str, int], n_classes: int, settings: NetworkSettings
-    ) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.tokens = TokenNetwork(blocks, settings)
+        settings = shape.settings
+        self.tokens = TokenNetwork(shape.blocks, settings)
         self.attention = GatedAttention(settings.width, settings.attention_width)
         self.classifier = nn.Sequential(
-            Dropout(settings.dropout), nn.Linear(settings.width, n_classes)
+            Dropout(settings.dropout), nn.Linear(settings.width, shape.n_classes)
         )
         init_self_normalising(self)
 

@@ -9,8 +9,6 @@ Weights begin as those of PyTorch's layers do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss
@@ -19,8 +17,11 @@ from histodistill.model.batch import Bags, Genes, Output, paired
 from histodistill.model.layers.fusion import ConcatFusion
 from histodistill.model.layers.nystrom import NystromAttention
 from histodistill.model.layers.self_normalising import TokenEncoders
+from histodistill.model.registries import MULTIMODAL_TEACHERS
 from histodistill.model.settings import NetworkSettings
+from histodistill.model.shape import Shape
 from histodistill.model.students.transmil import PyramidPositions, squared
+from histodistill.model.teachers.multimodal.base import MultimodalTeacher
 
 ATTENTION_DROPOUT = 0.1
 HIDDEN_GENES = 4  # times the width
@@ -57,35 +58,32 @@ class SequenceTransformer(nn.Module):
         return sequence[0], sequence[1:]
 
 
-class CMTA(nn.Module):
+@MULTIMODAL_TEACHERS.declare(
+    "cmta",
+    text="CMTA, cross-modal translation and alignment",
+    source="Zhou 2023, ICCV",
+    differs="tokens as in `mcat`; self-attention as in `transmil`; gene tokens are attended "
+    "exactly",
+    reads="slides and genes, the order of patches counts",
+)
+class CMTA(MultimodalTeacher):
     """An encoder and a decoder for each modality, with cross-attention from one to the other.
 
     The decoder of the slide reads what the patches find in the genes, that of the genes what the
     gene tokens find in the patches. The alignment loss, ``auxiliary``, is the L1 distance
     (mean over features and patients) between what a decoder translated and what the encoder of
     the same modality found, which is detached; both modalities are summed.
-
-    Args:
-        feature_width: Size F of a patch feature.
-        blocks: Tokens of each block of genes.
-        n_classes: Number C of classes.
-        settings: Sizes and dropout.
     """
 
-    def __init__(
-        self,
-        feature_width: int,
-        blocks: Mapping[str, int],
-        n_classes: int,
-        settings: NetworkSettings,
-    ) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
+        settings = shape.settings
         width, dropout = settings.width, settings.dropout
         self.patches = nn.Sequential(
-            *(nn.Linear(feature_width, width), nn.ReLU(), nn.Dropout(dropout)),
+            *(nn.Linear(shape.feature_width, width), nn.ReLU(), nn.Dropout(dropout)),
             *(nn.Linear(width, width), nn.ReLU(), nn.Dropout(dropout)),
         )
-        self.tokens = TokenEncoders(blocks, HIDDEN_GENES * width, settings)
+        self.tokens = TokenEncoders(shape.blocks, HIDDEN_GENES * width, settings)
         self.path_encoder = SequenceTransformer(settings, PyramidPositions(width))
         self.path_decoder = SequenceTransformer(settings, PyramidPositions(width))
         self.omic_encoder = SequenceTransformer(settings, nn.Identity())
@@ -93,7 +91,7 @@ class CMTA(nn.Module):
         self.path_to_omic = nn.MultiheadAttention(width, num_heads=1)
         self.omic_to_path = nn.MultiheadAttention(width, num_heads=1)
         self.fusion = ConcatFusion(width, hidden=width)
-        self.classifier = nn.Linear(width, n_classes)
+        self.classifier = nn.Linear(width, shape.n_classes)
 
     def forward(self, bags: Bags, genes: Genes) -> Output:
         """Features and logits of the patients of the batch that have bags and genes."""

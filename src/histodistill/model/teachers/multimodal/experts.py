@@ -2,44 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import nn
 
 from histodistill.model.batch import Bags, Genes, Output, paired
-from histodistill.model.settings import NetworkSettings
-from histodistill.model.students import build_student
-from histodistill.model.teachers.genomic import build_genomic_teacher
+from histodistill.model.building import build_genomic_teacher, build_student
+from histodistill.model.registries import MULTIMODAL_TEACHERS
+from histodistill.model.shape import Shape
+from histodistill.model.teachers.multimodal.base import MultimodalTeacher
 
 # Independent evidence would count in full. Nearly all that a slide tells the genes tell as well:
 # on held-out parts of the training patients larger weights lost.
 SLIDE_WEIGHT = 0.1
 
 
-class Experts(nn.Module):
+@MULTIMODAL_TEACHERS.declare(
+    "experts",
+    text="the genomic network's logits plus a tenth of the student's",
+    alone=False,
+    fixed_width=False,
+    composed=True,
+)
+class Experts(MultimodalTeacher):
     """The genomic teacher's logits plus a share of the student's: a product of experts.
 
     Where teachers are trained first (``offline``), nothing is left to train: the experts are
     the finished genomic teacher and the finished student.
-
-    Args:
-        feature_width: Size F of a patch feature.
-        blocks: Tokens of each block of genes.
-        n_classes: Number C of classes.
-        settings: Architectures of both experts, and sizes.
     """
 
-    def __init__(
-        self,
-        feature_width: int,
-        blocks: Mapping[str, int],
-        n_classes: int,
-        settings: NetworkSettings,
-    ) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.slide = build_student(feature_width, n_classes, settings)
-        self.genomic = build_genomic_teacher(blocks, n_classes, settings)
+        self.slide = build_student(shape)
+        self.genomic = build_genomic_teacher(shape)
 
     def forward(self, bags: Bags, genes: Genes) -> Output:
         """Both experts' features, side by side, and logits of the patients with both."""

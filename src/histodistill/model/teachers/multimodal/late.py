@@ -2,41 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
-from torch import nn
 
 from histodistill.model.batch import Bags, Genes, Output, paired
-from histodistill.model.settings import NetworkSettings
-from histodistill.model.students import build_student
-from histodistill.model.teachers.genomic import build_genomic_teacher
+from histodistill.model.building import build_genomic_teacher, build_student
+from histodistill.model.registries import MULTIMODAL_TEACHERS
+from histodistill.model.shape import Shape
+from histodistill.model.teachers.multimodal.base import MultimodalTeacher
 
 
-class LateFusion(nn.Module):
+@MULTIMODAL_TEACHERS.declare(
+    "late",
+    text="late fusion: the mean of a slide network's and a gene network's log-probabilities",
+    differs="this library's baseline; both are trained together",
+)
+class LateFusion(MultimodalTeacher):
     """The mean of the log-probabilities of two networks that are trained together.
 
     The softmax of the logits is the normalised geometric mean of both networks' probabilities;
     the features are the mean of both networks' features. The two networks are those that the
     settings name for slides alone and for genes alone.
-
-    Args:
-        feature_width: Size F of a patch feature.
-        blocks: Tokens of each block of genes.
-        n_classes: Number C of classes.
-        settings: Architectures and sizes.
     """
 
-    def __init__(
-        self,
-        feature_width: int,
-        blocks: Mapping[str, int],
-        n_classes: int,
-        settings: NetworkSettings,
-    ) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.slide = build_student(feature_width, n_classes, settings)
-        self.genomic = build_genomic_teacher(blocks, n_classes, settings)
+        self.slide = build_student(shape)
+        self.genomic = build_genomic_teacher(shape)
 
     def forward(self, bags: Bags, genes: Genes) -> Output:
         """Features and logits of the patients of the batch that have bags and genes."""

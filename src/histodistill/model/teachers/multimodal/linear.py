@@ -2,40 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
-from torch import nn
 
 from histodistill.model.batch import Bags, Genes, Output, paired
-from histodistill.model.settings import NetworkSettings
+from histodistill.model.registries import MULTIMODAL_TEACHERS
+from histodistill.model.shape import Shape
 from histodistill.model.students.linear import LinearStudent
 from histodistill.model.teachers.genomic.linear import LinearGenomicTeacher
+from histodistill.model.teachers.multimodal.base import MultimodalTeacher
 
 
-class LinearMultimodalTeacher(nn.Module):
+@MULTIMODAL_TEACHERS.declare(
+    "linear",
+    text="logistic regression on the mean patch and all genes, trained like the networks",
+    differs="this library's",
+    recipe="linear-multimodal",
+    fixed_width=False,
+)
+class LinearMultimodalTeacher(MultimodalTeacher):
     """The logits of a linear student and of a linear genomic teacher, added.
 
     Together they are one logistic regression on the mean patch and the genes of a patient,
     which are also the features.
-
-    Args:
-        feature_width: Size F of a patch feature.
-        blocks: Tokens of each block of genes.
-        n_classes: Number C of classes.
-        settings: Dropout and the size of a token.
     """
 
-    def __init__(
-        self,
-        feature_width: int,
-        blocks: Mapping[str, int],
-        n_classes: int,
-        settings: NetworkSettings,
-    ) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.slide = LinearStudent(feature_width, n_classes, settings)
-        self.genomic = LinearGenomicTeacher(blocks, n_classes, settings)
+        self.slide = LinearStudent(shape)
+        self.genomic = LinearGenomicTeacher(shape)
 
     def forward(self, bags: Bags, genes: Genes) -> Output:
         """Features [n, F + genes] and logits [n, C] of the patients with bags and genes."""

@@ -6,7 +6,7 @@ The tokens of genes take the place of the paper's sets of genes by biological fu
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,10 @@ from histodistill.model.batch import Bags, Genes, Output, paired
 from histodistill.model.layers.attention import GatedAttention, pool_tokens
 from histodistill.model.layers.fusion import ConcatFusion
 from histodistill.model.layers.self_normalising import TokenEncoders
+from histodistill.model.registries import MULTIMODAL_TEACHERS
 from histodistill.model.settings import NetworkSettings
+from histodistill.model.shape import Shape
+from histodistill.model.teachers.multimodal.base import MultimodalTeacher
 
 HEADS = 8
 
@@ -83,34 +86,28 @@ class TokenTransformer(nn.Module):
         return features
 
 
-class MCAT(nn.Module):
-    """Genomic-guided co-attention, a set transformer for each modality, and concatenation.
+@MULTIMODAL_TEACHERS.declare(
+    "mcat",
+    text="MCAT, co-attention of genes and patches",
+    source="Chen 2021, ICCV",
+    differs="tokens of genes in order of selection instead of sets of genes by function",
+)
+class MCAT(MultimodalTeacher):
+    """Genomic-guided co-attention, a set transformer for each modality, and concatenation."""
 
-    Args:
-        feature_width: Size F of a patch feature.
-        blocks: Tokens of each block of genes.
-        n_classes: Number C of classes.
-        settings: Sizes and dropout.
-    """
-
-    def __init__(
-        self,
-        feature_width: int,
-        blocks: Mapping[str, int],
-        n_classes: int,
-        settings: NetworkSettings,
-    ) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
+        settings = shape.settings
         width = settings.width
         self.patches = nn.Sequential(
-            nn.Linear(feature_width, width), nn.ReLU(), nn.Dropout(settings.dropout)
+            nn.Linear(shape.feature_width, width), nn.ReLU(), nn.Dropout(settings.dropout)
         )
-        self.tokens = TokenEncoders(blocks, width, settings)
+        self.tokens = TokenEncoders(shape.blocks, width, settings)
         self.coattention = CoAttention(width)
         self.path = TokenTransformer(settings)
         self.omic = TokenTransformer(settings)
         self.fusion = ConcatFusion(width, hidden=width)
-        self.classifier = nn.Linear(width, n_classes)
+        self.classifier = nn.Linear(width, shape.n_classes)
 
     def forward(self, bags: Bags, genes: Genes) -> Output:
         """Features and logits of the patients of the batch that have bags and genes."""

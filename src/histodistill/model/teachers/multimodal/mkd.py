@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 
@@ -13,42 +11,37 @@ from histodistill.model.layers.dropout import Dropout
 from histodistill.model.layers.fusion import build_fusion
 from histodistill.model.layers.gene_tokens import TokenNetwork
 from histodistill.model.pooling.towers import Tower, pool_patches
-from histodistill.model.settings import NetworkSettings
+from histodistill.model.registries import MULTIMODAL_TEACHERS
+from histodistill.model.shape import Shape
+from histodistill.model.teachers.multimodal.base import MultimodalTeacher
 
 
-class MultimodalTeacher(nn.Module):
+@MULTIMODAL_TEACHERS.declare(
+    "mkd",
+    text="the multimodal teacher of MKD",
+    source="Zhang 2025, MICCAI",
+    differs="trained alone",
+    recipe="multimodal",
+    pooled_together=True,
+    stackable=True,
+)
+class MKDTeacher(MultimodalTeacher):
     """Attention-pooled patches and attention-pooled tokens, fused (T_M in the paper).
 
     It starts from PyTorch's default initialisation, as the paper's does.
-
-    Args:
-        feature_width: Size F of a patch feature.
-        blocks: Tokens of each block of genes.
-        n_classes: Number C of classes.
-        settings: Sizes and fusion.
     """
 
-    def __init__(
-        self,
-        feature_width: int,
-        blocks: Mapping[str, int],
-        n_classes: int,
-        settings: NetworkSettings,
-    ) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
+        settings = shape.settings
         self.patches = nn.Sequential(
-            nn.Linear(feature_width, settings.width), nn.ReLU(), Dropout(settings.dropout)
+            nn.Linear(shape.feature_width, settings.width), nn.ReLU(), Dropout(settings.dropout)
         )
         self.patch_attention = GatedAttention(settings.width, settings.attention_width)
-        self.tokens = TokenNetwork(blocks, settings)
+        self.tokens = TokenNetwork(shape.blocks, settings)
         self.token_attention = GatedAttention(settings.width, settings.attention_width)
         self.fusion = build_fusion(settings)
-        self.classifier = nn.Linear(settings.width, n_classes)
-
-    def attend(self, bags: Bags) -> tuple[Tensor, Tensor]:
-        """Hidden patches [P, d] and their unnormalised attention scores [P]."""
-        hidden: Tensor = self.patches(bags.patches)
-        return hidden, self.patch_attention(hidden)
+        self.classifier = nn.Linear(settings.width, shape.n_classes)
 
     def tower(self) -> Tower:
         """What happens to a patch before the pooling, for a pass shared with other networks."""

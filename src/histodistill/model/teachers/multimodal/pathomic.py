@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from torch import nn
 
 from histodistill.model.batch import Bags, Genes, Output, paired
@@ -12,41 +10,39 @@ from histodistill.model.layers.fusion import KroneckerFusion
 from histodistill.model.layers.initialisation import init_self_normalising
 from histodistill.model.layers.self_normalising import SelfNormalisingNetwork
 from histodistill.model.pooling.towers import Tower, pool_patches
-from histodistill.model.settings import NetworkSettings
+from histodistill.model.registries import MULTIMODAL_TEACHERS
+from histodistill.model.shape import Shape
+from histodistill.model.teachers.multimodal.base import MultimodalTeacher
 
 
-class PathomicFusion(nn.Module):
+@MULTIMODAL_TEACHERS.declare(
+    "pathomic",
+    text="Pathomic Fusion, gated Kronecker fusion",
+    source="Chen 2020, IEEE TMI",
+    differs="ABMIL on the slide instead of a convolutional network on one region; unimodal "
+    "networks are trained together with the fusion, not before it",
+)
+class PathomicFusion(MultimodalTeacher):
     """Embeddings of ``fusion_width`` from ABMIL and from an SNN, gated bilinearly and multiplied.
 
     ABMIL takes the place of the paper's convolutional network on one region of interest, and
     the unimodal networks are trained together with the fusion instead of before it.
 
     Source: Chen et al., "Pathomic Fusion", IEEE TMI 2020, section II.
-
-    Args:
-        feature_width: Size F of a patch feature.
-        blocks: Tokens of each block of genes.
-        n_classes: Number C of classes.
-        settings: Sizes and dropout.
     """
 
-    def __init__(
-        self,
-        feature_width: int,
-        blocks: Mapping[str, int],
-        n_classes: int,
-        settings: NetworkSettings,
-    ) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
+        settings = shape.settings
         width, small, dropout = settings.width, settings.fusion_width, settings.dropout
         self.patches = nn.Sequential(
-            nn.Linear(feature_width, width), nn.ReLU(), nn.Dropout(dropout)
+            nn.Linear(shape.feature_width, width), nn.ReLU(), nn.Dropout(dropout)
         )
         self.attention = GatedAttention(width, settings.attention_width)
         self.slide = nn.Sequential(nn.Linear(width, small), nn.ReLU(), nn.Dropout(dropout))
-        self.genes = SelfNormalisingNetwork(blocks, (width, small), settings)
+        self.genes = SelfNormalisingNetwork(shape.blocks, (width, small), settings)
         self.fusion = KroneckerFusion(small, settings, skip_gated=True)
-        self.classifier = nn.Linear(width, n_classes)
+        self.classifier = nn.Linear(width, shape.n_classes)
         init_self_normalising(self)
 
     def forward(self, bags: Bags, genes: Genes) -> Output:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from torch import Tensor, nn
 
 from histodistill.model.batch import Bags, Genes, Output, paired
 from histodistill.model.layers.attention import GatedAttention, pool_bags
 from histodistill.model.layers.fusion import ConcatGate, KroneckerFusion
 from histodistill.model.layers.self_normalising import SelfNormalisingNetwork
-from histodistill.model.settings import NetworkSettings
+from histodistill.model.registries import MULTIMODAL_TEACHERS
+from histodistill.model.shape import Shape
+from histodistill.model.teachers.multimodal.base import MultimodalTeacher
 
 INPUT_DROPOUT = 0.1
 
 
-class Porpoise(nn.Module):
+@MULTIMODAL_TEACHERS.declare(
+    "porpoise",
+    text="PORPOISE, attention pooling and Kronecker fusion",
+    source="Chen 2022, Cancer Cell",
+    differs="dropout in the layers of the Kronecker product, as in Pathomic Fusion",
+)
+class Porpoise(MultimodalTeacher):
     """AMIL and SNN, joined by the gated Kronecker product.
 
     The patches have hidden features of twice the width; a gate is linear in both modalities.
@@ -24,34 +30,23 @@ class Porpoise(nn.Module):
 
     Source: Chen et al., "Pan-cancer integrative histology-genomic analysis via multimodal deep
     learning", Cancer Cell 2022, STAR Methods.
-
-    Args:
-        feature_width: Size F of a patch feature.
-        blocks: Tokens of each block of genes.
-        n_classes: Number C of classes.
-        settings: Sizes and dropout.
     """
 
-    def __init__(
-        self,
-        feature_width: int,
-        blocks: Mapping[str, int],
-        n_classes: int,
-        settings: NetworkSettings,
-    ) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
+        settings = shape.settings
         width, dropout = settings.width, settings.dropout
         self.patches = nn.Sequential(
             nn.Dropout(min(INPUT_DROPOUT, dropout)),
-            nn.Linear(feature_width, 2 * width),
+            nn.Linear(shape.feature_width, 2 * width),
             nn.ReLU(),
             nn.Dropout(dropout),
         )
         self.attention = GatedAttention(2 * width, settings.attention_width)
         self.slide = nn.Sequential(nn.Linear(2 * width, width), nn.ReLU(), nn.Dropout(dropout))
-        self.genes = SelfNormalisingNetwork(blocks, (width, width), settings)
+        self.genes = SelfNormalisingNetwork(shape.blocks, (width, width), settings)
         self.fusion = KroneckerFusion(width, settings, ConcatGate)
-        self.classifier = nn.Linear(width, n_classes)
+        self.classifier = nn.Linear(width, shape.n_classes)
 
     def forward(self, bags: Bags, genes: Genes) -> Output:
         """Features and logits of the patients of the batch that have bags and genes."""
