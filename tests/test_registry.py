@@ -115,7 +115,7 @@ def test_a_subclass_declares_for_itself(shapes: Registry[Any, Any]) -> None:
     [
         (
             "squire",
-            "unknown shape 'squire', here and in installed packages; it is one of square, or an import",
+            "here and in installed packages; it is one of square, or an import path",
         ),
         ("their_shapes.Circle", "square, triangle, round"),
         ("their_shapes:", "import path"),
