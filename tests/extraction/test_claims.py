@@ -105,3 +105,19 @@ def test_a_living_holder_keeps_its_claim_fresh(folder):
                 break
             time.sleep(0.01)
         assert not other.take("slide")
+
+
+def test_a_claim_of_the_future_holds_nothing(folder):
+    claim_of(folder, "another-machine", 1, -7200)
+    with Claims(folder) as claims:
+        assert claims.take("slide")
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", "null", "3", '{"machine": 1, "process": {}}'])
+@pytest.mark.parametrize(("age_s", "taken"), [(0, False), (60, True)])
+def test_a_claim_that_was_never_written_holds_nothing_after_a_moment(folder, content, age_s, taken):
+    claim_of(folder, "machine", 1, 0).write_text(content)
+    then = time.time() - age_s
+    os.utime(folder / "slide.1", (then, then))
+    with Claims(folder) as claims:
+        assert claims.take("slide") is taken

@@ -1,6 +1,8 @@
 """Runs over folders of slides: right features, resumed work, and every fault a slide can have."""
 
 import csv
+import errno
+import os
 import shutil
 import time
 from collections import namedtuple
@@ -321,3 +323,46 @@ def test_progress_is_told_of_every_slide_and_patch(entries, encoder, settings, t
     assert diary.finished == [("slide0", True), ("slide1", False)]
     assert diary.started == {"slide1": summary.patches}
     assert diary.encoded == summary.patches
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (errno.ENOSPC, "the disk is full"),
+        (errno.EROFS, "read-only"),
+        (errno.EDQUOT, "quota"),
+        (errno.EACCES, "permission is denied"),
+    ],
+)
+def test_a_folder_that_cannot_be_written_ends_the_run_in_a_sentence(
+    entries, encoder, settings, tmp_path, monkeypatch, number, message
+):
+    import histodistill.extraction.slide_extraction as module
+
+    out = tmp_path / "out"
+
+    def write(path, *arguments):
+        raise OSError(number, os.strerror(number), str(path))
+
+    slides = entries(2)
+    monkeypatch.setattr(module, "write_features", write)
+    with pytest.raises(InputError, match=rf"slide0\.h5: .*{message}.*Finished slides are kept"):
+        extract_slides(slides, encoder, out, settings)
+    monkeypatch.undo()
+    records = extract_slides(slides, encoder, out, settings).records
+    assert [record.status for record in records] == ["done", "done"]
+
+
+def test_a_slide_that_may_not_be_read_costs_that_slide(
+    entries, encoder, settings, tmp_path, monkeypatch
+):
+    import histodistill.extraction.slide_extraction as module
+
+    def refuse(path, mpp=None):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    slides = entries(1)
+    monkeypatch.setattr(module, "open_slide", refuse)
+    (record,) = extract_slides(slides, encoder, tmp_path / "out", settings).records
+    assert record.status == "failed"
+    assert "slide0.tiff: permission is denied" in record.reason

@@ -1,9 +1,12 @@
 """Slides from a folder, a pattern and a table."""
 
+import os
+
 import pytest
 
 from histodistill.errors import InputError
 from histodistill.extraction import list_slides
+from histodistill.slides import open_slide
 
 
 @pytest.fixture
@@ -29,12 +32,82 @@ def test_a_pattern_and_a_single_file(folder):
     assert ids(list_slides(folder / "a.tiff")) == ["a"]
 
 
+def dicom(path, series):
+    pydicom = pytest.importorskip("pydicom")
+    path.parent.mkdir(exist_ok=True)
+    header = pydicom.Dataset()
+    header.SOPClassUID = "1.2.840.10008.5.1.4.1.1.77.1.6"
+    header.SOPInstanceUID = pydicom.uid.generate_uid()
+    header.SeriesInstanceUID = series
+    header.file_meta = pydicom.dataset.FileMetaDataset()
+    header.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    pydicom.dcmwrite(path, header, enforce_file_format=True)
+
+
 def test_a_dicom_slide_counts_once_and_is_named_after_its_folder(tmp_path):
     for name in ("level0.dcm", "level1.dcm"):
-        (tmp_path / "case7").mkdir(exist_ok=True)
-        (tmp_path / "case7" / name).write_text("")
+        dicom(tmp_path / "case7" / name, "1.2.3")
     (entry,) = list_slides(tmp_path)
     assert (entry.slide_id, entry.path.name) == ("case7", "level0.dcm")
+
+
+def test_two_dicom_slides_of_one_folder_are_two(tmp_path):
+    for name, series in (("a0.dcm", "1.2.3"), ("b0.dcm", "1.2.4"), ("a1.dcm", "1.2.3")):
+        dicom(tmp_path / "case7" / name, series)
+    found = {entry.slide_id: entry.path.name for entry in list_slides(tmp_path)}
+    assert found == {"case7-1.2.3": "a0.dcm", "case7-1.2.4": "b0.dcm"}
+
+
+def test_a_dicom_file_that_cannot_be_read_is_listed_so_that_its_fault_is_told(tmp_path):
+    dicom(tmp_path / "case7" / "level0.dcm", "1.2.3")
+    (tmp_path / "case7" / "broken.dcm").write_text("no DICOM")
+    assert ids(list_slides(tmp_path)) == ["case7-1.2.3", "case7-broken"]
+
+
+def test_pipes_and_broken_links_are_listed_so_that_their_fault_is_told(folder):
+    os.mkfifo(folder / "pipe.svs")
+    (folder / "gone.svs").symlink_to(folder / "nowhere.svs")
+    (folder / "round.svs").symlink_to(folder / "round.svs")
+    found = {entry.slide_id: entry.path for entry in list_slides(folder)}
+    assert found.keys() == {"a", "b", "c", "pipe", "gone", "round"}
+    for name, message in (
+        ("pipe", "pipe.svs: a pipe or a device"),
+        ("gone", "gone.svs: no such file"),
+        ("round", "round.svs: no such file"),
+    ):
+        with pytest.raises(InputError, match=message):
+            open_slide(found[name])
+
+
+@pytest.mark.parametrize("name", ["MPP", " Mpp "])
+def test_columns_are_known_in_any_case(folder, name):
+    table = folder / "slides.csv"
+    table.write_text(f"Slide,PATIENT,{name}\na.tiff,P1,0.25\n", encoding="utf-8-sig")
+    (entry,) = list_slides(table)
+    assert (entry.slide_id, entry.patient, entry.mpp) == ("a", "P1", 0.25)
+
+
+def test_columns_that_are_not_used_are_told(folder):
+    table = folder / "slides.csv"
+    table.write_text("slide,scanner,note\na.tiff,x,y\n")
+    told = []
+    list_slides(table, tell=told.append)
+    assert told == [f"{table}: not used: scanner, note (used are slide, patient, mpp)"]
+
+
+@pytest.mark.parametrize("name", ["mpp_x", "microns", "µm/px", "um_per_px", "pixel size"])
+def test_a_resolution_under_another_name_is_not_lost(folder, name):
+    table = folder / "slides.csv"
+    table.write_text(f"slide,{name}\na.tiff,0.25\n")
+    with pytest.raises(InputError, match=rf"the column '{name}' would not be used; call it 'mpp'"):
+        list_slides(table)
+
+
+def test_one_column_twice_is_told(folder):
+    table = folder / "slides.csv"
+    table.write_text("slide,mpp,MPP\na.tiff,0.25,0.5\n")
+    with pytest.raises(InputError, match=r"'MPP' would not be used; call it 'mpp'"):
+        list_slides(table)
 
 
 def test_a_table_gives_patients_and_resolution(folder):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from histodistill.cli.console import console
+from histodistill.cli.console import console, say
 from histodistill.encoders import ENCODERS, PrecisionChoice
 from histodistill.errors import InputError
 from histodistill.extraction.defaults import CPU_BATCH, CUDA_BATCH, DEFAULT_WORKERS, Stain
@@ -234,7 +234,7 @@ def command(
             encoder == "torchscript",
         ),
     )
-    entries = list_slides(slides, mpp_if_unrecorded=slide_mpp)
+    entries = list_slides(slides, mpp_if_unrecorded=slide_mpp, tell=say)
     if tissue_dir is not None:
         entries = with_tissue_files(entries, tissue_dir, tissue_class or ())
     described = describe_encoder(

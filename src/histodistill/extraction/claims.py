@@ -18,6 +18,8 @@ from typing import Self
 
 HEARTBEAT_S = 15.0
 EXPIRY_S = 120.0
+# A holder writes its name into a claim at once; one that is still empty then died before.
+WRITING_S = 15.0
 
 
 class Claims:
@@ -107,13 +109,14 @@ class Claims:
         Raises:
             FileNotFoundError: The claim is gone.
         """
-        written = claim.stat().st_mtime
-        expired = self._now() - written > self._expiry_s
-        try:
-            holder = json.loads(claim.read_text())
-        except ValueError:  # created this moment, not written yet
-            return expired
-        return expired or (holder["machine"] == _machine() and not _runs(holder["process"]))
+        age = self._now() - claim.stat().st_mtime
+        # Nobody who lives touches a claim in the future: a clock was wrong, or a copy kept it.
+        expired = abs(age) > self._expiry_s
+        holder = _holder(claim)
+        if holder is None:
+            return expired or age > WRITING_S
+        machine, process = holder
+        return expired or (machine == _machine() and not _runs(process))
 
     def _now(self) -> float:
         """The file system's clock, which may not be this machine's."""
@@ -127,6 +130,19 @@ class Claims:
                     os.utime(path)
                 except FileNotFoundError:
                     continue
+
+
+def _holder(claim: Path) -> tuple[str, int] | None:
+    """Machine and process of a claim; None where it is not written yet, or never will be.
+
+    Raises:
+        FileNotFoundError: The claim is gone.
+    """
+    try:
+        written = json.loads(claim.read_text())
+        return str(written["machine"]), int(written["process"])
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def _machine() -> str:
@@ -145,4 +161,6 @@ def _runs(process: int) -> bool:
         return False
     except PermissionError:
         return True
+    except (OverflowError, ValueError):  # no number that a process can have
+        return False
     return True

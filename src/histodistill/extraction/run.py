@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,6 +26,7 @@ from histodistill.extraction.slide_extraction import (
     prepare_slide,
 )
 from histodistill.extraction.slide_list import SlideEntry
+from histodistill.faults import machine_fault
 
 # Between looks at the slides that other processes hold.
 _WAIT_S = 2.0
@@ -246,13 +248,13 @@ class _Run:
         """The record of a slide that could not be extracted.
 
         Raises:
-            InputError: The fault is not the slide's: the disk is full, or the GPU's memory.
+            InputError: The fault is not the slide's: of the disk, or of the GPU's memory.
         """
-        _raise_if_not_the_slides(error)
+        _raise_if_not_the_slides(error, self.folder)
         if isinstance(error, InputError):
             reason = "; ".join(error.problems)
         else:
-            reason = f"{type(error).__name__}: {error}"
+            reason = machine_fault(error) or f"{type(error).__name__}: {error}"
         record = SlideRecord(
             entry.slide_id,
             "skipped" if isinstance(error, UnusableSlideError) else "failed",
@@ -291,7 +293,7 @@ def _held(record: SlideRecord) -> bool:
     return record.status == "elsewhere"
 
 
-def _raise_if_not_the_slides(error: Exception) -> None:
+def _raise_if_not_the_slides(error: Exception, folder: OutputFolder) -> None:
     if isinstance(error, DiskFullError):
         raise error
     if isinstance(error, torch.OutOfMemoryError):
@@ -299,3 +301,13 @@ def _raise_if_not_the_slides(error: Exception) -> None:
             "The GPU's memory is too small for this batch; give a smaller --batch-size. Finished "
             "slides are kept."
         ) from error
+    if _concerns(error, folder.path):
+        raise InputError(f"{machine_fault(error)}. Finished slides are kept.") from error
+
+
+def _concerns(error: Exception, folder: Path) -> bool:
+    """Whether a fault of the machine kept something from being written into a folder."""
+    if not isinstance(error, OSError) or error.filename is None:
+        return False
+    named = error.filename
+    return isinstance(named, str | os.PathLike) and Path(named).is_relative_to(folder)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import glob
+import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from histodistill.errors import InputError, listed
+from histodistill.extraction.dicom import group_by_series
 from histodistill.tables import (
     TABLE_SUFFIXES,
     Column,
@@ -30,6 +32,8 @@ _COLUMNS = (
     Column("patient", also=("patient_id", "case_id")),
     Column("mpp"),
 )
+# Names that people give to µm/px.
+_RESOLUTION = re.compile(r"mpp|micron|resolution|pixel.?size|[uµμ]m.*p(x|ixel)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -55,16 +59,22 @@ class SlideEntry:
     tissue_classes: tuple[str, ...] = ()
 
 
-def list_slides(source: Path | str, *, mpp_if_unrecorded: float | None = None) -> list[SlideEntry]:
+def list_slides(
+    source: Path | str,
+    *,
+    mpp_if_unrecorded: float | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> list[SlideEntry]:
     """The slides of a folder, of a pattern (``slides/*.svs``) or of a CSV, ordered by name.
 
-    A folder is searched with all folders inside it. A DICOM slide is many ``.dcm`` files in one
-    folder; it counts once. A CSV has a column ``slide`` (paths, relative to the CSV) and may have
+    A folder is searched with all folders inside it. A DICOM slide is many ``.dcm`` files of one
+    series; it counts once. A CSV has a column ``slide`` (paths, relative to the CSV) and may have
     ``patient`` and ``mpp`` (µm/px).
 
     Args:
         source: Folder, pattern, CSV or one slide.
         mpp_if_unrecorded: µm/px of the slides that record none and have none in the CSV.
+        tell: Told which columns of a CSV were taken by another name, and which are not used.
 
     Raises:
         InputError: Nothing is there, the table lacks what it needs, or two slides share a name.
@@ -73,7 +83,7 @@ def list_slides(source: Path | str, *, mpp_if_unrecorded: float | None = None) -
     if path.is_dir():
         entries = _entries(each for each in path.rglob("*") if _visible(each, path))
     elif path.name.lower().endswith(TABLE_SUFFIXES):
-        entries = _table(path)
+        entries = _table(path, tell)
     elif path.is_file():
         entries = _entries([path])
     else:
@@ -94,25 +104,28 @@ def _visible(path: Path, folder: Path) -> bool:
 
 
 def _entries(paths: Iterable[Path]) -> list[SlideEntry]:
-    found: dict[Path, SlideEntry] = {}
-    for path in sorted(paths):
-        suffix = path.suffix.lower()
-        if suffix == ".dcm":
-            found.setdefault(path.parent, SlideEntry(path, path.parent.resolve().name))
-        elif suffix in SLIDE_SUFFIXES and path.is_file():
-            found[path] = SlideEntry(path, path.stem)
-    return list(found.values())
+    # What is no file (a broken link, a pipe) is listed too, so that its fault is told.
+    found = [each for each in sorted(paths) if each.suffix.lower() in SLIDE_SUFFIXES]
+    slides = [path for path in found if not path.is_dir()]
+    plain = [SlideEntry(path, path.stem) for path in slides if path.suffix.lower() != ".dcm"]
+    dicom = group_by_series(path for path in slides if path.suffix.lower() == ".dcm")
+    return [*plain, *(SlideEntry(files[0], name) for name, files in dicom.items())]
 
 
-def _table(path: Path) -> list[SlideEntry]:
+def _table(path: Path, tell: Callable[[str], None] | None) -> list[SlideEntry]:
     if not path.is_file():
         raise InputError(f"The slide table {path} does not exist.")
-    table = resolved_columns(read_table(path), _COLUMNS, path, [], [])
+    notes: list[str] = []
+    table = resolved_columns(read_table(path), _COLUMNS, path, notes, [])
     if "slide" not in table.columns:
         raise InputError(
             f"{path} has no column 'slide' (it has {listed(list(table.columns))}); it may also "
             "have 'patient' and 'mpp'."
         )
+    notes += _unused_columns(path, [str(name) for name in table.columns])
+    if tell is not None:
+        for note in notes:
+            tell(note)
     problems: list[str] = []
     table = table.reindex(columns=[column.name for column in _COLUMNS])
     table["mpp"] = with_decimal_points(without_missing_codes(table["mpp"], path, []), path, [])
@@ -121,6 +134,25 @@ def _table(path: Path) -> list[SlideEntry]:
     if problems:
         raise InputError(*problems)
     return entries
+
+
+def _unused_columns(path: Path, names: list[str]) -> list[str]:
+    """A sentence for the columns that are not used.
+
+    Raises:
+        InputError: One of them looks like µm/px, so that a correction would be lost.
+    """
+    used = [column.name for column in _COLUMNS]
+    unused = [name for name in names if name not in used]
+    problems = [
+        f"{path}: the column {name!r} would not be used; call it 'mpp' if it holds µm/px of level "
+        "0, else take it out."
+        for name in unused
+        if _RESOLUTION.search(name)
+    ]
+    if problems:
+        raise InputError(*problems)
+    return [f"{path}: not used: {listed(unused)} (used are {', '.join(used)})"] if unused else []
 
 
 def _row(table: Path, row: dict[str, str], problems: list[str]) -> SlideEntry:

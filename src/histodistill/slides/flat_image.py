@@ -36,6 +36,7 @@ class FlatImage(Slide):
         with _faults_named(path):
             encoded = Image.open(path, formats=FORMATS)
         with encoded:
+            self._is_tiff = encoded.format == "TIFF"
             if encoded.mode not in EIGHT_BIT_MODES:
                 raise InputError(
                     f"{path.name}: its pixels ({encoded.mode}) are not 8-bit colours; "
@@ -45,6 +46,11 @@ class FlatImage(Slide):
             with _faults_named(path):
                 self._image = _on_white(encoded)
         super().__init__(path, self._image.size, (1.0,), resolution)
+
+    @property
+    def is_plain_tiff(self) -> bool:
+        """Whether it is a TIFF and no PNG or JPEG."""
+        return self._is_tiff
 
     def close(self) -> None:
         """Free the image."""
@@ -95,9 +101,17 @@ def _properties(image: Image.Image) -> dict[str, str]:
         "tiff.YResolution": tags.get(TiffImagePlugin.Y_RESOLUTION),
         # The TIFF specification makes the inch the default unit.
         "tiff.ResolutionUnit": _TIFF_UNITS.get(tags.get(TiffImagePlugin.RESOLUTION_UNIT, 2)),
-        "tiff.ImageDescription": tags.get(TiffImagePlugin.IMAGEDESCRIPTION),
+        "tiff.ImageDescription": _as_utf8(tags.get(TiffImagePlugin.IMAGEDESCRIPTION)),
     }
     return {name: str(value) for name, value in found.items() if value is not None}
+
+
+def _as_utf8(text: object) -> object:
+    """A text of UTF-8 that Pillow took for Latin-1, as it does with every text of a TIFF."""
+    try:
+        return text.encode("latin-1").decode() if isinstance(text, str) else text
+    except UnicodeError:
+        return text
 
 
 def _on_white(image: Image.Image) -> Image.Image:

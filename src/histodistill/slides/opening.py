@@ -8,6 +8,7 @@ from histodistill.errors import InputError
 from histodistill.slides.flat_image import FlatImage
 from histodistill.slides.resolution import given_resolution
 from histodistill.slides.slide import Slide
+from histodistill.slides.tiff_pages import misread, tiff_pages, unread_compression
 from histodistill.slides.whole_slide import WholeSlide, is_whole_slide
 
 # The formats of flat images, by the bytes they begin with.
@@ -45,20 +46,46 @@ def open_slide(path: Path, *, mpp: float | None = None) -> Slide:
     try:
         resolution = None if mpp is None else given_resolution(mpp)
         if is_whole_slide(path):
-            return WholeSlide(path, resolution)
+            return _of_one_picture(WholeSlide(path, resolution))
         _flat_image_under_its_own_name(path)
-        return FlatImage(path, resolution)
+        return _of_one_picture(FlatImage(path, resolution))
+    except InputError as error:
+        raise InputError(unread_compression(path) or str(error)) from error
     except ValueError as error:
         raise InputError(f"{path.name}: {error}") from error
 
 
+def _of_one_picture(slide: Slide) -> Slide:
+    """The slide, unless it is a TIFF that shows something else than its largest page.
+
+    Raises:
+        InputError: Its first page is a thumbnail, or its colours lie on several pages.
+    """
+    if not slide.is_plain_tiff:
+        return slide
+    reason = misread(slide.path, tiff_pages(slide.path), slide.dimensions)
+    if reason is not None:
+        slide.close()
+        raise InputError(reason)
+    return slide
+
+
 def _present(path: Path) -> None:
-    if not path.exists():
+    if not _exists(path):
         raise InputError(f"{path.name}: no such file in {path.parent}")
     if path.is_dir():
         raise InputError(f"{path.name}: a folder, not a slide")
+    if not path.is_file():
+        raise InputError(f"{path.name}: a pipe or a device, not a file")
     if path.stat().st_size == 0:
         raise InputError(f"{path.name}: the file is empty; copy it again")
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # links that lead round in a circle
+        return False
 
 
 def _flat_image_under_its_own_name(path: Path) -> None:

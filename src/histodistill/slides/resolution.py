@@ -18,7 +18,11 @@ MPP_AT_1X = 10.0
 
 _MICRONS_IN_UNIT = {"nm": 1e-3, "µm": 1.0, "um": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6}
 _MICRONS_IN_TIFF_UNIT = {"inch": 25_400.0, "centimeter": 10_000.0}
-_IMAGEJ_MICRONS = re.compile(r"^unit=(micron|um|µm|\\u00B5m)\s*$", re.MULTILINE)
+_IMAGEJ_MICRONS = re.compile(
+    # ImageJ escapes µ; others write it in an encoding that a reader may not know.
+    r"^unit=(microns?|micrometers?|um|(µ|μ|\\u00B5|Âµ|\ufffd)m)\s*$",
+    re.MULTILINE | re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,7 @@ def _ome_microns(attributes: Mapping[str, str], axis: str) -> float | None:
     size = _number(attributes.get(f"PhysicalSize{axis}"))
     # XML may carry µ (U+00B5), its twin μ (U+03BC) or a character reference.
     unit = attributes.get(f"PhysicalSize{axis}Unit", "µm").replace("\u03bc", "\u00b5")
+    unit = re.sub("Âµ|\ufffd", "\u00b5", unit)
     unit = re.sub(r"&#(181|xB5|956|x3BC);", "\u00b5", unit, flags=re.IGNORECASE)
     scale = _MICRONS_IN_UNIT.get(unit)
     return None if size is None or scale is None else size * scale

@@ -75,6 +75,11 @@ class Slide(ABC):
     ) -> None:
         self.close()
 
+    @property
+    def is_plain_tiff(self) -> bool:
+        """Whether it is a TIFF of no scanner's format, whose pages may be anything."""
+        return False
+
     @abstractmethod
     def close(self) -> None:
         """Close the file."""

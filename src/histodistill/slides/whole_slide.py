@@ -47,6 +47,11 @@ class WholeSlide(Slide):
             _bounds(self._file.properties, self._file.dimensions),
         )
 
+    @property
+    def is_plain_tiff(self) -> bool:
+        """Whether OpenSlide takes it for a TIFF of no scanner."""
+        return self._file.properties.get("openslide.vendor") == "generic-tiff"
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()
