@@ -1,4 +1,4 @@
-"""Pages that are written from the code itself: every setting, every command."""
+"""What is written from the code itself: every setting, every command, the rooms."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ from pathlib import Path
 from sphinx.application import Sphinx
 
 from command_pages import command_page
+from rooms_picture import rooms_picture
 from settings_pages import settings_page
 
 
 def _write(app: Sphinx) -> None:
     folder = Path(app.srcdir) / "reference" / "generated"
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in {"settings": settings_page(), "commands": command_page()}.items():
-        page = folder / f"{name}.md"
+    made = {
+        "settings.md": settings_page(),
+        "commands.md": command_page(),
+        "rooms.svg": rooms_picture(),
+    }
+    for name, text in made.items():
+        page = folder / name
         # An unchanged page keeps its date, so that it is not built again.
         if not page.exists() or page.read_text(encoding="utf-8") != text:
             page.write_text(text, encoding="utf-8")

@@ -11,7 +11,7 @@ EXTENSIONS = Path(__file__).parents[2] / "docs" / "_ext"
 @pytest.fixture(autouse=True)
 def _extensions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(EXTENSIONS))
-    for name in ("settings_pages", "command_pages"):
+    for name in ("settings_pages", "command_pages", "rooms_picture"):
         sys.modules.pop(name, None)
 
 
@@ -50,3 +50,17 @@ def test_every_command_and_option_is_explained() -> None:
     ]
     assert unexplained == []
     assert all(f"## `histodistill {name}`" in command_page() for name in named)
+
+
+def test_the_picture_shows_every_room_and_what_it_is_for() -> None:
+    from rooms_picture import PACKAGE, ROOT, floors, purpose, rooms_picture
+
+    shown = [room for floor in floors() for room in floor.rooms]
+    source = ROOT / "src" / PACKAGE
+    rooms = {path.parent.name for path in source.glob("*/__init__.py")}
+    assert rooms <= {room.removeprefix(f"{PACKAGE}.") for room in shown}
+    assert [room for room in shown if not purpose(room)] == []
+    picture = rooms_picture()
+    assert all(f">{room.removeprefix(f'{PACKAGE}.')}</text>" in picture for room in shown)
+    # The insides of a room stand below it.
+    assert shown.index(f"{PACKAGE}.training") < shown.index(f"{PACKAGE}.training.run")
