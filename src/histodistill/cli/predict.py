@@ -58,6 +58,13 @@ def command(
         float,
         typer.Option(min=0, max=1, metavar="SHARE", help="Share of genes that may be absent."),
     ] = 0.2,
+    check_scale: Annotated[
+        bool,
+        typer.Option(
+            "--check-scale/--no-check-scale",
+            help="Refuse genes on another scale than the training patients', or only tell.",
+        ),
+    ] = True,
     threshold: Annotated[
         float | None,
         typer.Option(
@@ -141,6 +148,7 @@ def command(
         bags=bags,
         genomics=blocks,
         max_missing_genes=max_missing_genes,
+        check_scale=check_scale,
         thresholds=None if threshold is None else dict.fromkeys(bundle.networks, threshold),
         device=device,
     )

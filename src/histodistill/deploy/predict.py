@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from histodistill.computing.device import resolve_device
 from histodistill.deploy.bundle import Bundle
+from histodistill.deploy.gene_scale import compare_scales
 from histodistill.errors import InputError, listed
 from histodistill.features import BagStore
 from histodistill.inference import Probabilities, probabilities
@@ -49,6 +50,7 @@ def predict(
     bags: BagStore | None = None,
     genomics: Mapping[str, pd.DataFrame] | None = None,
     max_missing_genes: float = 0.2,
+    check_scale: bool = True,
     thresholds: Mapping[NetworkName, float] | None = None,
     device: str = "auto",
 ) -> Predictions:
@@ -60,20 +62,26 @@ def predict(
         genomics: Blocks by the names that the bundle knows, patients x genes.
         max_missing_genes: Share of a block's genes that may be absent, and are imputed; patients
             who lack more are answered without the block.
+        check_scale: Whether genes on another scale than the training patients' are refused; else
+            they are told.
         thresholds: Operating thresholds instead of the bundle's own, for two classes.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:<n>``.
 
     Raises:
         InputError: Features of another width, encoder or patch size, an unknown block, too many
-            missing genes, or nobody to predict.
+            missing genes, genes on another scale, or nobody to predict.
     """
     given = genomics or {}
     problems = [*_slide_problems(bundle, bags), *_gene_problems(bundle, given, max_missing_genes)]
+    scale = compare_scales(bundle, given)
+    if check_scale:
+        problems.extend(scale.problems)
     if thresholds and bundle.info.positive is None:
         problems.append("a threshold applies to two classes, and this bundle has more")
     if problems:
         raise InputError(*problems)
     tables, notes = _completed(bundle, given, max_missing_genes)
+    notes.extend(scale.notes if check_scale else (*scale.problems, *scale.notes))
     patients = sorted(
         {*(bags.patients if bags else ()), *(p for table in tables.values() for p in table.index)}
     )

@@ -109,6 +109,7 @@ def load(experiment: Experiment, progress: Progress | None = None) -> Experiment
         reading.problems.extend(_strangers(experiment, tables, known))
     if clinical is not None:
         reading.problems.extend(_classes_of_nobody(experiment, clinical))
+    reading.problems.extend(_on_the_wrong_scale(experiment, tables))
     if reading.problems or clinical is None:
         raise InputError(*reading.problems)
     return _assembled(clinical, index, bags, tables)
@@ -253,6 +254,15 @@ def _classes_of_nobody(experiment: Experiment, clinical: ClinicalTable) -> Itera
             )
 
 
+def _on_the_wrong_scale(
+    experiment: Experiment, blocks: dict[str, GenomicTable]
+) -> Iterator[str]:
+    """Blocks that cannot be learned from as they are, unless the user asked for no check."""
+    for name, block in blocks.items():
+        if experiment.genomics[name].check_scale:
+            yield from block.scale_problems
+
+
 def _assembled(
     clinical: ClinicalTable,
     index: SlideIndex | None,
@@ -269,7 +279,9 @@ def _assembled(
         *((patient, stranger) for patient in sorted((slides | genes) - set(known))),
         *((patient, empty) for patient in known if patient not in slides | genes),
     ]
-    notes = [*clinical.notes, *(note for block in blocks.values() for note in block.notes)]
+    # Problems of scale arrive here only where the user asked for no check.
+    notes = [*clinical.notes]
+    notes += [note for b in blocks.values() for note in (*b.notes, *b.scale_problems)]
     if index is not None:
         notes += slide_notes(index)
     if bags is not None:

@@ -104,6 +104,8 @@ class BlockSettings(Settings):
         impute: Value of a gene that a patient lacks, over the training patients.
         scale: ``standard`` to mean 0 and sd 1 over the training patients, or ``none``.
         clip: Scaled values are cut to this many standard deviations.
+        check_scale: Whether values that are on the wrong scale (raw counts without logarithms,
+            logarithms taken twice, patients on two scales) are refused; else they are told.
     """
 
     file: Path
@@ -116,3 +118,4 @@ class BlockSettings(Settings):
     impute: Literal["median", "mean", "zero"] = "median"
     scale: Literal["standard", "none"] = "standard"
     clip: PositiveFloat | None = None
+    check_scale: bool = True

@@ -7,11 +7,14 @@ A file becomes a :class:`GenomicTable` of patients x genes; in every fold a
 from histodistill.genomics.cox import cox_p_values
 from histodistill.genomics.preprocessing import GenomicPreprocessor, Imputation, Scaling
 from histodistill.genomics.readers import Format
+from histodistill.genomics.reference import Comparison, GeneReference, compare
 from histodistill.genomics.selection import SelectionMethod, SelectionSettings, select_genes
 from histodistill.genomics.table import GenomicTable, Transform, read_genomic_table
 
 __all__ = [
+    "Comparison",
     "Format",
+    "GeneReference",
     "GenomicPreprocessor",
     "GenomicTable",
     "Imputation",
@@ -19,6 +22,7 @@ __all__ = [
     "SelectionMethod",
     "SelectionSettings",
     "Transform",
+    "compare",
     "cox_p_values",
     "read_genomic_table",
     "select_genes",

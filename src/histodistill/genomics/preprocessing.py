@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from histodistill.errors import InputError, listed
+from histodistill.genomics.reference import GeneReference
 from histodistill.genomics.selection import SelectionSettings, select_genes
 
 Imputation = Literal["median", "mean", "zero"]
@@ -38,12 +39,14 @@ class GenomicPreprocessor:
         fill_: float32 [K], what replaces a missing value.
         centre_: float32 [K], subtracted.
         scale_: float32 [K], divided by.
+        reference_: What the training patients' values look like; None where nobody recorded it.
     """
 
     genes_: list[str]
     fill_: Floats
     centre_: Floats
     scale_: Floats
+    reference_: GeneReference | None = None
 
     def __init__(
         self,
@@ -108,6 +111,7 @@ class GenomicPreprocessor:
             )
         except InputError as error:
             raise InputError(*(f"Block {self.block}: {p}" for p in error.problems)) from error
+        self.reference_ = GeneReference.fit(values[self.genes_])
         matrix = values[self.genes_].to_numpy(np.float64)
         self.fill_ = self._fill(matrix).astype(np.float32)
         self.centre_, self.scale_ = self._centre_and_scale(
@@ -160,8 +164,9 @@ class GenomicPreprocessor:
         }
 
     def to_arrays(self) -> dict[str, Floats]:
-        """The fitted arrays ``fill``, ``centre`` and ``scale``, each float32 [K]."""
-        return {"fill": self.fill_, "centre": self.centre_, "scale": self.scale_}
+        """The fitted arrays ``fill``, ``centre`` and ``scale`` and the reference's, each [K]."""
+        fitted = {"fill": self.fill_, "centre": self.centre_, "scale": self.scale_}
+        return fitted | (self.reference_.to_arrays() if self.reference_ else {})
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
@@ -195,6 +200,11 @@ class GenomicPreprocessor:
         restored.fill_ = arrays["fill"].astype(np.float32)
         restored.centre_ = arrays["centre"].astype(np.float32)
         restored.scale_ = arrays["scale"].astype(np.float32)
+        restored.reference_ = GeneReference.from_arrays(restored.genes_, arrays)
+        if restored.reference_ is None and restored.scale == "standard":
+            restored.reference_ = GeneReference.from_scaling(
+                restored.genes_, restored.centre_, restored.scale_
+            )
         return restored
 
     def _fill(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:

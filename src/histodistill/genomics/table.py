@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from histodistill.barcodes import PRIMARY_TUMOUR
 from histodistill.errors import InputError, listed
+from histodistill.genomics.quantity import mixed_problems, quantity_of, transform_problem
 from histodistill.genomics.readers import Format, read_matrix
 from histodistill.genomics.samples import resolve_samples
 
@@ -28,11 +29,14 @@ class GenomicTable:
         values: Patients x genes, float32, NaN for missing; the index is called ``PATIENT`` and the
             columns are gene symbols, both without repeats.
         notes: What was left out, resolved or found missing on the way, one sentence each.
+        scale_problems: Why the values cannot be learned from as they are, one sentence each: a
+            transform that does not fit them, or patients on different scales.
     """
 
     name: str
     values: pd.DataFrame
     notes: tuple[str, ...]
+    scale_problems: tuple[str, ...] = ()
 
 
 def read_genomic_table(
@@ -89,12 +93,20 @@ def read_genomic_table(
     frame, missing_notes = _without_empty_genes(frame)
     if frame.empty:
         raise InputError(f"{path} (block {name}): holds no gene with a symbol and a value.")
+    scale_problems = [*_scale_problems(frame, f"{path} (block {name})", transform)]
     if transform == "log2p1":
         frame = pd.DataFrame(
             np.log2(frame.to_numpy() + np.float32(1)), index=frame.index, columns=frame.columns
         )
     notes = (*matrix.notes, *resolved.notes, *gene_notes, *patient_notes, *missing_notes)
-    return GenomicTable(name, frame, notes)
+    return GenomicTable(name, frame, notes, tuple(scale_problems))
+
+
+def _scale_problems(frame: pd.DataFrame, source: str, transform: Transform) -> Iterator[str]:
+    values = frame.to_numpy()
+    mixed = list(mixed_problems(values, [str(patient) for patient in frame.index]))
+    unfit = transform_problem(quantity_of(values), transform)
+    yield from (f"{source}: {problem}." for problem in mixed or [unfit] if problem)
 
 
 def _unique_genes(

@@ -1,0 +1,111 @@
+"""Which quantity a table holds: counts or abundances, logarithms, z-scores, copy-number levels.
+
+Judged by the values alone, and only where they leave no doubt. Expression varies over orders of
+magnitude, so that counts, TPM and RSEM reach far beyond any logarithm; log2 of a count of reads
+stays below 25; z-scores and log ratios lie around 0; GISTIC writes a few whole numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histodistill.errors import listed
+
+Quantity = Literal["raw", "logarithms", "centred", "levels", "unknown"]
+Values = NDArray[np.floating]
+
+NAMES: dict[Quantity, str] = {
+    "raw": "raw counts, TPM or RSEM",
+    "logarithms": "logarithms",
+    "centred": "z-scores or log ratios",
+    "levels": "copy-number levels such as GISTIC's",
+    "unknown": "values of an unknown kind",
+}
+
+# Quantiles of a sample of this size are as good as those of the whole table.
+_MOST_VALUES = 1_000_000
+_FEWEST_VALUES = 30
+_LARGEST_LOGARITHM = 25
+_SMALLEST_RAW = 50
+_LARGEST_LEVEL = 10
+# Samples of one measurement differ in depth by less than this.
+_DEPTH_RATIO = 20
+
+
+def quantity_of(values: Values) -> Quantity:
+    """Which quantity some values are.
+
+    Args:
+        values: Any shape, NaN for missing; of one block, or of one patient.
+
+    Returns:
+        The quantity; ``unknown`` where the values are fewer than 30 or fit none beyond doubt.
+    """
+    known = values[np.isfinite(values)]
+    known = known[:: max(1, len(known) // _MOST_VALUES)]
+    if len(known) < _FEWEST_VALUES:
+        return "unknown"
+    low, middle, high = np.quantile(known, [0.05, 0.5, 0.99])
+    largest = float(np.abs(known).max())
+    if largest <= _LARGEST_LEVEL and (known == np.round(known)).all():
+        return "levels"
+    if known.min() >= 0:
+        # Raw values are skewed; percentages, say, are large and are not.
+        if high > max(_SMALLEST_RAW, 3 * middle):
+            return "raw"
+        return "logarithms" if 3 < largest <= _LARGEST_LOGARITHM and middle > 0.5 else "unknown"
+    return "centred" if low < 0 and largest <= _SMALLEST_RAW and abs(middle) < 1 else "unknown"
+
+
+def transform_problem(quantity: Quantity, transform: str) -> str | None:
+    """Why a transform does not fit a quantity, and the line of YAML that mends it."""
+    if quantity == "raw" and transform == "none":
+        return (
+            "the values are raw counts, TPM or RSEM: a few highly expressed genes would drown all "
+            "others; take logarithms with the line `transform: log2p1`"
+        )
+    if quantity in ("logarithms", "centred") and transform == "log2p1":
+        return (
+            f"the values are {NAMES[quantity]} already, and logarithms would be taken once more; "
+            "write `transform: none`"
+        )
+    return None
+
+
+def mixed_problems(values: Values, patients: list[str]) -> Iterator[str]:
+    """What is wrong where the patients of one block are measured on more than one scale.
+
+    Args:
+        values: [n, G], as the file has them, NaN for missing.
+        patients: The n patients.
+    """
+    kinds = [quantity_of(row) for row in values]
+    definite = {
+        kind: [p for p, k in zip(patients, kinds, strict=True) if k == kind]
+        for kind in ("raw", "logarithms", "centred")
+    }
+    seen = {kind: who for kind, who in definite.items() if who}
+    if len(seen) > 1:
+        groups = "; ".join(f"{NAMES[kind]}: {listed(who, 5)}" for kind, who in seen.items())
+        yield f"its patients are on different scales ({groups}); bring all to one scale"
+    elif "raw" in seen:
+        yield from _depth_problems(values, patients)
+
+
+def _depth_problems(values: Values, patients: list[str]) -> Iterator[str]:
+    """Raw values of several units, such as counts beside TPM."""
+    with np.errstate(invalid="ignore"):
+        depth = np.nanmean(values, axis=1)
+    ratio = depth / np.median(depth)
+    far = (ratio > _DEPTH_RATIO) | (ratio < 1 / _DEPTH_RATIO)
+    if far.any():
+        names = [patient for patient, is_far in zip(patients, far, strict=True) if is_far]
+        yield (
+            f"{len(names)} patients have values more than {_DEPTH_RATIO} times as large or as "
+            f"small as the others' ({listed(names, 5)}): another unit, such as counts beside TPM; "
+            "bring all to one unit, or leave them out"
+        )
