@@ -84,14 +84,15 @@ def mixed_problems(values: Values, patients: list[str]) -> Iterator[str]:
         patients: The n patients.
     """
     kinds = [quantity_of(row) for row in values]
-    definite = {
-        kind: [p for p, k in zip(patients, kinds, strict=True) if k == kind]
-        for kind in ("raw", "logarithms", "centred")
+    definite: tuple[Quantity, ...] = ("raw", "logarithms", "centred")
+    groups = {
+        kind: [patient for patient, k in zip(patients, kinds, strict=True) if k == kind]
+        for kind in definite
     }
-    seen = {kind: who for kind, who in definite.items() if who}
+    seen = {kind: who for kind, who in groups.items() if who}
     if len(seen) > 1:
-        groups = "; ".join(f"{NAMES[kind]}: {listed(who, 5)}" for kind, who in seen.items())
-        yield f"its patients are on different scales ({groups}); bring all to one scale"
+        told = "; ".join(f"{NAMES[kind]}: {listed(who, 5)}" for kind, who in seen.items())
+        yield f"its patients are on different scales ({told}); bring all to one scale"
     elif "raw" in seen:
         yield from _depth_problems(values, patients)
 

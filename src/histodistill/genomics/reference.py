@@ -257,7 +257,7 @@ def _drift(reference: GeneReference, values: NDArray[np.float64]) -> str | None:
         widths = np.nanmedian(_spread_of(values) / _spread(reference))
         if not 1 / _DRIFT_SPREAD < widths < _DRIFT_SPREAD:
             parts.append(f"a spread {widths:.2g} times as large")
-    if not parts or len(reference.genes) < _ENOUGH_GENES:
+    if not parts or len(reference.genes) < _MANY_GENES:
         return None
     return (
         f"the values differ from the training patients' by {' and by '.join(parts)}: another "

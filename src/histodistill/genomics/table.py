@@ -104,9 +104,11 @@ def read_genomic_table(
 
 def _scale_problems(frame: pd.DataFrame, source: str, transform: Transform) -> Iterator[str]:
     values = frame.to_numpy()
-    mixed = list(mixed_problems(values, [str(patient) for patient in frame.index]))
+    problems = list(mixed_problems(values, [str(patient) for patient in frame.index]))
     unfit = transform_problem(quantity_of(values), transform)
-    yield from (f"{source}: {problem}." for problem in mixed or [unfit] if problem)
+    if unfit is not None and not problems:
+        problems = [unfit]
+    yield from (f"{source}: {problem}." for problem in problems)
 
 
 def _unique_genes(
