@@ -254,9 +254,7 @@ def _classes_of_nobody(experiment: Experiment, clinical: ClinicalTable) -> Itera
             )
 
 
-def _on_the_wrong_scale(
-    experiment: Experiment, blocks: dict[str, GenomicTable]
-) -> Iterator[str]:
+def _on_the_wrong_scale(experiment: Experiment, blocks: dict[str, GenomicTable]) -> Iterator[str]:
     """Blocks that cannot be learned from as they are, unless the user asked for no check."""
     for name, block in blocks.items():
         if experiment.genomics[name].check_scale:
