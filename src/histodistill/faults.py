@@ -37,6 +37,8 @@ def machine_fault(error: BaseException) -> str | None:
     """The sentence for a fault of the machine; None for anything else, a bug above all."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return _MEMORY.format(reason=_first_line(error) or "none is left")
+    if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop from"):
+        return f"{str(error)[len('Symlink loop from ') :].strip(chr(39))}: {_ADVICE[errno.ELOOP]}"
     number = error_number(error)
     if number == errno.ENOMEM and not isinstance(error, OSError):
         return _MEMORY.format(reason=_first_line(error))

@@ -9,6 +9,8 @@ import shutil
 import signal
 import sys
 import time
+import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -50,7 +52,7 @@ class Outcome:
         return {
             line
             for line in self.output.splitlines()
-            if line.startswith(("Note", "Problem", "Warning", "skipped", "failed"))
+            if line.strip().startswith(("Note", "Problem", "Warning", "skipped", "failed"))
         }
 
 
@@ -69,6 +71,23 @@ def run(command: Command, folder: Path, seconds: float = SECONDS) -> Outcome:
         seconds=time.monotonic() - started,
         peak=usage.ru_maxrss * 1024,
     )
+
+
+def _in_a_child(work: Callable[[], None]) -> None:
+    """Do something whose memory this process shall not keep."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            work()
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    _, status = os.waitpid(child, 0)
+    if status:
+        raise RuntimeError("the file could not be damaged")
 
 
 def _become(command: Command, folder: Path, output: Path) -> None:
@@ -90,8 +109,6 @@ def _become(command: Command, folder: Path, output: Path) -> None:
         except SystemExit as ended:
             status = ended.code if isinstance(ended.code, int) else 1
         except BaseException:
-            import traceback
-
             traceback.print_exc()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -139,7 +156,7 @@ class Judge:
             return "no sound run", sound
         shutil.copytree(self._world, self._here)
         try:
-            case.damage(self._here)
+            _in_a_child(lambda: case.damage(self._here))
             outcome = run(case.subject.command, self._here, seconds)
             return _verdict(case, sound, outcome), outcome
         finally:

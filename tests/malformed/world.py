@@ -139,7 +139,7 @@ def _experiments(folder: Path) -> None:
             genomics={"mrna": base["genomics"]["mrna"] | {"file": f"cohort/{name}"}},
         )
     write("packed", features={"directory": "cohort/features", "cache": "packs"})
-    write("folds", splits={"directory": "folds"}, output="results-folds")
+    write("folds", splits={"scheme": "files", "directory": "folds"}, output="results-folds")
     labels = pd.read_csv(folder / "cohort" / "clinical.csv", dtype=str).dropna(subset=["ER"])
     (folder / "folds").mkdir()
     names = labels["PATIENT"].to_numpy()

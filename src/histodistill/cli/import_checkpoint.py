@@ -10,6 +10,7 @@ import typer
 
 from histodistill.cli.console import located, say, say_notes
 from histodistill.errors import InputError, listed
+from histodistill.gate.plain import MB, content
 
 if TYPE_CHECKING:
     from histodistill.model import NetworkName
@@ -68,7 +69,7 @@ def command(
 
 def _read_genes(path: Path) -> list[str]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = content(path, most=64 * MB).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a text of gene names ({error})") from error
     genes = [line.strip() for line in lines if line.strip()]

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from histodistill.errors import InputError, listed
+from histodistill.gate.tensors import read_pytorch, require_stored
 from histodistill.model import Fusion, NetworkName
 
 Weights = dict[str, Tensor]
@@ -105,9 +106,11 @@ def _translation(
 
 def _read_state(path: Path) -> Weights:
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = read_pytorch(path)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
+    except InputError:
+        raise
     except Exception as error:
         raise InputError(
             f"{path}: cannot be read as a PyTorch state_dict without running code from it "
@@ -117,6 +120,11 @@ def _read_state(path: Path) -> Weights:
         isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
     ):
         raise InputError(f"{path}: holds no state_dict (a dictionary of tensors)")
+    for value in state.values():
+        require_stored(path, value)
+    unusable = sorted(name for name, value in state.items() if not value.isfinite().all())
+    if unusable:
+        raise InputError(f"{path}: NaN or infinite weights in {listed(unusable, 3)}")
     # nn.DataParallel prefixes every name.
     return {name.removeprefix("module."): value for name, value in state.items()}
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from histodistill.errors import InputError, listed
 from histodistill.features.layouts import arrays, hdf5, pytorch, slide2vec
 from histodistill.features.slide import KNOWN_LAYOUTS, SlideFeatures, damaged, reading
+from histodistill.gate.plain import opened
 
 # How a tensor file of PyTorch before 1.6 starts: the pickle of a magic number.
 _TORCH_BEFORE_1_6 = b"\x80\x02\x8a\nl\xfc\x9cF"
@@ -219,7 +220,7 @@ def _container(path: Path) -> Container:
 
 def _head(path: Path) -> bytes:
     try:
-        with path.open("rb") as stream:
+        with opened(path) as stream:
             head = stream.read(8)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist; check the features folder.") from error

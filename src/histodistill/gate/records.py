@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from histodistill.errors import InputError
 from histodistill.gate.text import read_json
 
 _T = TypeVar("_T")
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 def read_record(path: Path, kind: type[_T], remedy: str) -> _T:

@@ -17,6 +17,22 @@ JSON_BYTES = 256 * MB
 YAML_BYTES = MB
 # What aliases may make of a file: more than any that a person wrote.
 _YAML_NODES = 200_000
+_CELL_BYTES = MB
+_CELL_ENDS = (b"\n", b",", b"\t", b";", b"\r", b"\0")
+
+
+def require_plausible_cells(path: Path, content: bytes) -> None:
+    """Refuse a delimited text with a cell of many MB: a damaged, or quite another file.
+
+    Raises:
+        InputError: A MB of it has neither delimiter nor end of line.
+    """
+    for start in range(0, len(content) - _CELL_BYTES + 1, _CELL_BYTES):
+        if not any(content.find(mark, start, start + _CELL_BYTES) >= 0 for mark in _CELL_ENDS):
+            raise InputError(
+                f"{path}: one of its cells holds more than {_CELL_BYTES // MB} MB; the file is "
+                "damaged, or is no table"
+            )
 
 
 def read_json(path: Path, *, most: int = JSON_BYTES) -> Any:
@@ -27,7 +43,7 @@ def read_json(path: Path, *, most: int = JSON_BYTES) -> Any:
         ValueError: It is no JSON in UTF-8.
         OSError: It is absent or cannot be read.
     """
-    return parse_json(path, content(path, most=most).decode("utf-8"))
+    return parse_json(path, content(path, most=most).decode("utf-8-sig"))  # Windows' mark
 
 
 def parse_json(path: Path, text: str) -> Any:

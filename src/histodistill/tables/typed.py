@@ -8,6 +8,10 @@ from pathlib import Path
 import pandas as pd
 
 from histodistill.errors import InputError
+from histodistill.gate.archives import require_plausible_parquet
+
+# More than any table of patients, slides or predictions has.
+_MOST_CELLS = 50_000_000
 
 
 def excel_rows(path: Path, content: bytes) -> list[list[str]]:
@@ -37,8 +41,11 @@ def parquet_rows(path: Path, content: bytes) -> list[list[str]]:
         InputError: The file is damaged.
     """
     try:
+        require_plausible_parquet(path, io.BytesIO(content), cells=_MOST_CELLS)
         table = pd.read_parquet(io.BytesIO(content))
-    except (OSError, ValueError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # a damaged file raises whatever its columns happen to break
         raise InputError(f"{path}: cannot be read as Parquet; write it again.") from error
     if any(name is not None for name in table.index.names):
         table = table.reset_index()

@@ -22,6 +22,7 @@ from histodistill.features.slide import (
     reading,
     unknown_layout,
 )
+from histodistill.gate.archives import require_plausible_zip
 
 
 def inspect(path: Path) -> SlideFeatures:
@@ -72,13 +73,19 @@ def _array_header(path: Path) -> tuple[tuple[int, ...], str]:
 
 def _archive_header(path: Path) -> tuple[tuple[int, ...], str]:
     """Shape and dtype of `features` in an .npz file, without unpacking it."""
+    with reading(path):
+        require_plausible_zip(path)
     with reading(path), zipfile.ZipFile(path) as archive:
         names = archive.namelist()
         if "features.npy" not in names:
             raise unknown_layout(path, [name.removesuffix(".npy") for name in names])
         with archive.open("features.npy") as stream:
             shape, dtype = _header(stream)
-    return shape, feature_dtype(path, dtype.name)
+            expected = stream.tell() + math.prod(shape) * dtype.itemsize
+        name = feature_dtype(path, dtype.name)
+        if archive.getinfo("features.npy").file_size != expected:
+            raise damaged(path, f"features of the shape {list(shape)} have {expected:,} bytes")
+    return shape, name
 
 
 def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:

@@ -22,6 +22,7 @@ from histodistill.features.slide import (
     reading,
     unknown_layout,
 )
+from histodistill.gate.hdf5 import contents, dataset, opened_h5
 
 # Reading row by row costs about as much as reading everything once 1 row in 8 is wanted.
 _FEW_ROWS = 8
@@ -71,22 +72,21 @@ def read_coords(slide: SlideFeatures) -> NDArray[np.generic] | None:
 @contextmanager
 def _opened(path: Path) -> Iterator[h5py.File]:
     """Open, and close again; whatever HDF5 cannot read is an InputError."""
-    with reading(path), h5py.File(path, "r") as h5:
+    with reading(path), opened_h5(path) as h5:
         yield h5
 
 
 def _features_name(path: Path, h5: h5py.File) -> str:
     """Name of the dataset that holds the features: STAMP's or TRIDENT's and CLAM's."""
     for name in ("feats", "features"):
-        if isinstance(h5.get(name), h5py.Dataset):
+        if dataset(path, h5, name) is not None:
             return name
-    found = [f"{name} {list(getattr(h5[name], 'shape', []))}" for name in h5]
-    raise unknown_layout(path, found)
+    raise unknown_layout(path, contents(h5))
 
 
 def _has_coords(path: Path, h5: h5py.File, n_patches: int) -> bool:
     """Whether there are coordinates; they must be one (x, y) a patch."""
-    coords = h5.get("coords")
+    coords = dataset(path, h5, "coords")
     if coords is None:
         return False
     if coords.shape not in ((n_patches, 2), (1, n_patches, 2)):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import pickle
 import re
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from histodistill.features.slide import (
     reading,
     unknown_layout,
 )
+from histodistill.gate.tensors import read_pytorch, require_stored
 
 HOW_TO_SAVE = "Save the features as a tensor: torch.save(torch.as_tensor(features), path)."
 
@@ -37,6 +37,7 @@ def inspect(path: Path) -> SlideFeatures:
         InputError: The file is damaged, would run code, or does not hold a bag of patch features.
     """
     features = _features(path, _loaded(path))
+    require_stored(path, features)
     n_patches, width = bag_shape(path, features.shape)
     slide = SlideFeatures(
         path=path,
@@ -51,6 +52,7 @@ def inspect(path: Path) -> SlideFeatures:
 def read_patches(path: Path, rows: NDArray[np.int64] | None) -> torch.Tensor:
     """Read the patches [n, F], or those of the given rows."""
     features = _features(path, _loaded(path)).detach()
+    require_stored(path, features)
     patches = features[0] if features.ndim == 3 else features
     # The file is mapped, not read: the copy makes the bag independent of it.
     wanted = patches.clone() if rows is None else patches[torch.from_numpy(rows)]
@@ -65,9 +67,8 @@ def read_coords(slide: SlideFeatures) -> NDArray[np.generic] | None:
 def _loaded(path: Path) -> object:
     """The file's content, unpickled with ``weights_only``."""
     with reading(path):
-        mapped = zipfile.is_zipfile(path)  # files of PyTorch before 1.6 cannot be mapped
         try:
-            content: object = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+            content = read_pytorch(path, mapped=True)
         except pickle.UnpicklingError as error:
             needed = re.search(r"GLOBAL (\S+)", str(error))
             if needed is None:

@@ -8,7 +8,6 @@ structured array with fields ``x`` and ``y``. Classes of an annotation have a fo
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,8 @@ from numpy.typing import NDArray
 from histodistill.errors import InputError
 from histodistill.features.layouts.attributes import Attributes, number, plain, text
 from histodistill.features.slide import SlideFeatures, damaged, reading
+from histodistill.gate.plain import require_regular
+from histodistill.gate.text import read_json
 
 _COORDS_FOLDERS = ("tiles", "coordinates")
 _ARCHIVES = (".coordinates.npz", ".tiles.npz", ".npz")
@@ -78,7 +79,7 @@ def _metadata(path: Path) -> Attributes | None:
     if not sidecar.is_file():
         return None
     with reading(sidecar):
-        recorded = json.loads(sidecar.read_text(encoding="utf-8"))
+        recorded = read_json(sidecar)
     metadata = plain(recorded) if isinstance(recorded, dict) else {}
     kind = text(metadata, "artifact_type") or "tile_embeddings"
     if kind != "tile_embeddings":
@@ -115,6 +116,7 @@ def _candidates(path: Path) -> Iterator[Path]:
 def _xy(path: Path) -> NDArray[np.int64] | None:
     """Coordinates [n, 2] of a file that holds x and y; None if it holds something else."""
     with reading(path):
+        require_regular(path)
         stored = np.load(path, allow_pickle=False)
         if isinstance(stored, np.ndarray):
             return _stacked({name: stored[name] for name in stored.dtype.names or ()})

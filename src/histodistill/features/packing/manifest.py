@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from itertools import accumulate
 from pathlib import Path
 from typing import Final, Literal, Self
@@ -10,9 +9,11 @@ from typing import Final, Literal, Self
 import torch
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, model_validator
 
+from histodistill.errors import InputError
 from histodistill.features import formats
 from histodistill.features.slide import SlideFeatures
 from histodistill.files import sha256, write_json
+from histodistill.gate.text import read_json
 
 FORMAT: Final = 1
 
@@ -182,10 +183,10 @@ def read_manifest(data: Path) -> Manifest | None:
     """
     path = manifest_path(data)
     try:
-        return Manifest.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        return Manifest.model_validate(read_json(path))
     except FileNotFoundError:
         return None
-    except ValueError as error:  # of JSON, UTF-8 and pydantic alike
+    except (ValueError, OSError, InputError) as error:  # of JSON, UTF-8 and pydantic alike
         raise Stale(f"{path} is damaged or of another version") from error
 
 

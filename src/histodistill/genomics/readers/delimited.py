@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -18,10 +18,15 @@ import pyarrow.csv  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from histodistill.errors import InputError
+from histodistill.gate.archives import unzipped
+from histodistill.gate.plain import MB
 
 MISSING = ("", "NA", "NaN", "nan", "N/A", "n/a", "null", "NULL")
 
-_GZIP_MAGIC = b"\x1f\x8b"
+# Whole genomes of ten thousand patients.
+_MOST_BYTES = 16 * 1024 * MB
+# A header of 100,000 samples with long names has a tenth of it.
+_LINE_CHARACTERS = 64 * MB
 # Wide tables (20,000 columns) are slow in small blocks: every block costs an array a column.
 _BLOCK_BYTES = 1 << 26
 _LISTED_PROBLEMS = 10
@@ -50,14 +55,8 @@ def open_binary(path: Path) -> Iterator[BinaryIO]:
         InputError: The file is missing, unreadable, or a damaged or truncated gzip.
     """
     try:
-        with path.open("rb") as stream:
-            zipped = stream.read(2) == _GZIP_MAGIC
-            stream.seek(0)
-            if zipped:
-                with gzip.open(stream) as unzipped:
-                    yield cast(BinaryIO, unzipped)
-            else:
-                yield stream
+        with unzipped(path, most=_MOST_BYTES) as stream:
+            yield stream
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError(
             f"{path}: the gzip file is truncated or damaged; download or write it again."
@@ -74,7 +73,10 @@ def read_header(path: Path) -> Header:
     """
     with open_binary(path) as stream, io.TextIOWrapper(stream, encoding="utf-8-sig") as text:
         try:
-            for number, line in enumerate(text, start=1):
+            lines = iter(lambda: text.readline(_LINE_CHARACTERS), "")
+            for number, line in enumerate(lines, start=1):
+                if len(line) == _LINE_CHARACTERS:
+                    raise InputError(f"{path}: line {number} is too long for a table.")
                 if line.strip() and not line.startswith("#"):
                     return _header(line, number)
         except UnicodeDecodeError as error:
@@ -160,6 +162,8 @@ def _problems(path: Path, header: Header, numbers: Sequence[int]) -> Iterator[st
                 yield from _line_problems(path, header, numbers, lines.line_num, cells)
         except UnicodeDecodeError:
             yield f"{path}: is not a text table in UTF-8."
+        except csv.Error as error:
+            yield f"{path}: line {lines.line_num}: cannot be read as cells ({error})."
 
 
 def _line_problems(

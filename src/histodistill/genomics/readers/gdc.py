@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from histodistill.barcodes import find_barcode
 from histodistill.errors import InputError, listed
+from histodistill.gate.text import read_json
 from histodistill.genomics.matrix import SampleMatrix
 from histodistill.genomics.readers.delimited import (
     Header,
@@ -182,7 +182,7 @@ def _primary(row: dict[str, str]) -> bool | None:
 
 def _metadata(path: Path) -> dict[str, _Sample]:
     try:
-        entries: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+        entries: list[dict[str, Any]] = read_json(path)
         return {
             entry["file_name"].removesuffix(".gz"): _Sample(
                 entry["associated_entities"][0]["entity_submitter_id"]

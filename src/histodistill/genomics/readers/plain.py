@@ -9,10 +9,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from histodistill.errors import InputError, listed
+from histodistill.gate.archives import require_plausible_parquet, require_plausible_zip
 from histodistill.genomics.matrix import SampleMatrix
 from histodistill.genomics.readers.delimited import MISSING, Header, read_columns
 
 _LISTED_PROBLEMS = 10
+# Twenty thousand genes of ten thousand patients.
+_MOST_CELLS = 200_000_000
 
 
 def is_plain(header: Header, patient_column: str) -> bool:
@@ -61,7 +64,13 @@ def read_frame(path: Path, *, excel: bool) -> pd.DataFrame:
         InputError: The file is damaged.
     """
     try:
-        return pd.read_excel(path) if excel else pd.read_parquet(path)
+        if excel:
+            require_plausible_zip(path)
+            return pd.read_excel(path)
+        require_plausible_parquet(path, cells=_MOST_CELLS)
+        return pd.read_parquet(path)
+    except InputError:
+        raise
     except Exception as error:  # the engines raise many kinds, none of them documented
         kind = "Excel" if excel else "Parquet"
         raise InputError(

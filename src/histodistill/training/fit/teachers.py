@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from histodistill.computing.device import resolve_device
 from histodistill.experiment.methods import MethodSettings
 from histodistill.files import whole_file, write_json, write_text
+from histodistill.gate.records import Seconds, damaged_record, read_record
+from histodistill.gate.tensors import read_safetensors
 from histodistill.locks import claimed
 from histodistill.model import NetworkName, Networks, NetworkSettings, ObjectiveSettings
 from histodistill.preparation import PreparedPatients
@@ -165,9 +166,18 @@ def _finished(
         if not mine:
             yield ()
     networks = Networks(prepared.feature_width, prepared.blocks, n_classes, settings.network)
-    networks.load_state_dict(load_file(folder / WEIGHTS))
-    cost = json.loads((folder / COST).read_text(encoding="utf-8"))
-    return _Teacher(networks.eval(), cost["training_seconds"])
+    remedy = f"remove {folder} to train this teacher again"
+    weights = read_safetensors(folder / WEIGHTS)
+    try:
+        networks.load_state_dict(weights)
+    except RuntimeError as error:
+        raise damaged_record(folder / WEIGHTS, "weights of another network", remedy) from error
+    return _Teacher(networks.eval(), read_record(folder / COST, _Cost, remedy).training_seconds)
+
+
+@dataclass(frozen=True)
+class _Cost:
+    training_seconds: Seconds
 
 
 def _save(teacher: Trained, folder: Path) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from pydantic import FiniteFloat, NonNegativeFloat, PositiveFloat
 
 from histodistill.errors import InputError
 from histodistill.experiment.methods import MethodSettings, TuningSettings
 from histodistill.experiment.settings import Experiment
 from histodistill.files import write_json
+from histodistill.gate.records import read_record
 from histodistill.locks import held
 from histodistill.training.fit.fitted_model import fit_model
 from histodistill.training.fold.fold_data import FoldData
@@ -34,9 +36,17 @@ class Choice:
             None where the training failed.
     """
 
-    learning_rate: float
-    weight_decay: float
-    figure: float | None
+    learning_rate: PositiveFloat
+    weight_decay: NonNegativeFloat
+    figure: FiniteFloat | None
+
+
+@dataclass(frozen=True)
+class _Search:
+    """All that a search tried, and the best of it."""
+
+    chosen: Choice
+    trials: tuple[Choice, ...]
 
 
 def require_optuna() -> None:
@@ -98,7 +108,7 @@ def search(method: MethodSettings, tuning: TuningSettings, train: Train, folder:
             trials.run()
             done = [asdict(trial) for trial in trials.done]
             write_json(path, {"chosen": asdict(trials.best()), "trials": done})
-        return Choice(**json.loads(path.read_text(encoding="utf-8"))["chosen"])
+        return read_record(path, _Search, f"remove {folder} to search again").chosen
 
 
 class _Trials:
@@ -156,7 +166,7 @@ class _Trials:
         folder = self._folder / f"rate-{learning_rate:g}-decay-{weight_decay:g}"
         path = folder / _TRIAL
         if path.exists():
-            return Choice(**json.loads(path.read_text(encoding="utf-8")))
+            return read_record(path, Choice, f"remove {folder} to try this pair again")
         try:
             figure = self._train(self._method.tuned(learning_rate, weight_decay), folder)
         except InputError as error:  # such as a learning rate that diverges

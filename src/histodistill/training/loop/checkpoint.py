@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
 from histodistill.errors import InputError
 from histodistill.files import whole_file
+from histodistill.gate.tensors import read_pytorch
 
 State = dict[str, Any]
 
@@ -34,10 +35,9 @@ def load_state(path: Path, device: torch.device) -> State | None:
     if not path.exists():
         return None
     try:
-        state: State = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:
+        return cast(State, read_pytorch(path, device=device))
+    except Exception as error:  # whatever PyTorch makes of a damaged file
         raise InputError(
             f"{path}: damaged checkpoint ({type(error).__name__}); delete it to train this "
             "fold again from its start"
         ) from error
-    return state

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -10,10 +9,13 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from pydantic import NonNegativeInt
 from torch import Tensor
 
 from histodistill.files import write_json
+from histodistill.gate.records import Seconds, read_record
 from histodistill.model import Batch, NetworkName, Networks
+from histodistill.settings import Settings
 from histodistill.training.fit.fitted_model import FittedModel
 from histodistill.training.folders import COST
 from histodistill.training.loop.clock import clock_of
@@ -27,6 +29,16 @@ COLUMNS = (
 
 # Enough for a median, few enough to cost nothing beside the training.
 _TIMED_PATIENTS = 5
+
+
+class _NetworkCost(Settings):
+    parameters: NonNegativeInt
+    inference_ms: Seconds | None
+
+
+class _Cost(Settings):
+    training_seconds: Seconds
+    networks: dict[NetworkName, _NetworkCost]
 
 
 def write_cost(folder: Path, models: Sequence[FittedModel], patients: Sequence[str]) -> None:
@@ -73,14 +85,14 @@ def collected_costs(fits: Sequence[Fit], output: Path) -> pd.DataFrame:
             "repeat": fit.fold.repeat,
             "fold": fit.fold.index,
             "network": network,
-            "parameters": cost["parameters"],
-            "training_seconds": stored["training_seconds"],
-            "inference_ms": cost["inference_ms"],
+            "parameters": cost.parameters,
+            "training_seconds": stored.training_seconds,
+            "inference_ms": cost.inference_ms,
         }
         for fit in fits
         if (path := fit.folder(output) / COST).exists()
-        for stored in [json.loads(path.read_text(encoding="utf-8"))]
-        for network, cost in stored["networks"].items()
+        for stored in [read_record(path, _Cost, f"remove {path.parent} to train this fit again")]
+        for network, cost in stored.networks.items()
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from histodistill.errors import InputError, listed
 from histodistill.experiment.data import ExperimentData
 from histodistill.experiment.settings import Experiment
 from histodistill.files import whole_file, write_json
+from histodistill.gate.records import damaged_record, read_record
 
 CONFIGURATION = "experiment.json"
 VERSIONS = "versions.json"
@@ -78,7 +78,11 @@ def _agreed(experiment: Experiment) -> dict[str, Any]:
     path = experiment.output / CONFIGURATION
     if not path.exists():
         return now
-    before = json.loads(path.read_text(encoding="utf-8"))
+    before = read_record(path, dict[str, Any], "choose another `output`, or remove that folder")
+    for part in _APART:
+        if not isinstance(before.get(part), dict):
+            remedy = "choose another `output`, or remove that folder"
+            raise damaged_record(path, f"it has no {part}", remedy)
     changed = sorted(_differences(_shared(before, now), _shared(now, before)))
     if changed:
         raise InputError(
