@@ -22,7 +22,7 @@ _PREDICT = (
 )
 _EXTRACT = (
     *("extract", "slides", "--out", "out", "--encoder", "torchscript", "--weights", "encoder.pt"),
-    "--allow-torchscript",
+    "--allow-torchscript-code",
     *("--input-px", "64", "--mpp", "1", "--patch-px", "64", "--workers", "1"),
 )
 _OF_NEW = ("--target", "ER", "--classes", "negative,positive", "--positive", "positive")
