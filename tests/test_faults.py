@@ -18,6 +18,7 @@ from histodistill.faults import error_number, machine_fault
         (PermissionError(errno.EACCES, "denied", "/a/b"), "/a/b: permission is denied"),
         (OSError(errno.EROFS, "read-only", "/a/b"), "/a/b: the file system is read-only"),
         (OSError(errno.ELOOP, "loop", "/a/b"), "/a/b: its symbolic links lead round in a circle"),
+        (RuntimeError("Symlink loop from '/a/b'"), "/a/b: its symbolic links lead round"),
         (OSError(12345, "odd", "/a/b"), "/a/b: odd"),
         (OSError("Can't write (errno = 28, error message = 'x')"), "the disk is full"),
         (RuntimeError("SafetensorError: I/O error (os error 28)"), "the disk is full"),

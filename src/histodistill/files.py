@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import hashlib
@@ -20,13 +21,21 @@ from typing import Any
 from histodistill.faults import error_number
 
 
+@functools.cache
+def _nameless_cache() -> Path:
+    """A folder of this process alone, for a container's user without a home."""
+    folder = tempfile.mkdtemp(prefix="histodistill-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
 def user_cache() -> Path:
     """The user's folder of what can be made again: below ``$XDG_CACHE_HOME``, or ``~/.cache``."""
     chosen = Path(os.environ.get("XDG_CACHE_HOME", ""))
     try:
         base = chosen if chosen.is_absolute() else Path.home() / ".cache"
     except RuntimeError:  # a container's nameless user
-        base = Path(tempfile.gettempdir())
+        base = _nameless_cache()
     return base / "histodistill"
 
 

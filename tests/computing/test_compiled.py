@@ -86,3 +86,28 @@ def test_a_cache_that_cannot_be_written_is_no_error(
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert compiled(source) is None
+
+
+@needs_compiler
+def test_the_folder_is_the_users_own_and_closed_to_others(source: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "cache" / "histodistill" / "compiled"
+    folder.mkdir(parents=True, mode=0o755)
+    assert compiled(source) is not None
+    assert folder.stat().st_mode & 0o777 == 0o700
+    (library,) = folder.iterdir()
+    library.chmod(0o666)
+    assert compiled(source) is None
+    library.chmod(0o644)
+    assert compiled(source) is not None
+    shutil.move(library, tmp_path / "elsewhere.so")
+    library.symlink_to(tmp_path / "elsewhere.so")
+    assert compiled(source) is None
+
+
+@needs_compiler
+def test_a_folder_that_is_a_link_is_refused(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "cache" / "histodistill").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    (tmp_path / "cache" / "histodistill" / "compiled").symlink_to(tmp_path / "elsewhere")
+    assert compiled(source) is None
+    assert list((tmp_path / "elsewhere").iterdir()) == []

@@ -616,3 +616,15 @@ def test_real_cohort(tcga: Path, tmp_path: Path):
     n_slides = sum(map(len, paths.values()))
     assert Opened(paths, tmp_path).n_packed == n_slides
     assert Opened(paths, tmp_path).n_packed == 0
+
+
+def test_a_file_cut_while_it_is_mapped_is_noticed(paths, tmp_path):
+    opened = Opened(paths, tmp_path / "cache")
+    packed = opened.store.packed
+    assert packed is not None
+    packed.bag("P1")
+    with opened.path.open("r+b") as stream:
+        stream.truncate(opened.path.stat().st_size - 1)
+    for read in (lambda: packed.bag("P1"), lambda: packed.to(torch.device("cpu"))):
+        with pytest.raises(InputError, match=r"has been cut to .* while it was read; remove it"):
+            read()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import hashlib
 import os
 import platform
 import shutil
+import stat
 import subprocess
 from pathlib import Path
 
@@ -33,16 +35,44 @@ def compiled(source: Path) -> ctypes.CDLL | None:
     try:
         text = source.read_bytes()
         key = hashlib.sha256(repr((text, compiler, _OPTIONS, _processor())).encode()).hexdigest()
-        library = user_cache() / "compiled" / f"{source.stem}-{key[:16]}.so"
+        folder = _own_folder()
+        if folder is None:
+            return None
+        library = folder / f"{source.stem}-{key[:16]}.so"
         if not library.exists():
             with whole_file(library) as made:
                 command = [compiler, *_OPTIONS, str(source), "-o", str(made)]
                 subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS)
-        if library.stat().st_uid != os.getuid():  # somebody else's code
-            return None
-        return ctypes.CDLL(str(library))
+        return _loaded(library)
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def _own_folder() -> Path | None:
+    """Where compiled code lies: the user's own, closed to everybody else; None where it is not."""
+    folder = user_cache() / "compiled"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with contextlib.suppress(PermissionError):  # of an earlier version, which left it open
+        if folder.stat().st_uid == os.getuid() and not folder.is_symlink():
+            folder.chmod(0o700)
+    return folder if _is_own(folder.lstat(), stat.S_IFDIR) else None
+
+
+def _is_own(found: os.stat_result, kind: int) -> bool:
+    """Whether nobody but the user could have put something there."""
+    writable = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return stat.S_IFMT(found.st_mode) == kind and found.st_uid == os.getuid() and not writable
+
+
+def _loaded(library: Path) -> ctypes.CDLL | None:
+    """Load the very file that was checked; None where it is not the user's own."""
+    handle = os.open(library, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    if not _is_own(os.fstat(handle), stat.S_IFREG):
+        os.close(handle)
+        return None
+    # It stays open: the loader takes a name that it knows for the library that had it before.
+    opened = Path(f"/proc/self/fd/{handle}")
+    return ctypes.CDLL(str(opened if opened.exists() else library))
 
 
 def _processor() -> str:

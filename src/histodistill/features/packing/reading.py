@@ -39,6 +39,7 @@ class PackedBags:
         self.width: int = manifest.width
         self._data = manifest.data
         self._rows = {p.patient: (p.offset, p.size) for p in manifest.patients}
+        self._content: mmap.mmap | None = None
         self._patches: torch.Tensor | None = self._mapped()
 
     @property
@@ -64,13 +65,25 @@ class PackedBags:
         Raises:
             InputError: The file is not the one that was packed.
         """
-        return self.patches.narrow(0, *self._rows[patient])
+        patches = self.patches
+        self._require_whole()
+        return patches.narrow(0, *self._rows[patient])
 
     def to(self, device: torch.device) -> PackedBags:
         """The same bags on a device; pickling leaves them behind like the map."""
         moved = copy.copy(self)
+        self._require_whole()
         moved._patches = self.patches.to(device)
+        moved._content = None
         return moved
+
+    def _require_whole(self) -> None:
+        """Refuse a file that was cut while it was mapped: reading on would end the process."""
+        if self._content is not None and self._content.size() < self._data.size:
+            raise InputError(
+                f"{self.path} has been cut to {self._content.size():,} of {self._data.size:,} "
+                "bytes while it was read; remove it, and run the same command again to pack anew."
+            )
 
     def _mapped(self) -> torch.Tensor:
         with self.path.open("rb") as stream:
@@ -86,7 +99,8 @@ class PackedBags:
                 flags=mmap.MAP_PRIVATE | _NORESERVE,
                 prot=mmap.PROT_READ | mmap.PROT_WRITE,
             )
+        self._content = content
         return torch.frombuffer(content, dtype=self.dtype).view(-1, self.width)
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_patches": None}
+        return {**self.__dict__, "_patches": None, "_content": None}

@@ -157,8 +157,9 @@ _runner: list[FitRunner] = []
 
 def _begin(runner: FitRunner, threads: int, parent: int) -> None:
     """Make a worker ready."""
-    # Ctrl-C reaches every process of a terminal: the parent decides, and ends its workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # They reach every process of a terminal or a job: the parent decides, and ends its workers.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     end_with_parent(parent)
     torch.set_num_threads(threads)
     _runner[:] = [runner]
