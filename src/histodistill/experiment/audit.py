@@ -12,6 +12,7 @@ from histodistill.cohort import fold_table
 from histodistill.errors import InputError
 from histodistill.experiment.data import ExperimentData, Progress, load
 from histodistill.experiment.folds import folds_for
+from histodistill.experiment.gene_checks import gene_name_problems
 from histodistill.experiment.settings import Experiment
 from histodistill.files import whole_file
 from histodistill.genomics import select_genes
@@ -53,7 +54,7 @@ def audit(experiment: Experiment, progress: Progress | None = None) -> Audit:
         data = load(experiment, progress)
     except InputError as error:
         return Audit(error.problems)
-    problems = list(_selection_problems(experiment, data))
+    problems = [*gene_name_problems(experiment, data), *_selection_problems(experiment, data)]
     notes = list(data.notes)
     tables = []
     for target, settings in experiment.targets.items():

@@ -5,6 +5,7 @@ A file becomes a :class:`GenomicTable` of patients x genes; in every fold a
 """
 
 from histodistill.genomics.cox import cox_p_values
+from histodistill.genomics.gene_names import absent_names
 from histodistill.genomics.preprocessing import GenomicPreprocessor, Imputation, Scaling
 from histodistill.genomics.readers import Format
 from histodistill.genomics.reference import Comparison, GeneReference, compare
@@ -22,6 +23,7 @@ __all__ = [
     "SelectionMethod",
     "SelectionSettings",
     "Transform",
+    "absent_names",
     "compare",
     "cox_p_values",
     "read_genomic_table",

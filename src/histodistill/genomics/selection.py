@@ -14,6 +14,7 @@ from sklearn.feature_selection import f_classif
 
 from histodistill.errors import InputError, listed
 from histodistill.genomics.cox import cox_z_scores
+from histodistill.genomics.gene_names import normalised
 
 SelectionMethod = Literal["cox", "univariate", "variance", "list", "all"]
 Floats = NDArray[np.float64]
@@ -73,6 +74,8 @@ def select_genes(
     """
     if n_genes is not None and n_genes < 1:
         raise InputError(f"The number of genes to select must be 1 or more, not {n_genes}.")
+    exclude = [normalised(gene) for gene in exclude]
+    genes = [normalised(gene) for gene in genes or ()]
     candidates = values.drop(columns=[gene for gene in exclude if gene in values.columns])
     if method == "list":
         chosen = _named(candidates, genes, exclude)

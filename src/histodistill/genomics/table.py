@@ -13,6 +13,13 @@ from numpy.typing import NDArray
 
 from histodistill.barcodes import PRIMARY_TUMOUR
 from histodistill.errors import InputError, listed
+from histodistill.genomics.gene_names import (
+    date_notes,
+    is_date,
+    normalised,
+    number_problem,
+    shortened_notes,
+)
 from histodistill.genomics.quantity import mixed_problems, quantity_of, transform_problem
 from histodistill.genomics.readers import Format, read_matrix
 from histodistill.genomics.samples import resolve_samples
@@ -84,7 +91,12 @@ def read_genomic_table(
         sample_types=sample_types,
         source=str(path),
     )
-    genes, values, gene_notes = _unique_genes(matrix.genes, matrix.array[resolved.rows])
+    numbered = number_problem(matrix.genes)
+    if numbered is not None:
+        raise InputError(f"{path} (block {name}): {numbered}.")
+    names = ["" if is_date(gene) else normalised(gene) for gene in matrix.genes]
+    genes, values, gene_notes = _unique_genes(names, matrix.array[resolved.rows])
+    gene_notes.extend((*shortened_notes(matrix.genes, names), *date_notes(matrix.genes)))
     frame = pd.DataFrame(
         values, index=pd.Index(resolved.patients, name="PATIENT", dtype=object), columns=genes
     )
