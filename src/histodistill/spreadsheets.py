@@ -40,7 +40,7 @@ def write_csv(path: Path, frame: pd.DataFrame) -> None:
     safe = frame.rename(columns=lambda name: guarded(name) if isinstance(name, str) else name)
     for place, kind in enumerate(frame.dtypes):
         if not pd.api.types.is_numeric_dtype(kind):
-            safe.isetitem(place, frame.iloc[:, place].map(_guarded_cell, na_action="ignore"))
+            safe.isetitem(place, frame.iloc[:, place].map(_guarded_cell).tolist())
     with whole_file(path) as temporary:
         safe.to_csv(temporary, index=False)
 
@@ -51,7 +51,7 @@ def read_back(frame: pd.DataFrame) -> pd.DataFrame:
     for place, kind in enumerate(frame.dtypes):
         if not pd.api.types.is_numeric_dtype(kind):
             column = frame.iloc[:, place]
-            true.isetitem(place, column.map(_unguarded_cell, na_action="ignore"))
+            true.isetitem(place, column.map(_unguarded_cell).tolist())
     return true
 
 

@@ -12,12 +12,17 @@ hub = pytest.importorskip("huggingface_hub")
 errors = pytest.importorskip("huggingface_hub.errors")
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
 def hub_answers(monkeypatch, answers):
     """The hub answers each file name with a path or an error."""
     asked = []
 
-    def download(repository, name):
-        asked.append((repository, name))
+    def download(repository, name, revision=None):
+        asked.append((repository, name, revision))
         answer = answers[name]
         if isinstance(answer, Exception):
             raise answer
@@ -34,13 +39,14 @@ def refusal(kind, status):
     return error
 
 
-def test_the_first_file_name_that_exists_is_taken(monkeypatch):
+def test_the_first_file_name_that_exists_is_taken(monkeypatch, tmp_path):
+    (tmp_path / "w.bin").write_bytes(b"weights")
     absent = refusal(errors.EntryNotFoundError, 404)
     asked = hub_answers(
-        monkeypatch, {"model.safetensors": absent, "pytorch_model.bin": "/cache/w.bin"}
+        monkeypatch, {"model.safetensors": absent, "pytorch_model.bin": str(tmp_path / "w.bin")}
     )
     assert download_weights(ENCODERS["phikon"]).name == "w.bin"
-    assert asked[0] == ("owkin/phikon", "model.safetensors")
+    assert asked[0] == ("owkin/phikon", "model.safetensors", None)
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -70,3 +76,15 @@ def test_without_network_the_user_is_told_which_file_to_bring(monkeypatch, error
 def test_an_encoder_that_is_on_no_hub_says_where_it_is():
     with pytest.raises(InputError, match=r"CTransPath are not on a hub.*github.com.*--weights"):
         download_weights(ENCODERS["ctranspath"])
+
+
+def test_weights_are_pinned_when_they_are_first_downloaded(monkeypatch, tmp_path):
+    file = tmp_path / "snapshots" / "commit1" / "pytorch_model.bin"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"weights")
+    asked = hub_answers(monkeypatch, {"pytorch_model.bin": str(file)})
+    assert download_weights(ENCODERS["uni"]) == download_weights(ENCODERS["uni"]) == file
+    assert [revision for _, _, revision in asked] == [None, "commit1"]
+    file.write_bytes(b"other weights")
+    with pytest.raises(InputError, match=r"not the weights of UNI that were first downloaded"):
+        download_weights(ENCODERS["uni"])

@@ -1,6 +1,7 @@
 """TorchScript files: programs that run only if allowed, and never if they reach beyond tensors."""
 
 import zipfile
+from typing import Any
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ import torch
 from histodistill.encoders import describe_encoder, load_encoder
 from histodistill.errors import InputError
 
-SETTINGS = {"input_px": 32, "mean": (0.5,) * 3, "std": (0.25,) * 3}
+SETTINGS: dict[str, Any] = {"input_px": 32, "mean": (0.5,) * 3, "std": (0.25,) * 3}
 
 
 class Quarters(torch.nn.Module):
@@ -58,7 +59,8 @@ class Aside(torch.nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         beside = torch.jit.fork(self.part, images)
-        return torch.jit.wait(beside)
+        done: torch.Tensor = torch.jit.wait(beside)
+        return done
 
 
 class OnLoading(torch.nn.Module):

@@ -90,7 +90,7 @@ def test_columns_are_known_in_any_case(folder, name):
 def test_columns_that_are_not_used_are_told(folder):
     table = folder / "slides.csv"
     table.write_text("slide,scanner,note\na.tiff,x,y\n")
-    told = []
+    told: list[str] = []
     list_slides(table, tell=told.append)
     assert told == [f"{table}: not used: scanner, note (used are slide, patient, mpp)"]
 

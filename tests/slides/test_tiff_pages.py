@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from histodistill.slides import open_slide
 from tests.slides.pictures import glass, write_pyramid
 
 PICTURE = glass(512, 512)
-HALF_MICRON = {"resolution": (20000, 20000), "resolutionunit": "CENTIMETER"}
+HALF_MICRON: dict[str, Any] = {"resolution": (20000, 20000), "resolutionunit": "CENTIMETER"}
 
 
 @pytest.mark.parametrize("tile", [None, (128, 128)])

@@ -41,7 +41,10 @@ def extract_new(
             the same, or no slide could be used.
     """
     settings = _settings(info)
-    entries = _of_sample_types(list_slides(slides, mpp_if_unrecorded=slide_mpp), sample_types)
+    entries = _of_sample_types(
+        list_slides(slides, mpp_if_unrecorded=slide_mpp, tell=lambda note: say_notes([note])),
+        sample_types,
+    )
     encoder = settings.load_encoder(weights, str(resolve_device(device)), allow_code=allow_code)
     with ExtractionProgress(len(entries)) as progress:
         summary = extract_slides(entries, encoder, folder, settings, progress=progress)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from histodistill.encoders.encoder import Encoder
+from histodistill.encoders.pins import pinned
 from histodistill.errors import InputError
 
 
@@ -12,8 +13,8 @@ def download_weights(encoder: Encoder) -> Path:
     """The encoder's weights file in the user's hub cache, downloaded if it is not there.
 
     Raises:
-        InputError: The encoder is not on the hub, its terms were not accepted, or the hub cannot
-            be reached; with what to do.
+        InputError: The file is not the one that was first downloaded; the encoder is not on
+            the hub, its terms were not accepted, or the hub cannot be reached; with what to do.
     """
     if not encoder.hub:
         raise InputError(
@@ -30,7 +31,7 @@ def download_weights(encoder: Encoder) -> Path:
         ) from error
     for name in encoder.hub_files:
         try:
-            return Path(hf_hub_download(encoder.hub, name))
+            return pinned(encoder, name, hf_hub_download)
         except EntryNotFoundError as error:
             # Also raised where the hub cannot be reached and the cache holds nothing.
             if name == encoder.hub_files[-1]:

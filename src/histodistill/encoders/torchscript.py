@@ -51,7 +51,8 @@ def load_torchscript(path: Path, device: torch.device, *, allow_code: bool = Fal
         _require_silent_loading(path)
         unit = torch._C.CompilationUnit()
         # What torch.jit.load does, with a unit that tells every function of the archive.
-        module = torch._C.import_ir_module(unit, str(path), device, {}, False)
+        read: Any = torch._C.import_ir_module
+        module = read(unit, str(path), device, {}, False)
     except RuntimeError as error:
         raise InputError(
             f"{path} is not a TorchScript file ({str(error).splitlines()[0]}). Save it with "

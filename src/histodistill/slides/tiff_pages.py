@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from histodistill.slides.extra import slides_extra
 
@@ -49,7 +50,7 @@ def tiff_pages(path: Path) -> list[Page]:
     try:
         with tifffile.TiffFile(path) as file:
             for number in range(_MOST_PAGES):
-                page = file.pages[number]
+                page: Any = file.pages[number]
                 size = page.imagewidth, page.imagelength
                 pages.append(Page(*size, page.samplesperpixel, int(page.compression)))
     except IndexError:

@@ -55,7 +55,7 @@ def read_tissue_mask(path: Path, slide: Slide) -> Tissue:
 def _fits(mask: npt.NDArray[np.uint8], frame: tuple[int, int, int, int]) -> bool:
     stretch = (mask.shape[1] / frame[2]) / (mask.shape[0] / frame[3])
     # One pixel of rounding matters in a tiny mask.
-    return abs(stretch - 1) <= _PROPORTION_TOLERANCE + 1 / min(mask.shape)
+    return bool(abs(stretch - 1) <= _PROPORTION_TOLERANCE + 1 / min(mask.shape))
 
 
 def _placed(mask: npt.NDArray[np.uint8], frame: tuple[int, int, int, int], slide: Slide) -> Tissue:

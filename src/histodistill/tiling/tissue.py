@@ -141,7 +141,7 @@ def read_tissue_geojson(path: Path, slide: Slide, classes: Iterable[str] = ()) -
     placed = translate(shapely.MultiPolygon(drawn.polygons), left, top)
     _require_on_slide(path, placed, slide)
     inside = shapely.intersection(placed, shapely.box(0, 0, *slide.dimensions))
-    notes = [*drawn.notes, *_frame_notes(inside.area / placed.area, slide)]
+    notes = [*drawn.notes, *_frame_notes(float(shapely.area(inside) / shapely.area(placed)), slide)]
     return Tissue.of(_polygons(inside), slide.mpp, notes)
 
 
@@ -158,7 +158,7 @@ def _require_on_slide(path: Path, placed: Geometry, slide: Slide) -> None:
     left, top, width, height = slide.bounds
     scanned = shapely.box(left, top, left + width, top + height)
     share, other = (
-        shapely.intersection(each, scanned).area / placed.area
+        float(shapely.area(shapely.intersection(each, scanned)) / shapely.area(placed))
         for each in (placed, translate(placed, -left, -top))
     )
     if other > share and share < _LIKELY_SHARE:
