@@ -20,6 +20,7 @@ from histodistill.cohort import (
 )
 from histodistill.errors import InputError, listed
 from histodistill.experiment.inputs import BlockSettings, FeatureSettings
+from histodistill.experiment.same_patients import same_patients
 from histodistill.experiment.settings import Experiment
 from histodistill.features import BagStore, open_bags, user_cache
 from histodistill.genomics import GenomicTable, read_genomic_table
@@ -110,6 +111,8 @@ def load(experiment: Experiment, progress: Progress | None = None) -> Experiment
     if clinical is not None:
         reading.problems.extend(_classes_of_nobody(experiment, clinical))
     reading.problems.extend(_on_the_wrong_scale(experiment, tables))
+    if bags is not None and clinical is not None and not reading.problems:
+        reading.problems.extend(same_patients(bags, clinical))
     if reading.problems or clinical is None:
         raise InputError(*reading.problems)
     return _assembled(clinical, index, bags, tables)
