@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from pathlib import Path
 
 import h5py
@@ -270,7 +271,10 @@ def test_a_transform_that_the_values_forbid(cohort):
         ({"features": {"directory": "none"}}, "none: there is no such folder of patch features"),
         ({"genomics": {"mrna": {"file": "none.txt"}}}, "none.txt"),
         ({"splits": {"scheme": "files", "directory": "none"}}, "holds no fold files splits_0.csv"),
-        ({"splits": {"folds": 30}}, "too few for 30 folds; use fewer folds"),
+        (
+            {"splits": {"folds": 30}},
+            "Class 'negative' has 13 patients, too few for 30 folds",
+        ),
         (
             {"splits": {"scheme": "site", "folds": 5}},
             "5 site-preserved folds need at least 5 sites",
@@ -330,6 +334,32 @@ def test_a_good_cohort_is_counted_by_target_class_modality_and_site(cohort):
     elsewhere = cohort.parent / "elsewhere"
     succeed("audit", experiment_file(cohort.parent), "--out", elsewhere)
     assert (elsewhere / "counts.csv").read_bytes() == (folder / "counts.csv").read_bytes()
+
+
+def test_what_is_wrong_with_many_files_alike_is_one_sentence(cohort):
+    for slide in slides_of(cohort):
+        of_the_whole_slide(slide)
+    (problem,) = audited(cohort)
+    assert f"each of {len(slides_of(cohort))} files (" in problem
+    assert "holds one vector of length 8, an embedding of the whole slide" in problem
+
+
+def test_several_targets_have_readable_tables_of_whole_numbers(cohort, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    grades = ["low grade", "middle grade", "high grade"]
+    change_table(
+        cohort / "clinical.csv",
+        lambda table: table.assign(GRADE=[grades[row % 3] for row in range(len(table))]),
+    )
+    result = succeed(
+        "audit", experiment_file(cohort.parent, {"targets": {"GRADE": {"classes": grades}}})
+    )
+    tables = result.stdout[result.stdout.index("Folds of ER") :]
+    assert "Folds of GRADE" in tables
+    assert not re.search(r"\d\.\d|nan|<NA>", tables[: tables.index("Tables: ")])
+    folds = pd.read_csv(cohort.parent / "results" / "audit" / "folds.csv", dtype=str)
+    assert folds.loc[folds["target"] == "ER", "low grade"].isna().all()
+    assert folds.loc[folds["target"] == "GRADE", "low grade"].str.isdigit().all()
 
 
 @pytest.mark.shared

@@ -59,4 +59,7 @@ def _report(found: Audit) -> None:
         by_reason = reasons.groupby(["target", "reason"]).size().reset_index(name="patients")
         show(by_reason, "Left out")
     if found.folds is not None:
-        show(found.folds.drop(columns="unlabelled"), "Folds")
+        # Targets have classes of their own: a table each fits a terminal of 80.
+        for target, rows in found.folds.groupby("target", sort=False):
+            shown = rows.dropna(axis=1, how="all").drop(columns=["target", "unlabelled"])
+            show(shown, f"Folds of {target}")

@@ -36,7 +36,13 @@ class Fold:
 
 
 def stratified_folds(
-    labels: pd.Series[int], n_folds: int, *, validation: float = 0.2, repeats: int = 1, seed: int
+    labels: pd.Series[int],
+    n_folds: int,
+    *,
+    validation: float = 0.2,
+    repeats: int = 1,
+    seed: int,
+    classes: Sequence[str] = (),
 ) -> list[Fold]:
     """Seeded k-fold cross-validation in which every part has the cohort's class balance.
 
@@ -49,6 +55,7 @@ def stratified_folds(
         validation: Share of each fold's other patients who are held out for validation.
         repeats: How often the whole division is drawn anew.
         seed: From 0.
+        classes: Names of the classes in the order of their labels, for messages.
 
     Returns:
         ``n_folds`` folds of the first repeat, then of the next.
@@ -61,7 +68,8 @@ def stratified_folds(
     problems += _label_problems(labels)
     sizes = labels.value_counts().sort_index()
     problems += [
-        f"Class {label} has {size} patients, too few for {n_folds} folds; use fewer folds."
+        f"Class {_name(label, classes)} has {size} patients, too few for {n_folds} folds; "
+        "use fewer folds."
         for label, size in sizes.items()
         if size < n_folds
     ]
@@ -233,6 +241,10 @@ def fold_table(
                 | {"patients": len(patients), **counts, "unlabelled": int(found.isna().sum())}
             )
     return pd.DataFrame(rows)
+
+
+def _name(label: object, classes: Sequence[str]) -> str:
+    return f"'{classes[int(str(label))]}'" if classes else str(label)
 
 
 def _setting_problems(n_folds: int, validation: float, repeats: int, seed: int) -> list[str]:

@@ -80,8 +80,14 @@ def audit(experiment: Experiment, progress: Progress | None = None) -> Audit:
         tuple(notes),
         count_patients(experiment, data),
         excluded_patients(experiment, data),
-        pd.concat(tables, ignore_index=True) if tables else None,
+        _joined(tables) if tables else None,
     )
+
+
+def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """The targets' tables in one; counts of classes that a target does not have are empty."""
+    joined = pd.concat(tables, ignore_index=True)
+    return joined.astype(dict.fromkeys(joined.select_dtypes("float").columns, "Int64"))
 
 
 def count_patients(experiment: Experiment, data: ExperimentData) -> pd.DataFrame:

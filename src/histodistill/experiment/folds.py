@@ -45,7 +45,7 @@ def folds_for(experiment: Experiment, data: ExperimentData, target: str) -> Targ
         if splits.scheme == "files":
             made = _given(experiment, data, target)
         else:
-            made = TargetFolds(_divided(splits, data, target))
+            made = TargetFolds(_divided(splits, data, target, experiment.targets[target].classes))
         check_folds(made.folds, sites=data.clinical.sites if splits.scheme == "site" else None)
     except InputError as error:
         raise InputError(*(f"target {target}: {problem}" for problem in error.problems)) from error
@@ -72,7 +72,9 @@ def extra_patients(
     return extras
 
 
-def _divided(splits: SplitSettings, data: ExperimentData, target: str) -> tuple[Fold, ...]:
+def _divided(
+    splits: SplitSettings, data: ExperimentData, target: str, classes: tuple[str, ...]
+) -> tuple[Fold, ...]:
     labels = data.labels(target)
     sites = data.clinical.sites.reindex(labels.index)
     if splits.scheme == "external":
@@ -95,7 +97,13 @@ def _divided(splits: SplitSettings, data: ExperimentData, target: str) -> tuple[
     if splits.scheme == "site":
         folds = site_preserved_folds(labels, sites, splits.folds, seed=splits.seed, **common)  # type: ignore[arg-type]
     else:
-        folds = stratified_folds(labels, splits.folds, seed=splits.seed, **common)  # type: ignore[arg-type]
+        folds = stratified_folds(
+            labels,
+            splits.folds,
+            seed=splits.seed,
+            classes=classes,
+            **common,  # type: ignore[arg-type]
+        )
     return tuple(folds)
 
 

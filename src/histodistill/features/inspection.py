@@ -12,6 +12,7 @@ from histodistill.features import formats
 from histodistill.features.slide import SlideFeatures
 
 _THREADS = 8
+_TOLD_ONE_BY_ONE = 3
 
 
 def inspect_slides(
@@ -67,11 +68,27 @@ def _inspect_all(
             if progress is not None:
                 progress(done, len(paths))
     inspected: dict[Path, SlideFeatures] = {}
-    problems: list[str] = []
+    found: list[tuple[Path, str]] = []
     for path, result in waiting.items():
         error = result.exception()
         if isinstance(error, InputError):
-            problems += error.problems
+            found += [(path, problem) for problem in error.problems]
         else:
             inspected[path] = result.result()
-    return inspected, problems
+    return inspected, _counted(found)
+
+
+def _counted(found: Sequence[tuple[Path, str]]) -> list[str]:
+    """The problems of files; what is wrong with many files alike is one sentence with a count."""
+    alike: defaultdict[str, list[tuple[Path, str]]] = defaultdict(list)
+    for path, problem in found:
+        alike[problem.replace(str(path), "")].append((path, problem))
+    told: list[str] = []
+    for rest, problems in alike.items():
+        if len(problems) <= _TOLD_ONE_BY_ONE:
+            told += [problem for _, problem in problems]
+        else:
+            names = listed([path.name for path, _ in problems], 5)
+            folder = problems[0][0].parent
+            told.append(f"{folder}: each of {len(problems)} files ({names}) {rest.strip()}")
+    return told
