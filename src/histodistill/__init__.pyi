@@ -10,6 +10,10 @@ from .experiment import Experiment as Experiment, load as load, read_experiment 
 from .experiment.audit import audit as audit
 from .features import BagStore as BagStore, open_bags as open_bags
 from .genomics import read_genomic_table as read_genomic_table
+from .workflows.new_slides import (
+    NewSlideSettings as NewSlideSettings,
+    predict_slides as predict_slides,
+)
 from .training import (
     cross_validate as cross_validate,
     fold_ensemble as fold_ensemble,

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from histodistill.errors import InputError
 from histodistill.faults import error_number
 
 
@@ -175,6 +176,22 @@ def runs(process: int) -> bool:
     except (PermissionError, OverflowError):
         return True
     return True
+
+
+def require_writable(folder: Path) -> None:
+    """Refuse a folder, made if it is missing, where no file can be written.
+
+    Raises:
+        InputError: It cannot; says why.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"{folder}: nothing can be written there ({error.strerror}); name another folder"
+        ) from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -98,7 +98,7 @@ def test_a_signal_ends_the_process_with_130(template, tmp_path):
         while process.poll() is None and not list(fits.rglob("curves.jsonl")):
             time.sleep(0.1)
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=60)
+        _, told = process.communicate(timeout=600)
     finally:
         process.kill()
     assert process.returncode == 130

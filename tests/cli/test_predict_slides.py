@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 import torch
 
-from tests.cli.command_line import fail, succeed
+import histodistill
+from histodistill.workflows import new_slides
+from tests.cli.command_line import fail, run, succeed
 
 pytest.importorskip("openslide")
 pytest.importorskip("tifffile")
@@ -82,19 +84,47 @@ def test_slides_predict_as_their_features_do(hospital, tmp_path):
     assert table["probability"].std() > 0
 
 
-def test_a_slide_that_cannot_be_read_is_told_and_left_out(hospital, tmp_path):
+def test_a_slide_that_cannot_be_read_is_told_and_the_command_fails_as_extract_does(
+    hospital, tmp_path
+):
     slides = tmp_path / "slides"
     slides.mkdir()
     good, *_ = sorted((hospital / "cohort" / "slides").glob("*.tif"))
     shutil.copy(good, slides)
     (slides / "SIM-S09-0001-broken.svs").write_bytes(b"not a slide")
     out = tmp_path / "predictions.csv"
-    told = succeed(
+    result = run(
         *("predict", hospital / "bundle", "--slides", slides, "--out", out),
-        *("--weights", hospital / "encoder.pt", CODE, *PATTERN),
-    ).stdout
-    assert "SIM-S09-0001-broken: failed" in told
+        *(CODE, "--weights", hospital / "encoder.pt", *PATTERN),
+    )
+    assert result.exit_code == 1
+    assert "SIM-S09-0001-broken: failed" in result.stdout
     assert len(pd.read_csv(out)) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--patient-pattern", "^(TCGA-[0-9]+)"), "no patient is recognised"),
+        (("--patient-pattern", "^(SIM"), "is not a regular expression"),
+        (("--genomics", "mrna=absent.csv", *PATTERN), "the bundle's blocks: none"),
+        (("--out", "/proc/none/p.csv", *PATTERN), "/proc/none: nothing can be written there"),
+        (("--features-out", "/proc/none", *PATTERN), "/proc/none: nothing can be written there"),
+        (("--weights", "absent.pt", *PATTERN), "absent.pt"),
+    ],
+)
+def test_what_can_be_checked_is_checked_before_any_slide_is_read(
+    hospital, tmp_path, monkeypatch, options, told
+):
+    def unexpected(*_args, **_kwargs):
+        raise AssertionError("a slide was read")
+
+    monkeypatch.setattr(new_slides, "extract_slides", unexpected)
+    problems = fail(
+        *("predict", hospital / "bundle", "--slides", hospital / "cohort" / "slides"),
+        *("--weights", hospital / "encoder.pt", "--out", tmp_path / "p.csv", CODE, *options),
+    )
+    assert told in " ".join(problems)
 
 
 def test_slides_of_normal_tissue_are_left_out_before_any_is_read(hospital, tmp_path):
@@ -105,6 +135,27 @@ def test_slides_of_normal_tissue_are_left_out_before_any_is_read(hospital, tmp_p
     (told,) = fail(*asked, "--weights", hospital / "encoder.pt")
     assert "11 (normal tissue): 1" in told
     assert "name the types with --sample-type" in told
+
+
+def test_python_predicts_slides_as_the_command_does(hospital, tmp_path):
+    out = tmp_path / "command.csv"
+    features = ("--features-out", tmp_path / "features")
+    succeed(
+        *("predict", hospital / "bundle", "--slides", hospital / "cohort" / "slides", *features),
+        *(CODE, "--weights", hospital / "encoder.pt", "--out", out, *PATTERN),
+    )
+    predicted = histodistill.predict_slides(
+        histodistill.Bundle.load(hospital / "bundle"),
+        hospital / "cohort" / "slides",
+        histodistill.NewSlideSettings(
+            folder=tmp_path / "features",
+            weights=hospital / "encoder.pt",
+            allow_code=True,
+            patient_pattern=PATTERN[1],
+        ),
+    )
+    predicted.table.to_csv(tmp_path / "python.csv", index=False)
+    assert (tmp_path / "python.csv").read_text() == out.read_text()
 
 
 def test_other_weights_are_refused(hospital, tmp_path):

@@ -107,7 +107,7 @@ def test_two_processes_share_a_folder_without_doing_a_slide_twice(
     for process in both:
         process.stdin.write("\n")
         process.stdin.flush()
-    told = [process.communicate(timeout=120)[0] for process in both]
+    told = [process.communicate(timeout=600)[0] for process in both]
     lines = "".join(told).splitlines()
     started = [line.split()[1] for line in lines if line.startswith("started")]
     assert sorted(started) == [entry.slide_id for entry in slides]

@@ -35,7 +35,7 @@ def test_the_next_item_is_made_before_it_is_asked_for_and_no_further():
 
     ahead = prefetched(items())
     assert next(ahead) == 0
-    assert second.wait(10)
+    assert second.wait(600)
     assert made == [0, 1]
     ahead.close()  # type: ignore[attr-defined]
 

@@ -108,12 +108,14 @@ def command(
     student (slides), multimodal and genomic teacher, the call at the stored threshold, and
     which network answered and why. Research use only; not a medical device.
     """
-    from histodistill.cli.new_slides import extract_new
+    from histodistill.cli.progress import ExtractionProgress
     from histodistill.cohort import find_slides
     from histodistill.deploy import Bundle, predict
+    from histodistill.deploy.predict import check_request
     from histodistill.experiment.data import slide_notes
     from histodistill.features import open_bags
-    from histodistill.files import whole_file
+    from histodistill.files import require_writable, whole_file
+    from histodistill.workflows.new_slides import NewSlideSettings, plan_slides
 
     bundle = Bundle.load(bundle_folder, allow or ())
     say_notes(bundle.notes)
@@ -123,12 +125,19 @@ def command(
         raise InputError("give either --slides or --features")
     wanted = sample_types or [PRIMARY_TUMOUR]
     blocks = _read_blocks(bundle, genomics or [], wanted)
-    bags = None
+    thresholds = None if threshold is None else dict.fromkeys(bundle.networks, threshold)
+    check_request(
+        bundle,
+        blocks,
+        max_missing_genes=max_missing_genes,
+        check_scale=check_scale,
+        thresholds=thresholds,
+    )
+    require_writable(out.absolute().parent)
+    bags, failed = None, ()
     if slides is not None:
-        new = extract_new(
-            bundle.info,
-            slides,
-            features_out or out.with_name(f"{out.stem}-features"),
+        how = NewSlideSettings(
+            folder=features_out or out.with_name(f"{out.stem}-features"),
             weights=weights,
             allow_code=allow_torchscript_code,
             slide_mpp=slide_mpp,
@@ -136,7 +145,12 @@ def command(
             sample_types=wanted,
             device=device,
         )
-        bags = open_bags(new)
+        plan = plan_slides(bundle.info, slides, how)
+        say_notes(plan.notes)
+        with ExtractionProgress(len(plan.entries)) as progress:
+            extracted = plan.extract(progress)
+        say_notes(extracted.notes)
+        bags, failed = open_bags(extracted.files), extracted.failed
     elif features is not None:
         index = find_slides(
             features, table=slides_table, pattern=patient_pattern, sample_types=wanted
@@ -149,7 +163,7 @@ def command(
         genomics=blocks,
         max_missing_genes=max_missing_genes,
         check_scale=check_scale,
-        thresholds=None if threshold is None else dict.fromkeys(bundle.networks, threshold),
+        thresholds=thresholds,
         device=device,
     )
     with whole_file(out) as temporary:
@@ -158,6 +172,8 @@ def command(
     by_network = predicted.table["answered_by"].replace("", "nobody").value_counts()
     answered = ", ".join(f"{count} by {name}" for name, count in by_network.items())
     say(f"{counted(len(predicted.table), 'patient')} ({answered}): {located(out)}")
+    if failed:  # as `extract` ends
+        raise typer.Exit(1)
 
 
 def _read_blocks(

@@ -98,7 +98,7 @@ def find_slides(
         )
     files = _feature_files(directory, suffixes)
     if table is None:
-        index = _slides_by_name(directory, files, _patient_reader(pattern), suffixes)
+        index = _slides_by_name(directory, files, patient_reader(pattern), suffixes)
     else:
         notes: list[str] = []
         rows = _table_rows(table, patient_column, filename_column, notes)
@@ -188,7 +188,7 @@ def _unreadable(path: Path) -> str | None:
     return None if os.access(path, os.R_OK) else "cannot be opened (no right to read it)."
 
 
-def _patient_reader(pattern: str | None) -> Callable[[str], str | None]:
+def patient_reader(pattern: str | None) -> Callable[[str], str | None]:
     """What reads the patient from a file name."""
     if pattern is None:
         return patient_of

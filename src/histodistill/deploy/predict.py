@@ -99,6 +99,29 @@ def predict(
     return Predictions(table, tuple(notes))
 
 
+def check_request(
+    bundle: Bundle,
+    genomics: Mapping[str, pd.DataFrame],
+    *,
+    max_missing_genes: float = 0.2,
+    check_scale: bool = True,
+    thresholds: Mapping[NetworkName, float] | None = None,
+) -> None:
+    """Refuse what :func:`predict` would refuse whatever the slides are; arguments as there.
+
+    Raises:
+        InputError: An unknown block, too many missing genes, genes on another scale, or a
+            threshold without a use.
+    """
+    problems = list(_gene_problems(bundle, genomics, max_missing_genes))
+    if check_scale:
+        problems.extend(compare_scales(bundle, genomics).problems)
+    if thresholds and bundle.info.positive is None:
+        problems.append("a threshold applies to two classes, and this bundle has more")
+    if problems:
+        raise InputError(*problems)
+
+
 def _slide_problems(bundle: Bundle, bags: BagStore | None) -> list[str]:
     if bags is None:
         return []

@@ -160,7 +160,7 @@ def living() -> dict[int, int]:
     return {int(pid): int(parent) for pid, parent, state in rows if not state.startswith("Z")}
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 300) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 600) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -190,7 +190,7 @@ def test_a_killed_process_changes_nothing(world: World, tmp_path: Path) -> None:
     assert process.wait() == -signal.SIGKILL
     assert len(workers) >= 2
     # The workers do not go on behind the back of the next run.
-    wait_until(lambda: not workers & living().keys(), 30)
+    wait_until(lambda: not workers & living().keys())
     (place, *_) = unfinished()
     assert len((place / CURVES).read_text().splitlines()) < 40
     (finished, *_) = output.glob("fits/ER/abmil/seed-0/*/predictions.csv")

@@ -1,0 +1,1 @@
+"""Use cases from beginning to end, as the command line runs them and Python can."""
