@@ -166,7 +166,7 @@ def test_other_weights_are_refused(hospital, tmp_path):
     torch.jit.script(Other()).save(tmp_path / "other.pt")
     told, *_ = fail(
         *("predict", hospital / "bundle", "--slides", hospital / "cohort" / "slides"),
-        *("--weights", tmp_path / "other.pt", "--out", tmp_path / "p.csv"),
+        *("--weights", tmp_path / "other.pt", "--out", tmp_path / "p.csv", *PATTERN),
     )
     assert "are not those that the features were made with" in told
 

@@ -134,7 +134,8 @@ def command(
         thresholds=thresholds,
     )
     require_writable(out.absolute().parent)
-    bags, failed = None, ()
+    bags = None
+    failed: tuple[str, ...] = ()
     if slides is not None:
         how = NewSlideSettings(
             folder=features_out or out.with_name(f"{out.stem}-features"),
