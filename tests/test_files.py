@@ -7,11 +7,13 @@ import os
 import signal
 from pathlib import Path
 
+import h5py
 import pytest
 from safetensors import SafetensorError
 
 from histodistill import files
 from histodistill.files import whole_file, whole_folder, write_text
+from histodistill.hdf5_files import whole_h5
 
 
 @pytest.fixture(autouse=True)
@@ -101,3 +103,22 @@ def test_a_folder_appears_whole_and_readable(tmp_path):
     assert (tmp_path / "made" / "folder" / "file").read_text() == "content"
     assert (tmp_path / "made" / "folder").stat().st_mode & 0o777 == 0o755
     assert Path(tmp_path / "made" / "folder").is_dir()
+
+
+def test_an_hdf5_file_is_whole_or_absent(tmp_path, monkeypatch):
+    path = tmp_path / "a.h5"
+    with whole_h5(path) as file:
+        file["features"] = [[1.0, 2.0]]
+        assert list(tmp_path.iterdir()) == []
+    with h5py.File(path) as file:
+        assert file["features"][:].tolist() == [[1.0, 2.0]]
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left") as raised, whole_h5(path) as file:
+        file["features"] = [[3.0]]
+    assert raised.value.filename == str(path)
+    with h5py.File(path) as file:
+        assert file["features"][:].tolist() == [[1.0, 2.0]]

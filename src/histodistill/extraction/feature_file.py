@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from histodistill.errors import InputError
 from histodistill.extraction.settings import ExtractionSettings
-from histodistill.files import whole_file
+from histodistill.hdf5_files import whole_h5
 from histodistill.slides import Slide
 from histodistill.tiling import PatchGrid
 
@@ -46,7 +46,7 @@ def write_features(
         settings: What the features were made with.
         tissue_source: ``segmented``, or the kind of file that the tissue came from.
     """
-    with whole_file(path) as temporary, h5py.File(temporary, "w", track_order=False) as h5:
+    with whole_h5(path, track_order=False) as h5:
         stored = h5.create_dataset("features", data=features, track_times=False)
         stored.attrs["name"] = slide_id
         stored.attrs["encoder"] = settings.encoder

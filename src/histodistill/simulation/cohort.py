@@ -23,13 +23,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from histodistill.errors import InputError, listed
 from histodistill.files import whole_file, write_text
+from histodistill.hdf5_files import whole_h5
 from histodistill.simulation.genes import draw_expression, draw_programmes
 from histodistill.simulation.patches import (
     PATCH_SIZE_LEVEL0,
@@ -174,7 +174,7 @@ def refuse_other_slides(folder: Path, expected: Sequence[Path]) -> None:
 
 def _write_bag(path: Path, bag: NDArray[np.float16]) -> None:
     """One slide's features in the TRIDENT layout."""
-    with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
+    with whole_h5(path) as file:
         features = file.create_dataset("features", data=bag)
         features.attrs["encoder"] = ENCODER
         features.attrs["name"] = path.stem

@@ -7,6 +7,7 @@ slides, OpenSlide among them.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from histodistill.simulation.morphology import Morphology, morphology_of
 from histodistill.simulation.settings import SimulationSettings
 from histodistill.simulation.stain import Stain, draw_stain
 from histodistill.simulation.truth import Stream, draw_truth, generator, slides_of
+from histodistill.workers import end_with_parent
 
 _TILE_PX = 256
 _JPEG_QUALITY = 90
@@ -69,7 +71,7 @@ def simulate_slides(
     stains = [
         draw_stain(generator(settings, Stream.STAIN, site)) for site in range(settings.n_sites)
     ]
-    Parallel(n_jobs=jobs)(
+    Parallel(n_jobs=jobs, initializer=end_with_parent, initargs=(os.getpid(),))(
         delayed(simulate_slide)(
             path,
             morphology_of(slide, settings),

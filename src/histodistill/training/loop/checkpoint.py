@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,8 +17,11 @@ State = dict[str, Any]
 
 def save_state(path: Path, state: State) -> None:
     """Write a state whole; a crash leaves the one before."""
+    # PyTorch hides that a disk is full behind an error of its own.
+    content = io.BytesIO()
+    torch.save(state, content)
     with whole_file(path) as temporary:
-        torch.save(state, temporary)
+        temporary.write_bytes(content.getbuffer())
 
 
 def forget_states(folder: Path, name: str) -> None:

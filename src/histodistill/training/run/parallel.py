@@ -24,7 +24,7 @@ from histodistill.training.fit.trainings import in_one_pass
 from histodistill.training.loop.epoch import Epoch
 from histodistill.training.run.fit_runner import FitRunner
 from histodistill.training.run.planned_fits import Fit
-from histodistill.training.run.workers import end_with_parent
+from histodistill.workers import end_with_parent
 
 FAILURE = "failure.txt"
 
