@@ -66,7 +66,7 @@ def _array_header(path: Path) -> tuple[tuple[int, ...], str]:
         shape, dtype = _header(stream)
         expected = stream.tell() + math.prod(shape) * dtype.itemsize
     name = feature_dtype(path, dtype.name)
-    if path.stat().st_size < expected:
+    if path.stat().st_size != expected:
         raise damaged(path, f"{path.stat().st_size} bytes instead of {expected}")
     return shape, name
 
