@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from histodistill.cohort import Fold, site_preserved_folds, stratified_folds
+from histodistill.cohort import Fold, Target, site_preserved_folds, stratified_folds
 from histodistill.errors import InputError
+from histodistill.evaluation import ThresholdRule
 from histodistill.experiment.methods import MethodSettings
 from histodistill.experiment.settings import Experiment
 from histodistill.inference import Member, Probabilities
@@ -96,40 +97,43 @@ def fit_ensemble(
         patients = readable(model.prepared, inputs.fold.validation)
         return FittedEnsemble((model,), tuple(patients), model.answer(patients))
     parts = list(_parts(experiment, inputs, members))
+    prepared = partial(
+        prepare_fold,
+        experiment,
+        inputs.data,
+        inputs.target,
+        scaled_genes=inputs.scaled_genes,
+    )
     fits = []
     for index, part in enumerate(parts):
-        own = inputs.part(
-            part,
-            partial(
-                prepare_fold,
-                experiment,
-                inputs.data,
-                inputs.target,
-                scaled_genes=inputs.scaled_genes,
-            ),
-        )
-        name = f"member-{index}-of-{members}"
+        own, name = inputs.part(part, prepared), f"member-{index}-of-{members}"
         fits.append(
             fit_model.steps(
                 method, target, own, seed, folder / name, on_epoch, teachers=teachers / name
             )
         )
     models = yield from side_by_side(fits)
+    return _together(models, parts, inputs.labels, target, method.training.threshold)
+
+
+def _together(
+    models: Sequence[FittedModel],
+    parts: Sequence[Fold],
+    labels: pd.Series[int],
+    target: Target,
+    rule: ThresholdRule,
+) -> FittedEnsemble:
+    """The members as one, with thresholds from the answers of each to its validation part."""
     answers, held_out = [], []
     for model, part in zip(models, parts, strict=True):
         patients = readable(model.prepared, part.validation)
         answers.append(model.answer(patients))
         held_out += patients
     joined = {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
-    labels = np.asarray(inputs.labels.loc[held_out], dtype=np.int64)
-    thresholds = thresholds_for(target, joined, labels, method.training.threshold)
-    return FittedEnsemble(
-        tuple(
-            replace(model, member=replace(model.member, thresholds=thresholds)) for model in models
-        ),
-        tuple(held_out),
-        joined,
-    )
+    known = np.asarray(labels.loc[held_out], dtype=np.int64)
+    thresholds = thresholds_for(target, joined, known, rule)
+    members = (replace(m, member=replace(m.member, thresholds=thresholds)) for m in models)
+    return FittedEnsemble(tuple(members), tuple(held_out), joined)
 
 
 def _parts(experiment: Experiment, inputs: FoldData, members: int) -> Iterator[Fold]:
