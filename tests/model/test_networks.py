@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from histodistill.model import (
 )
 from histodistill.model.layers.attention import pool_bags, pool_tokens
 from histodistill.model.layers.fusion import BilinearProduct
+from histodistill.model.registries import STUDENTS
 from histodistill.model.students.abmil import ABMIL
 from tests.model.batches import (
     SMALL,
@@ -340,3 +342,30 @@ def test_width_of_the_features_is_free() -> None:
             Batch(Bags((torch.randn(4, width),), (4,), torch.tensor([0])), None, torch.tensor([1]))
         )
         assert answer["student"].logits.shape == (1, 2)
+
+
+class Halved(ABMIL):
+    """A student that answers otherwise than its parent."""
+
+    def forward(self, bags: Bags, labels: Tensor | None = None) -> Output:
+        output = super().forward(bags, labels)
+        return replace(output, logits=output.logits / 2)
+
+
+def test_a_subclass_with_a_forward_of_its_own_is_asked_by_it() -> None:
+    """Beside a teacher that could pool the patches together with its parent's."""
+    model = networks().double().eval()
+    batch = Batch(bags({0: 3, 1: 5}), genes([0, 1]), torch.tensor([0, 1]))
+    before = model(batch)
+    assert isinstance(model.student, ABMIL)
+    model.student.__class__ = Halved
+    after = model(batch)
+    torch.testing.assert_close(after["student"].logits, before["student"].logits / 2)
+    torch.testing.assert_close(after["multimodal"].logits, before["multimodal"].logits)
+
+
+def test_a_subclass_may_declare_that_it_shares_the_pass() -> None:
+    declared = STUDENTS.declare("halved", pooled_together=True)(type("Own", (Halved,), {}))
+    assert STUDENTS.facts_of(declared).pooled_together
+    assert not STUDENTS.facts_of(Halved).pooled_together
+    assert not STUDENTS.facts_of(Halved).stackable

@@ -20,7 +20,6 @@ from histodistill.model.settings import NetworkName, NetworkSettings
 from histodistill.model.shape import Shape
 from histodistill.model.students.base import PooledStudent
 from histodistill.model.teachers.multimodal.base import PooledTeacher
-from histodistill.registry import is_import_path
 
 
 class Networks(nn.Module):
@@ -114,7 +113,7 @@ class Networks(nn.Module):
                 is not installed.
         """
         settings = NetworkSettings.model_validate(architecture["settings"])
-        refused = [name for name in _outside(settings) if name not in allow]
+        refused = [name for name in settings.import_paths if name not in allow]
         if refused:
             raise InputError(
                 *(
@@ -130,9 +129,3 @@ class Networks(nn.Module):
             architecture["n_classes"],
             settings,
         )
-
-
-def _outside(settings: NetworkSettings) -> list[str]:
-    """Networks that would be imported from a path of no registry."""
-    names = (settings.student, settings.multimodal, settings.genomic)
-    return [name for name in dict.fromkeys(names) if is_import_path(name)]

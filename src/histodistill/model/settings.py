@@ -22,6 +22,7 @@ from histodistill.model.registries import (
     STUDENTS,
     NetworkDeclaration,
 )
+from histodistill.registry import is_import_path
 from histodistill.settings import Settings
 
 NetworkName = Literal["student", "multimodal", "genomic"]
@@ -88,6 +89,12 @@ class NetworkSettings(Settings):
     def reads_genes(self) -> bool:
         """Whether any of the networks reads genes."""
         return "genomic" in self.networks or "multimodal" in self.networks
+
+    @property
+    def import_paths(self) -> tuple[str, ...]:
+        """Networks that are code of no registry: they are imported from where their name says."""
+        names = (getattr(self, network) for network in NETWORKS)
+        return tuple(dict.fromkeys(filter(is_import_path, names)))
 
     def declared(self, network: NetworkName) -> NetworkDeclaration:
         """What the architecture of one of the networks declares."""

@@ -82,7 +82,8 @@ def fold_ensemble(experiment: Experiment, data: ExperimentData, target: str, met
             f"{place}: the cross-validation of {method} for {target} is not finished; run "
             "`histodistill crossval` first"
         )
-    bundles = [Bundle.load(folder) for folder in folders]
+    own = experiment.methods[method].network.import_paths
+    bundles = [Bundle.load(folder, allow=own) for folder in folders]
     first = bundles[0].info
     provenance = first.provenance | {
         "ensemble": [str(folder.parent.relative_to(place)) for folder in folders]
