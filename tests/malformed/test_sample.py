@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.malformed.cases import cases
+from tests.malformed.cases import Case, cases
 from tests.malformed.harness import FAULTS, Judge
 
 KINDS = ("bundle json", "features h5", "clinical csv", "predictions", "experiment")
@@ -13,7 +13,7 @@ KINDS = ("bundle json", "features h5", "clinical csv", "predictions", "experimen
 @pytest.mark.slow
 def test_malformed_files_are_told_in_bounded_time_and_memory(tmp_path):
     judge = Judge(tmp_path)
-    drawn = {}
+    drawn: dict[str, Case] = {}
     for case in cases(600, seed=7):
         drawn.setdefault(case.subject.kind, case)
     for kind in KINDS:
