@@ -4,24 +4,7 @@ Logistic regression on all features of a modality, elastic net and boosted trees
 single genes: what a deep model must beat, and how much of the label can be read from one gene.
 """
 
-from histodistill.baselines.boosted_trees import BoostedTreesBaseline
-from histodistill.baselines.elastic_net import ElasticNetBaseline
-from histodistill.baselines.interface import Baseline
-from histodistill.baselines.logistic import LogisticBaseline
-from histodistill.baselines.single_gene import (
-    RECEPTOR_GENES,
-    SingleGeneBaseline,
-    gene_separation,
-    named_gene_baselines,
-)
+import lazy_loader
 
-__all__ = [
-    "RECEPTOR_GENES",
-    "Baseline",
-    "BoostedTreesBaseline",
-    "ElasticNetBaseline",
-    "LogisticBaseline",
-    "SingleGeneBaseline",
-    "gene_separation",
-    "named_gene_baselines",
-]
+# Names and where they come from are in __init__.pyi; each is imported when it is asked for.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -9,10 +9,15 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from histodistill.baselines.interface import Classes, Floats, check_training, for_all_classes
+from histodistill.baselines.registry import BASELINES
 
 _BINS = 32
 
 
+@BASELINES.declare(
+    "boosted-trees-genomics",
+    text="histogram gradient boosting with scikit-learn's defaults, genes cut at 31 quantiles",
+)
 class BoostedTreesBaseline:
     """Histogram gradient boosting with scikit-learn's defaults, classes balanced by weight.
 

@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 
 from histodistill.baselines.interface import Classes, Floats, check_training, for_all_classes
+from histodistill.baselines.registry import BASELINES
 
 Matrix = NDArray[np.float64]
 
@@ -30,6 +31,11 @@ _PASSES = 20_000
 _SMALLEST_CURVATURE = 1e-5
 
 
+@BASELINES.declare(
+    "elastic-net-genomics",
+    text="elastic net, strength and mixing chosen by AUC in five inner folds",
+    source="Zou, JRSS B 2005",
+)
 class ElasticNetBaseline:
     """Elastic-net logistic regression on standardised features, classes balanced by weight.
 

@@ -14,7 +14,12 @@ Classes = NDArray[np.int64]
 
 
 class Baseline(Protocol):
-    """A classifier of patients from one vector each, fitted on the training part of a fold."""
+    """A classifier of patients from one vector each, fitted on the training part of a fold.
+
+    Those that an experiment may name are built as ``Baseline(n_classes=C)``.
+    """
+
+    def __init__(self, *, n_classes: int) -> None: ...
 
     def fit(self, x: Floats, y: Classes) -> Self:
         """Fit on training patients: ``x`` [n, d] without missing values, ``y`` [n] in 0..C-1."""

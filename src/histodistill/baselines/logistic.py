@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from histodistill.baselines.interface import Classes, Floats, check_training, for_all_classes
+from histodistill.baselines.registry import BASELINES
 
 # From strong to weak; the strongest of equally good ones is taken.
 _STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -20,6 +21,12 @@ _INNER_FOLDS = 5
 _MAX_ITERATIONS = 5000
 
 
+@BASELINES.declare(
+    "logistic-slides",
+    text="L2 logistic regression on the mean patch, its strength chosen by AUC in five inner folds",
+    reads="slides",
+)
+@BASELINES.declare("logistic-genomics", text="the same on all genes of a block")
 class LogisticBaseline:
     """L2 logistic regression on standardised features, classes balanced by weight.
 

@@ -13,11 +13,17 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from histodistill.baselines.interface import Classes, Floats, check_training, for_all_classes
+from histodistill.baselines.registry import BASELINES
 from histodistill.errors import InputError
 
 RECEPTOR_GENES = ("ESR1", "PGR", "ERBB2")
 
 
+@BASELINES.declare(
+    "single-gene",
+    text="logistic regression on the best gene of the training patients, and on each of `genes`",
+    reads="genes",
+)
 class SingleGeneBaseline:
     """Univariate logistic regression on one gene, classes balanced by weight.
 

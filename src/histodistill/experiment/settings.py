@@ -5,10 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, NonNegativeInt, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    field_validator,
+    model_validator,
+)
 
+from histodistill.baselines.registry import BASELINES
 from histodistill.cohort import Target, with_names
 from histodistill.errors import listed
 from histodistill.experiment.inputs import (
@@ -32,13 +40,7 @@ _BLOCK_NAME = r"[A-Za-z0-9][A-Za-z0-9_+-]*"
 # A folder of a run that is no method's.
 _RESERVED = "baselines"
 
-BaselineName = Literal[
-    "logistic-slides",
-    "logistic-genomics",
-    "elastic-net-genomics",
-    "boosted-trees-genomics",
-    "single-gene",
-]
+BaselineName = Annotated[str, AfterValidator(BASELINES.check)]
 
 
 class Experiment(Settings):

@@ -10,10 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from histodistill.baselines import (
+    BASELINES,
     Baseline,
-    BoostedTreesBaseline,
-    ElasticNetBaseline,
-    LogisticBaseline,
     SingleGeneBaseline,
     named_gene_baselines,
 )
@@ -26,13 +24,6 @@ from histodistill.model import NetworkName
 from histodistill.training.fit.fitted_model import thresholds_for
 from histodistill.training.fit.prediction_rows import prediction_rows
 from histodistill.training.fold.fold_data import FoldData
-
-# What reads all genes of a block, by what precedes the block in its name.
-_ON_GENES: dict[str, type[LogisticBaseline | ElasticNetBaseline | BoostedTreesBaseline]] = {
-    "logistic": LogisticBaseline,
-    "elastic-net": ElasticNetBaseline,
-    "boosted-trees": BoostedTreesBaseline,
-}
 
 
 @dataclass(frozen=True)
@@ -68,17 +59,20 @@ def baseline_rows(experiment: Experiment, inputs: FoldData) -> tuple[pd.DataFram
 def _contestants(experiment: Experiment, inputs: FoldData) -> Iterator[_Contestant]:
     n_classes = len(experiment.targets[inputs.target].classes)
     bags = inputs.data.bags
-    if "logistic-slides" in experiment.baselines and bags is not None:
-        model = LogisticBaseline(n_classes=n_classes)
-        yield _Contestant("logistic-slides", "student", model, mean_patch_table(bags))
+    asked = dict.fromkeys(experiment.baselines)
+    if bags is not None:
+        for name in asked:
+            if BASELINES.facts(name).reads == "slides":
+                model = BASELINES.load(name)(n_classes=n_classes)
+                yield _Contestant(_label(name), "student", model, mean_patch_table(bags))
     for block, table in inputs.data.genomics.items():
         exclude = experiment.genomics[block].selection.exclude
         values = _scaled(table, inputs.fold.train, experiment.genomics[block])
         allowed = values.drop(columns=[gene for gene in exclude if gene in values])
-        for name, baseline in _ON_GENES.items():
-            if f"{name}-genomics" in experiment.baselines:
-                on_genes = baseline(n_classes=n_classes)
-                yield _Contestant(f"{name}-{block}", "genomic", on_genes, allowed)
+        for name in asked:
+            if BASELINES.facts(name).reads == "genomics":
+                on_genes = BASELINES.load(name)(n_classes=n_classes)
+                yield _Contestant(f"{_label(name)}-{block}", "genomic", on_genes, allowed)
         if "single-gene" in experiment.baselines:
             names = list(allowed.columns)
             best = SingleGeneBaseline(names, n_classes=n_classes)
@@ -94,6 +88,11 @@ def mean_patch_table(bags: BagStore) -> pd.DataFrame:
     """The mean patch of every patient, patients x features."""
     means = [bags.bag(patient).float().mean(dim=0).numpy() for patient in bags.patients]
     return pd.DataFrame(np.stack(means), index=bags.patients)
+
+
+def _label(name: str) -> str:
+    """What precedes the block in the tables: of an import path, the class."""
+    return name.rpartition(":")[2].removesuffix("-genomics")
 
 
 def _scaled(table: pd.DataFrame, train: Sequence[str], settings: BlockSettings) -> pd.DataFrame:
