@@ -1,4 +1,9 @@
-"""Gated attention pooling (Ilse et al., "Attention-based Deep MIL", ICML 2018, eq. 9)."""
+"""Gated attention pooling (Ilse et al., "Attention-based Deep MIL", ICML 2018, eq. 9).
+
+This is the reference. Two other ways to compute it are tested against it: the pass over blocks
+of patches, in PyTorch or compiled (:mod:`histodistill.model.pooling`), and that of several models
+at once (:mod:`histodistill.model.stacking`).
+"""
 
 from __future__ import annotations
 
