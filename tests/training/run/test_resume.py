@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from histodistill.errors import InputError
 from histodistill.training import Epoch, Failure, Fit, cross_validate
+from histodistill.training.folders import FINISHED
 from histodistill.training.loop import trainer
 from histodistill.training.loop.trainer import CHECKPOINT, CURVES
 from tests.training.cohorts import World, described, experiment
@@ -58,7 +60,7 @@ class _Watcher:
 
 def results(output: Path) -> dict[str, bytes]:
     """Everything that a run leaves but its configuration, which names its folder, and times."""
-    own = {"experiment.json", "versions.json", ".lock", "cost.json", "costs.csv"}
+    own = {"experiment.json", "versions.json", ".lock", "cost.json", "costs.csv", FINISHED}
     return {
         str(path.relative_to(output)): path.read_bytes()
         for path in sorted(output.rglob("*"))
@@ -151,6 +153,28 @@ def test_a_model_without_its_predictions_is_made_again(
     assert_same(tmp_path, uninterrupted)
 
 
+@pytest.mark.parametrize("name", ["predictions.csv", "validation.csv", "cost.json"])
+def test_a_result_that_has_changed_is_not_taken_for_whole(
+    world: World, tmp_path: Path, name: str
+) -> None:
+    setup = experiment(world.files, tmp_path, **CHANGES)
+    cross_validate(setup, world.data)
+    file = tmp_path / "fits/ER/mkd/seed-0/repeat-0-fold-1" / name
+    content = file.read_text()
+    lines = content.splitlines(keepends=True)
+    file.write_text("".join(lines[: len(lines) // 2]))
+    with pytest.raises(InputError, match=rf"{name}: has changed .* {len(lines)} then"):
+        cross_validate(setup, world.data)
+    file.unlink()
+    if name != "predictions.csv":
+        with pytest.raises(InputError, match=f"{name}: is missing"):
+            cross_validate(setup, world.data)
+    file.write_text(content)
+    watcher = _Watcher()
+    cross_validate(setup, world.data, watcher=watcher)
+    assert watcher.epochs == []
+
+
 def living() -> dict[int, int]:
     """The parent of every process that runs."""
     listing = subprocess.run(
@@ -193,7 +217,8 @@ def test_a_killed_process_changes_nothing(world: World, tmp_path: Path) -> None:
     wait_until(lambda: not workers & living().keys())
     (place, *_) = unfinished()
     assert len((place / CURVES).read_text().splitlines()) < 40
-    (finished, *_) = output.glob("fits/ER/abmil/seed-0/*/predictions.csv")
+    (done, *_) = output.glob(f"fits/ER/abmil/seed-0/*/{FINISHED}")
+    finished = done.with_name("predictions.csv")
     before = finished.stat().st_mtime_ns
 
     subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)

@@ -82,6 +82,7 @@ class FitRunner:
 
     def steps(self, fit: Fit, on_epoch: OnEpoch | None = None) -> Steps[None]:
         """Train a fit, or go on with it, and write its model, cost and predictions."""
+        fit.begin(self.experiment.output)
         inputs = self._inputs(fit)
         if fit.method == BASELINES:
             validation, test = baseline_rows(self.experiment, inputs)
@@ -95,6 +96,7 @@ class FitRunner:
         folder = fit.folder(self.experiment.output)
         write_predictions(folder / VALIDATION, validation)
         write_predictions(folder / PREDICTIONS, test)
+        fit.finish(self.experiment.output)
         forget_states(folder, CHECKPOINT)
 
     def _inputs(self, fit: Fit) -> FoldData:
