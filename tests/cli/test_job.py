@@ -137,11 +137,20 @@ def test_a_final_model_predicts_new_patients_and_is_evaluated(job, tmp_path):
     assert told == f"40 patients (40 by student): {out}\n"
     table = pd.read_csv(out)
     assert set(table["call"]) <= {"positive", "negative"}
+    assert set(table["target"]) == {"ER"}
+    assert set(table["classes"]) == {"negative|positive"}
+    assert set(table["bundle"]) == {Bundle.load(bundle).fingerprint}
+    clinical = ("--clinical", job / "cohort" / "clinical.csv", "--out", tmp_path / "evaluation")
+    (problem,) = fail("evaluate", out, *clinical, *TWO[:4], "--positive", "negative")
+    assert "of the positive class positive, and negative is asked for" in problem
+    (problem,) = fail("evaluate", out, *clinical, "--target", "PR")
+    assert "of the target ER, and PR is asked for" in problem
     told = succeed(
-        *("evaluate", out, "--clinical", job / "cohort" / "clinical.csv", *TWO),
+        *("evaluate", out, "--clinical", job / "cohort" / "clinical.csv"),
         *("--out", tmp_path / "evaluation", "--title", "New patients"),
     ).stdout
-    assert "predictions" in told
+    assert "mkd" in told
+    assert "deployed" in told
     assert "New patients" in (tmp_path / "evaluation" / "report.html").read_text()
     summary = pd.read_csv(tmp_path / "evaluation" / "tables" / "summary.csv")
     labelled = pd.read_csv(job / "cohort" / "clinical.csv")["ER"].notna().sum()
@@ -258,7 +267,7 @@ def test_evaluate_says_what_is_wrong(job, tmp_path):
     (problem,) = fail("evaluate", tmp_path / "none.csv", *out, *clinical, *TWO)
     assert problem == f"{tmp_path}/none.csv: there is no such file."
     (problem,) = fail("evaluate", predictions, *out, *clinical)
-    assert problem == "--clinical needs --target and --classes (and --positive for two classes)"
+    assert problem.startswith(f"{predictions}: column method names ")
     (problem,) = fail("evaluate", predictions, *out, *clinical, *TWO[:4], "--positive", "yes")
     assert problem == "Target 'ER': say which of its classes is positive, negative or positive."
     problems = fail("evaluate", predictions, predictions, *out)

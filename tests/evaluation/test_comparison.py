@@ -10,10 +10,11 @@ from histodistill.evaluation import (
     answers_of,
     compare,
     contenders_in,
-    delong_test,
+    delong,
     holm,
     score,
 )
+from histodistill.evaluation.delong import paired_test
 from tests.evaluation.simulated import three_class, two_class
 
 CLASSES = ("negative", "positive")
@@ -30,14 +31,22 @@ def test_holm_by_hand():
 def test_a_row_holds_the_pooled_difference_and_its_tests():
     table = two_class(seeds=(0, 1, 2))
     row = compare(contenders_in(table), "abmil student").iloc[0]
-    mkd, abmil = (
-        answers_of(table[table["method"] == name], "student", CLASSES) for name in ("mkd", "abmil")
+    runs = [
+        [answers_of(run, "student", CLASSES) for _, run in rows.groupby("seed")]
+        for name in ("mkd", "abmil")
+        for rows in [table[table["method"] == name]]
+    ]
+    y = runs[0][0].y
+    estimates = delong(y, [run.positive for side in runs for run in side])
+    contrast = np.repeat([1 / 3, -1 / 3], 3)
+    expected = paired_test(
+        float(contrast @ estimates.aucs), float(contrast @ estimates.covariance @ contrast)
     )
-    expected = delong_test(mkd.y, mkd.positive, abmil.positive)
     assert row["contender"] == "mkd student"
     assert row["reference"] == "abmil student"
     assert row["n_patients"] == 60
-    assert row["auc"] == pytest.approx(score(mkd).metrics["auc"])
+    assert (row["n_positive"], row["n_models"], row["n_models_reference"]) == (40, 15, 15)
+    assert row["auc"] == pytest.approx(np.mean(estimates.aucs[:3]))
     assert row["difference"] == pytest.approx(expected.difference)
     assert row["p_delong"] == pytest.approx(expected.p)
     assert row["p_holm"] == row["p_delong"]
@@ -57,6 +66,17 @@ def test_holm_covers_all_rows_of_the_table():
     table = compare(contenders_in(both), "abmil student")
     assert len(table) == 4
     np.testing.assert_allclose(table["p_holm"], holm(table["p_delong"]))
+
+
+def test_a_method_does_not_gain_from_seeds():
+    """Copies of a seed change nothing: not the AUC, not the difference, not its test."""
+    one = two_class()
+    copies = one[one["method"] == "mkd"]
+    three = pd.concat([one, copies.assign(seed=1), copies.assign(seed=2)])
+    first, again = (compare(contenders_in(t), "abmil student").iloc[0] for t in (one, three))
+    names = ["auc", "difference", "low", "high", "p_delong", "p_bootstrap", "fold_auc"]
+    np.testing.assert_allclose(first[names].astype(float), again[names].astype(float))
+    assert (first["n_models"], again["n_models"]) == (5, 15)
 
 
 def test_a_method_against_itself_shows_no_difference():
@@ -109,7 +129,7 @@ def test_different_patients_are_an_error():
 def test_common_patients_on_request():
     row = compare(differing(), "abmil student", common_patients=True).iloc[0]
     assert row["n_patients"] == 9
-    assert row["notes"] == "3 patients that one alone answers left out"
+    assert row["notes"].startswith("3 patients that one alone answers left out; only 4 negative")
 
 
 def test_all_problems_are_named_at_once():

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
 from sklearn import metrics as sk
 
 from histodistill.evaluation import (
     Answers,
+    Runs,
     precision_recall_curve,
     reliability_curve,
     roc_curve,
@@ -18,15 +18,19 @@ P = np.array([0.1, 0.4, 0.4, 0.8, 0.7, 0.7, 0.95, 0.2, 0.35, 1.0])
 ANSWERS = Answers.two_class(Y, P, threshold=0.5)
 
 
+def runs(*answers: Answers) -> Runs:
+    return Runs.joined(answers, answers[0].classes, len(answers))
+
+
 def test_roc_points_are_scikit_learn_s():
     false_positive, true_positive, _ = sk.roc_curve(Y, P, drop_intermediate=False)
-    curve = roc_curve(ANSWERS)
+    curve = roc_curve(runs(ANSWERS))
     np.testing.assert_allclose(curve.false_positive, false_positive)
     np.testing.assert_allclose(curve.true_positive, true_positive)
 
 
 def test_the_band_holds_the_curve_and_is_deterministic():
-    curve, again = roc_curve(ANSWERS, seed=1), roc_curve(ANSWERS, seed=1)
+    curve, again = roc_curve(runs(ANSWERS), seed=1), roc_curve(runs(ANSWERS), seed=1)
     np.testing.assert_array_equal(curve.low, again.low)
     at = np.interp(curve.grid, curve.false_positive, curve.true_positive)
     assert (curve.low <= at + 1e-9).all()
@@ -37,14 +41,14 @@ def test_the_band_holds_the_curve_and_is_deterministic():
 
 
 def test_a_perfect_separation_has_a_flat_band():
-    curve = roc_curve(Answers.two_class([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9]))
+    curve = roc_curve(runs(Answers.two_class([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9])))
     np.testing.assert_allclose(curve.low, 1)
     np.testing.assert_allclose(curve.high, 1)
 
 
 def test_precision_recall_points_are_scikit_learn_s():
     precision, recall, _ = sk.precision_recall_curve(Y, P)
-    curve = precision_recall_curve(ANSWERS)
+    curve = precision_recall_curve(runs(ANSWERS))
     np.testing.assert_allclose(curve.recall[1:], recall[:-1][::-1])
     np.testing.assert_allclose(curve.precision[1:], precision[:-1][::-1])
     assert curve.prevalence == 0.6
@@ -52,13 +56,29 @@ def test_precision_recall_points_are_scikit_learn_s():
     assert steps == pytest.approx(score(ANSWERS).metrics["average_precision"])
 
 
-def test_reliability_bins():
-    curve = reliability_curve(ANSWERS)
-    assert curve.counts.tolist() == [0, 1, 1, 1, 2, 0, 0, 2, 1, 2]
-    assert curve.predicted[3] == pytest.approx(0.4)
-    assert curve.observed[3] == pytest.approx(0.5)
-    exact = binomtest(1, 2).proportion_ci(method="exact")
-    assert (curve.low[3], curve.high[3]) == pytest.approx((exact.low, exact.high))
-    assert (curve.low[0], curve.high[-1]) == (0, 1)
-    gaps = np.abs(curve.observed - curve.predicted) * curve.counts[curve.counts > 0]
-    assert gaps.sum() / len(Y) == pytest.approx(score(ANSWERS).metrics["ece"])
+def test_a_run_that_is_there_twice_changes_no_curve():
+    once, twice = runs(ANSWERS), runs(ANSWERS, ANSWERS)
+    first, again = roc_curve(once), roc_curve(twice)
+    np.testing.assert_array_equal(first.low, again.low)
+    rate = np.interp(again.grid, first.false_positive, first.true_positive)
+    assert (again.true_positive[1:] >= rate - 1e-9).all()
+    area = np.trapezoid(again.true_positive, again.false_positive)
+    assert area == pytest.approx(score(ANSWERS).metrics["auc"], abs=0.01)
+    curves = [reliability_curve(one) for one in (once, twice)]
+    np.testing.assert_allclose(curves[0].observed, curves[1].observed)
+    np.testing.assert_allclose(curves[0].counts, curves[1].counts)
+
+
+def test_the_reliability_of_probabilities_that_are_right_is_the_diagonal():
+    generator = np.random.default_rng(0)
+    p = generator.uniform(0.1, 0.9, 4000)
+    right = Answers.two_class(generator.uniform(size=4000) < p, p)
+    curve = reliability_curve(runs(right))
+    assert np.abs(curve.observed - curve.grid).max() < 0.06
+    assert ((curve.low <= curve.grid) & (curve.grid <= curve.high)).mean() > 0.8
+    assert curve.counts.sum() == 4000
+
+
+def test_the_reliability_of_equal_probabilities_is_the_prevalence():
+    curve = reliability_curve(runs(Answers.two_class(Y, np.full(10, 0.3))))
+    np.testing.assert_allclose(curve.observed, 0.6)

@@ -64,7 +64,7 @@ def test_the_figures_are_those_of_the_evaluation():
     pairs = {
         "fold_auc": expected["mean"],
         "fold_auc_sd": expected["sd"],
-        "n_fits": expected["n_folds"],
+        "n_fits": expected["n_models"],
         "auc": expected["estimate"],
         "low": expected["low"],
         "high": expected["high"],

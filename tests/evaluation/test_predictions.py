@@ -9,7 +9,6 @@ import pytest
 from histodistill.errors import InputError
 from histodistill.evaluation import (
     answers_of,
-    attach_labels,
     networks_in,
     read_predictions,
     target_classes,
@@ -182,78 +181,3 @@ def test_answers_of_a_network_that_never_answers_are_empty():
         answers = answers_of(table, network, target_classes(table))
         assert len(answers) == 0
         assert answers.probabilities.shape == (0, len(target_classes(table)))
-
-
-class TestAttachLabels:
-    predicted = pd.DataFrame(
-        {
-            "PATIENT": ["A", "B", "C"],
-            "student": [0.9, 0.2, 0.6],
-            "multimodal": [np.nan, 0.1, np.nan],
-            "probability": [0.9, 0.1, 0.6],
-            "call": ["positive", "negative", "positive"],
-            "answered_by": ["student", "multimodal", "student"],
-            "positive_class": "positive",
-            "student_threshold": 0.4,
-        }
-    )
-    labels = pd.Series({"A": "positive", "B": "negative", "Z": "positive"})
-
-    def test_labels_join(self):
-        table = attach_labels(self.predicted, self.labels, target="ER", method="mkd")
-        assert table["label"].tolist()[:2] == ["positive", "negative"]
-        assert pd.isna(table["label"].iloc[2])
-        assert networks_in(table) == ["student", "multimodal"]
-        assert set(table["student_threshold"]) == {0.4}
-        assert set(table["positive_class"]) == {"positive"}
-        assert "probability" not in table
-
-    def test_the_positive_class_may_be_given(self):
-        table = attach_labels(
-            self.predicted.drop(columns="positive_class"),
-            self.labels,
-            target="ER",
-            method="mkd",
-            positive_class="negative",
-        )
-        assert target_classes(table) == ("positive", "negative")
-
-    def test_three_classes(self):
-        predicted = three_class()[["PATIENT", "student:Basal", "student:LumA", "student:LumB"]]
-        labels = three_class().set_index("PATIENT")["label"]
-        table = attach_labels(
-            predicted.assign(positive_class=""), labels, target="PAM50", method="mkd"
-        )
-        assert target_classes(table) == ("Basal", "LumA", "LumB")
-        assert table["label"].tolist() == labels.tolist()
-
-    def test_numbers_as_patient_names(self):
-        predicted = self.predicted.assign(PATIENT=[1, 2, 3])
-        labels = pd.Series({"1": "positive", "2": "negative"})
-        table = attach_labels(predicted, labels, target="ER", method="mkd")
-        assert table["label"].notna().sum() == 2
-
-    def problem(self, predicted: pd.DataFrame, labels: pd.Series) -> str:
-        with pytest.raises(InputError) as caught:
-            attach_labels(predicted, labels, target="ER", method="mkd", source="new.csv")
-        return str(caught.value)
-
-    def test_messages(self):
-        assert self.problem(self.predicted.drop(columns="PATIENT"), self.labels) == (
-            "new.csv: the column PATIENT is missing."
-        )
-        assert "new.csv: none of its 3 patients has a label" in self.problem(
-            self.predicted, pd.Series({"Q": "positive"})
-        )
-        assert "new.csv: patient(s) A have more than one label" in self.problem(
-            self.predicted, pd.concat([self.labels, self.labels.iloc[:1]])
-        )
-        assert "positive class pos is not among the labels (negative, positive)" in self.problem(
-            self.predicted.assign(positive_class="pos"), self.labels
-        )
-        assert "say which class is positive" in self.problem(
-            self.predicted.drop(columns="positive_class"), self.labels
-        )
-        assert "patient(s) A have more than one row" in self.problem(
-            self.predicted.assign(PATIENT=["A", "A", "B"]), self.labels
-        )

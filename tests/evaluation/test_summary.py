@@ -52,14 +52,15 @@ def test_pooled_and_fold_figures():
     np.testing.assert_allclose(folds["value"], expected)
     row = row_of(tables.summary, method="mkd", metric="auc")
     assert row["mean"] == pytest.approx(np.mean(expected))
-    assert row["sd"] == pytest.approx(np.std(expected, ddof=1))
-    assert row["n_folds"] == 10
-    pooled = answers_of(rows, "student", CLASSES)
-    estimates = delong(pooled.y, pooled.positive)
-    assert row["estimate"] == pytest.approx(estimates.aucs[0])
-    interval = auc_interval(estimates.aucs[0], estimates.covariance[0, 0])
-    assert (row["low"], row["high"]) == pytest.approx(interval)
-    assert (row["interval"], row["n_patients"], row["n_positive"]) == ("DeLong", 60, 40)
+    of_folds = np.reshape(expected, (2, 5)).mean(axis=0)
+    assert row["sd"] == pytest.approx(np.std(of_folds, ddof=1))
+    assert (row["n_folds"], row["n_models"]) == (5, 10)
+    runs = [answers_of(run, "student", CLASSES) for _, run in rows.groupby("seed")]
+    estimates = delong(runs[0].y, [run.positive for run in runs])
+    assert row["estimate"] == pytest.approx(estimates.aucs.mean())
+    interval = auc_interval(estimates.aucs.mean(), estimates.covariance.mean(), 40, 20)
+    np.testing.assert_allclose((row["low"], row["high"]), interval)
+    assert (row["interval"], row["n_patients"], row["n_positive"]) == ("score", 60, 40)
     brier = row_of(tables.summary, method="mkd", metric="brier")
     assert brier["interval"] == "bootstrap"
     assert brier["low"] < brier["estimate"] < brier["high"]
@@ -124,13 +125,37 @@ def test_nobody_has_a_label():
     assert summary["notes"].iloc[0].startswith("no labelled patient with an answer; 60 patients")
 
 
-def test_a_perfect_auc_has_no_interval_and_says_so():
+def test_copies_of_a_seed_change_no_figure():
+    one = two_class(methods=[("mkd", 1.0)])
+    copies = pd.concat([one.assign(seed=k) for k in range(4)])
+    first, again = (evaluate(table, n_resamples=50).summary for table in (one, copies))
+    columns = ["mean", "sd", "n_folds", "estimate", "low", "high"]
+    pd.testing.assert_frame_equal(first[columns], again[columns])
+    assert set(again["n_models"]) == {20}
+
+
+def test_copies_of_a_repeat_change_no_sd():
+    one = two_class(methods=[("mkd", 1.0)])
+    copies = pd.concat([one.assign(repeat=k) for k in range(4)])
+    first, again = (evaluate(table, n_resamples=5).summary for table in (one, copies))
+    np.testing.assert_allclose(first["sd"], again["sd"])
+
+
+def test_a_perfect_auc_and_equal_probabilities_have_an_interval():
     table = two_class(methods=[("mkd", 1.0)])
     table["student"] = np.where(table["label"] == "positive", 0.9, 0.1)
     row = row_of(evaluate(table, n_resamples=20).summary, metric="auc")
-    assert row["estimate"] == 1
-    assert np.isnan(row["low"])
-    assert row["notes"] == "AUC is exactly 1: DeLong gives no interval"
+    assert (row["estimate"], row["high"]) == (1, 1)
+    assert 0.85 < row["low"] < 1
+    row = row_of(evaluate(table.assign(student=0.3), n_resamples=20).summary, metric="auc")
+    assert row["estimate"] == 0.5
+    assert row["low"] < 0.4 < 0.6 < row["high"]
+
+
+def test_few_patients_of_a_class_are_warned_of():
+    table = two_class(n=21, methods=[("mkd", 1.0)])
+    notes = evaluate(table, n_resamples=20).summary["notes"]
+    assert "only 7 negative patients: intervals may cover less than they say" in notes.iloc[0]
 
 
 def test_one_patient():

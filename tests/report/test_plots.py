@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from histodistill.evaluation import Answers, answers_of
+from histodistill.evaluation import Answers, Runs, runs_of
 from histodistill.report import (
     calibration_figure,
     precision_recall_figure,
@@ -23,11 +23,10 @@ TABLE = two_class(n=40)
 CLASSES = ("negative", "positive")
 PANELS = {
     "Slides only": {
-        str(method): answers_of(rows, "student", CLASSES)
-        for method, rows in TABLE.groupby("method")
+        str(method): runs_of(rows, "student", CLASSES) for method, rows in TABLE.groupby("method")
     }
 }
-NOTHING = {"Slides only": {"mkd": Answers.two_class([1, 1], [0.2, 0.7])}}
+NOTHING = {"Slides only": {"mkd": Runs.joined([Answers.two_class([1, 1], [0.2, 0.7])], CLASSES, 1)}}
 DRAW = [roc_figure, precision_recall_figure, calibration_figure]
 RECORDS = [
     {

@@ -27,7 +27,10 @@ def summary(*rows: tuple[str, str, str, str, float, float]) -> pd.DataFrame:
     """Rows of target, method, network, metric, mean over folds and pooled estimate."""
     names = ["target", "method", "network", "metric", "mean", "estimate"]
     table = pd.DataFrame(rows, columns=names)
-    return table.assign(sd=0.0312, low=table["estimate"] - 0.05, high=table["estimate"] + 0.05)
+    counts = {"n_patients": 60, "n_positive": 20, "n_models": 5}
+    return table.assign(
+        **counts, sd=0.0312, low=table["estimate"] - 0.05, high=table["estimate"] + 0.05
+    )
 
 
 RESULTS = summary(
@@ -44,6 +47,8 @@ def test_headline_sections_columns_and_ranks():
     table = headline_table(RESULTS)
     assert table.header == (
         "Method",
+        "ER patients (positive / negative), models",
+        "PR patients (positive / negative), models",
         "ER AUC, mean ± sd",
         "ER AUC, pooled [95 %]",
         "PR AUC, mean ± sd",
@@ -52,17 +57,19 @@ def test_headline_sections_columns_and_ranks():
     slides, genomics = table.sections
     assert (slides.heading, genomics.heading) == ("Slides only", "Genomics only")
     abmil, clam, mkd = slides.rows
-    assert abmil[:3] == (
+    assert abmil[:5] == (
         Cell("abmil"),
+        Cell("60 (20 / 40), 5"),
+        Cell("60 (20 / 40), 5"),
         Cell("0.800 ± 0.031"),
         Cell("0.790 [0.740–0.840]", rank=2),
     )
-    assert [cell.rank for cell in clam] == [0, 2, 0, 0, 0]
-    assert [cell.rank for cell in mkd] == [0, 1, 1, 0, 0]
-    assert [cell.text for cell in mkd[3:]] == ["–", "–"]
-    assert clam[3].text == "–"
+    assert [cell.rank for cell in clam] == [0, 0, 0, 2, 0, 0, 0]
+    assert [cell.rank for cell in mkd] == [0, 0, 0, 1, 1, 0, 0]
+    assert [cell.text for cell in mkd[5:]] == ["–", "–"]
+    assert clam[5].text == "–"
     # A method alone among its inputs is not marked as the best.
-    assert [cell.rank for cell in genomics.rows[0]] == [0, 0, 0, 0, 0]
+    assert [cell.rank for cell in genomics.rows[0]] == [0] * 7
 
 
 def test_smaller_is_better_for_calibration_and_ties_share_a_rank():
@@ -78,9 +85,9 @@ def test_smaller_is_better_for_calibration_and_ties_share_a_rank():
 def test_metrics_table_of_a_real_evaluation():
     tables = evaluate(pd.concat([two_class(), three_class()]), n_resamples=20)
     table = metrics_table(tables.summary, "PAM50", "pooled")
-    assert len(table.header) == 1 + len(METRICS)
+    assert len(table.header) == 2 + len(METRICS)
     (section,) = table.sections
-    assert "[" in section.rows[0][1].text
+    assert "[" in section.rows[0][2].text
 
 
 def test_markdown():
@@ -137,6 +144,6 @@ def test_plain_table():
 def test_files(tmp_path: Path):
     write_table(headline_table(RESULTS), tmp_path / "new", "auc", "AUC.")
     write_csv(RESULTS, tmp_path / "new" / "summary.csv")
-    assert (tmp_path / "new" / "auc.md").read_text().startswith("| Method | ER AUC")
+    assert (tmp_path / "new" / "auc.md").read_text().startswith("| Method | ER patients")
     assert r"\caption{AUC.}" in (tmp_path / "new" / "auc.tex").read_text()
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "new" / "summary.csv"), RESULTS)

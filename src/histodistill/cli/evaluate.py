@@ -14,6 +14,8 @@ from histodistill.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from histodistill.evaluation import Question
+
 
 def command(
     predictions: Annotated[
@@ -58,35 +60,26 @@ def command(
     """Evaluate predictions: metrics with intervals, tables, plots and a report page.
 
     Out-of-fold predictions of `crossval` hold their labels. Predictions of `predict` for an
-    external cohort get theirs from --clinical, --target, --classes and --positive.
+    external cohort get theirs from --clinical. They say which target, classes and positive class
+    they are of; --target, --classes and --positive say it for files that do not, and are refused
+    where they contradict the file.
     """
     import pandas as pd
 
     from histodistill.cli.results import show_aucs
     from histodistill.evaluation import (
-        attach_labels,
+        Question,
         check_predictions,
         contenders_in,
         read_predictions,
     )
     from histodistill.report import Report, write_report
-    from histodistill.tables import read_table
 
     if clinical is None:
         tables = [read_predictions(path) for path in predictions]
     else:
-        labels = _labels(clinical, target, column, classes, positive, patient_column)
-        tables = [
-            attach_labels(
-                read_table(path),
-                labels,
-                target=str(target),
-                method=path.stem,
-                positive_class=positive,
-                source=str(path),
-            )
-            for path in predictions
-        ]
+        asked = Question(target, _named(classes), positive)
+        tables = _labelled(predictions, clinical, asked, column, patient_column)
     # One file's rows must not be averaged with another's that has the same method names.
     joined = check_predictions(
         pd.concat(tables, ignore_index=True), ", ".join(str(path) for path in predictions)
@@ -99,21 +92,65 @@ def command(
     say(f"Report: {located(page)}")
 
 
-def _labels(
+def _named(classes: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in classes.split(",")) if classes else ()
+
+
+def _labelled(
+    paths: list[Path],
     clinical: Path,
-    target: str | None,
+    asked: Question,
     column: str | None,
-    classes: str | None,
-    positive: str | None,
     patient_column: str,
+) -> list[pd.DataFrame]:
+    """The predictions of bundles with the labels of their patients."""
+    from histodistill.evaluation import Question, attach_labels, contradictions, question_of
+    from histodistill.tables import read_table
+
+    tables = [read_table(path) for path in paths]
+    said = [question_of(table, str(path)) for table, path in zip(tables, paths, strict=True)]
+    problems = [
+        problem
+        for own, path in zip(said, paths, strict=True)
+        for problem in contradictions(own, asked, str(path))
+    ]
+    if problems:
+        raise InputError(*problems)
+    asked = Question(
+        asked.target or said[0].target,
+        asked.classes or said[0].classes,
+        asked.positive or said[0].positive,
+    )
+    labels = _labels(clinical, asked, column, patient_column)
+    methods = [own.method or path.stem for own, path in zip(said, paths, strict=True)]
+    if len(set(methods)) < len(methods):
+        methods = [f"{name} ({path.stem})" for name, path in zip(methods, paths, strict=True)]
+    return [
+        attach_labels(
+            table,
+            labels,
+            target=str(asked.target),
+            method=method,
+            positive_class=asked.positive,
+            source=str(path),
+        )
+        for table, method, path in zip(tables, methods, paths, strict=True)
+    ]
+
+
+def _labels(
+    clinical: Path, asked: Question, column: str | None, patient_column: str
 ) -> pd.Series[str]:
     """Class name of every patient whose label is known."""
     from histodistill.cohort import declared_target, read_clinical
 
-    if target is None or classes is None:
-        raise InputError("--clinical needs --target and --classes (and --positive for two classes)")
-    names = tuple(name.strip() for name in classes.split(","))
-    declared = declared_target(target, column, names, positive)
+    if asked.target is None or not asked.classes:
+        raise InputError(
+            "the predictions do not say what they are of: --clinical needs --target and --classes "
+            "(and --positive for two classes)"
+        )
+    declared = declared_target(asked.target, column, asked.classes, asked.positive)
     table = read_clinical(clinical, [declared], patient_column=patient_column)
     say_notes(table.notes)
-    return table.labels[target].dropna().map(lambda index: names[int(index)])
+    known = table.labels[asked.target].dropna()
+    return known.map(lambda index: asked.classes[int(index)])

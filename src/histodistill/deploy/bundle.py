@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,16 @@ class Bundle:
     def networks(self) -> tuple[NetworkName, ...]:
         """Networks that every member holds."""
         return self.members[0].networks.settings.networks
+
+    @property
+    def fingerprint(self) -> str:
+        """Twelve digits that tell this model from others, the same wherever it is copied."""
+        digest = hashlib.sha256(self.info.model_dump_json().encode())
+        for member in self.members:
+            for name, weights in sorted(member.networks.state_dict().items()):
+                digest.update(name.encode())
+                digest.update(weights.detach().cpu().contiguous().view(torch.uint8).numpy())
+        return digest.hexdigest()[:12]
 
     def threshold(self, network: NetworkName) -> float | None:
         """Operating threshold of a network, the mean over the members; None without one."""

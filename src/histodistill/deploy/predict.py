@@ -13,6 +13,7 @@ from histodistill.computing.device import resolve_device
 from histodistill.deploy.bundle import Bundle
 from histodistill.deploy.gene_scale import compare_scales
 from histodistill.errors import InputError, listed
+from histodistill.evaluation.layout import joined_classes
 from histodistill.features import BagStore
 from histodistill.inference import Probabilities, probabilities
 from histodistill.model import NetworkName
@@ -35,8 +36,10 @@ class Predictions:
         table: One row a patient: ``PATIENT``; for each network its probability of the
             positive class (beyond two classes one column a class, ``network:class``),
             empty where it cannot answer; ``probability`` and ``call`` of the network that
-            answers; ``answered_by`` and ``why``; and for two classes ``positive_class`` and
-            the ``<network>_threshold`` of each network.
+            answers; ``answered_by`` and ``why``; for two classes ``positive_class`` and
+            the ``<network>_threshold`` of each network; and, the same in every row, what the
+            answers are of: ``target``, its ``classes``, ``method``, and the ``bundle``'s
+            fingerprint.
         notes: Plain sentences: genes imputed, patients without an answer.
     """
 
@@ -261,6 +264,12 @@ def _tabulate(
     if positive is not None:
         columns["positive_class"] = bundle.info.positive
         columns |= {f"{name}_threshold": value for name, value in thresholds.items()}
+    columns |= {
+        "target": bundle.info.target,
+        "classes": joined_classes(classes),
+        "method": bundle.info.recipe,
+        "bundle": bundle.fingerprint,
+    }
     return pd.DataFrame(columns)
 
 

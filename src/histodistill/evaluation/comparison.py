@@ -10,20 +10,16 @@ import numpy.typing as npt
 import pandas as pd
 
 from histodistill.errors import InputError, listed
-from histodistill.evaluation.answers import Answers, FloatArray, answers_of
-from histodistill.evaluation.delong import delong_test
-from histodistill.evaluation.intervals import (
-    RESAMPLES,
-    bootstrap_p,
-    percentile_interval,
-    resamples,
-)
+from histodistill.evaluation.answers import FloatArray
+from histodistill.evaluation.difference import delong_difference, drawn_differences
+from histodistill.evaluation.intervals import RESAMPLES, bootstrap_p, percentile_interval
 from histodistill.evaluation.layout import networks_in, target_classes
-from histodistill.evaluation.metrics import weighted_auc
-from histodistill.evaluation.summary import fold_mean_auc
+from histodistill.evaluation.runs import Runs, runs_of
+from histodistill.evaluation.summary import few_patients, fold_mean_auc
 
 COLUMNS = (
-    *("target", "contender", "reference", "n_patients", "auc", "auc_reference"),
+    *("target", "contender", "reference", "n_patients", "n_positive"),
+    *("n_models", "n_models_reference", "auc", "auc_reference"),
     *("difference", "low", "high", "p_delong", "p_bootstrap", "p_holm"),
     *("fold_auc", "fold_auc_reference", "notes"),
 )
@@ -68,9 +64,10 @@ def compare(
 ) -> pd.DataFrame:
     """Compare AUCs with one of the contenders, target by target, on the same patients.
 
-    Each patient counts once, with the probability averaged over seeds and repeats, as ``evaluate``
-    pools them. The bootstrap draws patients within classes, the same for both contenders; its
-    two-sided p-value is twice the smaller share of resamples on one side of no difference.
+    The AUC of a contender is the mean over its seeds and repeats of the AUC of all patients, as
+    ``evaluate`` pools them, whichever number of seeds each has. The bootstrap draws patients, the
+    same for both contenders; its two-sided p-value is twice the smaller share of resamples on one
+    side of no difference.
     ``p_holm`` adjusts over all rows of the table (S. Holm, Scand. J. Statist. 6 (1979) 65-70):
     DeLong's p-value, or the bootstrap's where there is none (more than two classes).
 
@@ -84,7 +81,8 @@ def compare(
 
     Returns:
         A row a target and contender: ``target``, ``contender``, ``reference``, ``n_patients``,
-        pooled ``auc`` and ``auc_reference``, their ``difference`` with its bootstrap 95 %
+        ``n_positive`` (missing beyond two classes), ``n_models`` and ``n_models_reference`` that
+        answered, pooled ``auc`` and ``auc_reference``, their ``difference`` with its bootstrap 95 %
         interval ``low`` to ``high``, ``p_delong``, ``p_bootstrap``, ``p_holm``, the averages over
         folds ``fold_auc`` and ``fold_auc_reference``, and ``notes``.
 
@@ -120,10 +118,10 @@ def holm(p: npt.ArrayLike) -> FloatArray:
 
 @dataclass(frozen=True)
 class _Side:
-    """One contender's answers for one target."""
+    """One contender's runs for one target."""
 
     name: str
-    answers: Answers
+    runs: Runs
     fold_auc: float
 
 
@@ -172,14 +170,14 @@ def _matches(other: Contender, base: Contender, common_patients: bool) -> list[_
 
 def _side(contender: Contender, target: str, classes: tuple[str, ...]) -> _Side:
     rows = contender.rows[contender.rows["target"] == target]
-    answers = answers_of(rows, contender.network, classes)
-    return _Side(contender.name, answers, fold_mean_auc(rows, contender.network, classes))
+    runs = runs_of(rows, contender.network, classes)
+    return _Side(contender.name, runs, fold_mean_auc(rows, contender.network, classes))
 
 
 def _difference(target: str, a: _Side, b: _Side, common_patients: bool) -> str:
     """What forbids comparing the two sides, in a sentence; empty where nothing does."""
-    label_a = dict(zip(a.answers.patients, a.answers.y.tolist(), strict=True))
-    label_b = dict(zip(b.answers.patients, b.answers.y.tolist(), strict=True))
+    label_a = dict(zip(a.runs.patients, a.runs.y.tolist(), strict=True))
+    label_b = dict(zip(b.runs.patients, b.runs.y.tolist(), strict=True))
     torn = sorted(name for name in label_a.keys() & label_b if label_a[name] != label_b[name])
     only_a, only_b = sorted(label_a.keys() - label_b), sorted(label_b.keys() - label_a)
     who = f"{target}: {a.name} and {b.name}"
@@ -197,27 +195,29 @@ def _difference(target: str, a: _Side, b: _Side, common_patients: bool) -> str:
 
 
 def _match(target: str, a: _Side, b: _Side) -> _Match:
-    shared = sorted(set(a.answers.patients) & set(b.answers.patients))
-    everyone = set(a.answers.patients) | set(b.answers.patients)
-    sides = [replace(side, answers=side.answers.of(shared)) for side in (a, b)]
+    shared = sorted(set(a.runs.patients) & set(b.runs.patients))
+    everyone = set(a.runs.patients) | set(b.runs.patients)
+    sides = [replace(side, runs=side.runs.of(shared)) for side in (a, b)]
     return _Match(target, sides[0], sides[1], len(everyone) - len(shared))
 
 
 def _row(match: _Match, n_resamples: int, seed: int) -> dict[str, object]:
-    a, b = match.contender.answers, match.reference.answers
-    ones = np.ones((1, len(a)))
-    auc_a, auc_b = float(weighted_auc(a, ones)[0]), float(weighted_auc(b, ones)[0])
-    drawn = np.concatenate(
-        [weighted_auc(a, w) - weighted_auc(b, w) for w in resamples(a.y, n_resamples, seed)]
-    )
+    a, b = match.contender.runs, match.reference.runs
+    everybody = np.ones((1, len(a)))
+    auc_a, auc_b = float(a.aucs(everybody)[0]), float(b.aucs(everybody)[0])
+    drawn = drawn_differences(a, b, n_resamples, seed)
     low, high = percentile_interval(drawn)
     missing = [f"no {name} patient" for name in a.missing_classes()]
     left_out = [f"{match.n_left_out} patients that one alone answers left out"]
+    few = few_patients(a)
     return {
         "target": match.target,
         "contender": match.contender.name,
         "reference": match.reference.name,
         "n_patients": len(a),
+        "n_positive": int(a.counts[1]) if a.binary else pd.NA,
+        "n_models": a.n_models,
+        "n_models_reference": b.n_models,
         "auc": auc_a,
         "auc_reference": auc_b,
         "difference": auc_a - auc_b,
@@ -227,11 +227,13 @@ def _row(match: _Match, n_resamples: int, seed: int) -> dict[str, object]:
         "p_bootstrap": bootstrap_p(drawn),
         "fold_auc": match.contender.fold_auc,
         "fold_auc_reference": match.reference.fold_auc,
-        "notes": "; ".join(missing + (left_out if match.n_left_out else [])),
+        "notes": "; ".join(
+            missing + (left_out if match.n_left_out else []) + ([few] if few else [])
+        ),
     }
 
 
-def _delong_p(a: Answers, b: Answers) -> float:
-    if not a.binary or a.missing_classes():
+def _delong_p(a: Runs, b: Runs) -> float:
+    if not a.binary or a.missing_classes() or b.missing_classes():
         return float("nan")
-    return delong_test(a.y, a.positive, b.positive).p
+    return delong_difference(a, b).p

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import beta
 
 from histodistill.evaluation.answers import Answers, FloatArray
-from histodistill.evaluation.intervals import percentile_interval, resamples
+from histodistill.evaluation.intervals import resamples
 from histodistill.evaluation.metrics import CALIBRATION_BINS, BoolArray, calibration_bin
+from histodistill.evaluation.runs import Runs
 
 GRID = np.linspace(0, 1, 201)
 _BAND_RESAMPLES = 500
+_TAILS = (0.025, 0.975)
 
 
 @dataclass(frozen=True)
@@ -51,63 +52,96 @@ class PrecisionRecallCurve:
 
 @dataclass(frozen=True)
 class ReliabilityCurve:
-    """Observed frequency against predicted probability, in the bins of the calibration error.
+    """Observed frequency against predicted probability, smoothed, with its 95 % bootstrap band.
 
     Attributes:
-        predicted: [k] mean probability of each bin that has patients.
-        observed: [k] share of positive patients there.
-        low: [k] lower limit of its 95 % Clopper-Pearson interval.
-        high: [k] upper limit.
-        counts: [10] patients in each bin, empty ones included.
+        grid: [g] predicted probabilities, from the least of the patients' to the greatest.
+        observed: [g] share of positive patients there, from a local line with Gaussian weights.
+        low: [g] lower limit.
+        high: [g] upper limit.
+        counts: [10] patients in each tenth of the probability.
     """
 
-    predicted: FloatArray
+    grid: FloatArray
     observed: FloatArray
     low: FloatArray
     high: FloatArray
     counts: FloatArray
 
 
-def roc_curve(answers: Answers, seed: int = 0) -> RocCurve:
-    """The ROC curve of two classes, both with patients.
+def roc_curve(runs: Runs, seed: int = 0) -> RocCurve:
+    """The ROC curve of two classes, both with patients; of several runs the mean at each rate.
 
-    The band draws patients within classes and takes the curves' pointwise percentiles.
+    The band draws patients and takes the curves' pointwise percentiles.
     """
-    case, p = answers.y == 1, answers.positive
-    false_positive, true_positive = _rates(case, p, np.ones((1, len(p))))
-    drawn = []
-    for weights in resamples(answers.y, _BAND_RESAMPLES, seed):
-        for x, y in zip(*_rates(case, p, weights), strict=True):
-            drawn.append(_at_grid(x, y))
-    limits = [percentile_interval(column) for column in np.stack(drawn).T]
-    low, high = np.array(limits).T
-    return RocCurve(false_positive[0], true_positive[0], GRID, low, high)
+    drawn = [_mean_roc(runs, weights) for weights in resamples(runs.y, _BAND_RESAMPLES, seed)]
+    low, high = np.quantile(np.concatenate(drawn), _TAILS, axis=0)
+    if len(runs.runs) > 1:
+        mean = _mean_roc(runs, np.ones((1, len(runs))))[0]
+        return RocCurve(np.append(0.0, GRID), np.append(0.0, mean), GRID, low, high)
+    (only,) = runs.runs
+    x, y = _rates(only.y == 1, only.positive, np.ones((1, len(only))))
+    return RocCurve(x[0], y[0], GRID, low, high)
 
 
-def precision_recall_curve(answers: Answers) -> PrecisionRecallCurve:
-    """The precision-recall curve of two classes, both with patients."""
+def precision_recall_curve(runs: Runs) -> PrecisionRecallCurve:
+    """The precision-recall curve of two classes, both with patients; the mean of several runs."""
+    curves = [_precision_recall(run) for run in runs.runs]
+    prevalence = float((runs.y == 1).mean())
+    if len(curves) == 1:
+        return PrecisionRecallCurve(*curves[0], prevalence)
+    steps = [precision[np.searchsorted(recall, GRID)] for recall, precision in curves]
+    return PrecisionRecallCurve(GRID, np.mean(steps, axis=0), prevalence)
+
+
+def reliability_curve(runs: Runs, seed: int = 0) -> ReliabilityCurve:
+    """The reliability curve of the positive class's probability (two classes), over all runs."""
+    p = np.concatenate([run.positive for run in runs.runs])
+    y = np.concatenate([run.y for run in runs.runs]).astype(np.float64)
+    place = {name: i for i, name in enumerate(runs.patients)}
+    patient = np.array([place[name] for run in runs.runs for name in run.patients])
+    grid = np.linspace(p.min(), p.max(), len(GRID))
+    # Silverman's rule, but no finer than probabilities are read.
+    width = max(0.05, 1.06 * float(p.std()) * len(runs) ** -0.2)
+    kernel = np.exp(-0.5 * ((grid[:, None] - p) / width) ** 2)
+    drawn = [
+        _local_line(grid, p, y, kernel, weights[:, patient])
+        for weights in resamples(runs.y, _BAND_RESAMPLES, seed)
+    ]
+    low, high = np.quantile(np.concatenate(drawn), _TAILS, axis=0)
+    observed = _local_line(grid, p, y, kernel, np.ones((1, len(p))))[0]
+    counts = np.bincount(calibration_bin(p), minlength=CALIBRATION_BINS) / len(runs.runs)
+    return ReliabilityCurve(grid, observed, low, high, counts)
+
+
+def _local_line(
+    grid: FloatArray, p: FloatArray, y: FloatArray, kernel: FloatArray, weights: FloatArray
+) -> FloatArray:
+    """[B, g] height at each point of the line fitted to the patients near it, within 0 to 1."""
+    away = p - grid[:, None]
+    n, first, second = (weights @ (kernel * away**k).T for k in range(3))
+    of_y, of_slope = (weights @ (kernel * away**k * y).T for k in range(2))
+    spread = n * second - first**2
+    level = of_y / np.maximum(n, 1e-300)
+    line = (second * of_y - first * of_slope) / np.where(spread > 0, spread, 1.0)
+    return np.clip(np.where(spread > 1e-9 * n**2, line, level), 0, 1)
+
+
+def _mean_roc(runs: Runs, weights: FloatArray) -> FloatArray:
+    """[B, g] true positive rate on the grid, the mean over runs."""
+    of_run = [
+        [_at_grid(x, y) for x, y in zip(*_rates(run.y == 1, run.positive, own), strict=True)]
+        for run, own in runs.weighted(weights)
+    ]
+    return np.asarray(np.mean(of_run, axis=0))
+
+
+def _precision_recall(answers: Answers) -> tuple[FloatArray, FloatArray]:
     case, p = answers.y == 1, answers.positive
     false_positive, recall = (rate[0] for rate in _rates(case, p, np.ones((1, len(p)))))
     true, false = recall * case.sum(), false_positive * (~case).sum()
     precision = true[1:] / (true + false)[1:]
-    first = precision[:1]
-    return PrecisionRecallCurve(recall, np.concatenate([first, precision]), float(case.mean()))
-
-
-def reliability_curve(answers: Answers) -> ReliabilityCurve:
-    """The reliability curve of the positive class's probability (two classes)."""
-    in_bin = np.eye(CALIBRATION_BINS)[calibration_bin(answers.positive)]
-    counts = in_bin.sum(axis=0)
-    used = counts > 0
-    n = counts[used]
-    positives = (in_bin[answers.y == 1].sum(axis=0))[used]
-    return ReliabilityCurve(
-        predicted=(answers.positive @ in_bin)[used] / n,
-        observed=positives / n,
-        low=np.nan_to_num(beta.ppf(0.025, positives, n - positives + 1), nan=0.0),
-        high=np.nan_to_num(beta.ppf(0.975, positives + 1, n - positives), nan=1.0),
-        counts=counts,
-    )
+    return recall, np.concatenate([precision[:1], precision])
 
 
 def _rates(case: BoolArray, p: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -1,4 +1,4 @@
-"""Intervals and tests for AUCs without resampling.
+"""Variances and tests of AUCs without resampling.
 
 E. R. DeLong, D. M. DeLong, D. L. Clarke-Pearson, "Comparing the areas under two or more correlated
 receiver operating characteristic curves: a nonparametric approach", Biometrics 44 (1988) 837-845,
@@ -63,25 +63,30 @@ def delong(y: npt.ArrayLike, scores: npt.ArrayLike) -> AucEstimates:
     m, n = int(positive.sum()), int((~positive).sum())
     if m == 0 or n == 0:
         raise ValueError("an AUC needs patients of both classes")
-    cases, controls = values[:, positive], values[:, ~positive]
-    ranks = rankdata(np.concatenate([cases, controls], axis=1), axis=1)
-    # Share of controls below each case (V10) and of cases above each control (V01).
-    below_case = (ranks[:, :m] - rankdata(cases, axis=1)) / n
-    above_control = 1 - (ranks[:, m:] - rankdata(controls, axis=1)) / m
+    below_case, above_control = _placements(positive, values)
     covariance = _covariance(below_case) / m + _covariance(above_control) / n
     return AucEstimates(below_case.mean(axis=1), covariance)
 
 
-def auc_interval(auc: float, variance: float, level: float = 0.95) -> tuple[float, float]:
-    """Normal interval of an AUC, clipped to 0 to 1, as pROC, SAS and Stata print it.
+def influence(y: npt.ArrayLike, scores: npt.ArrayLike) -> FloatArray:
+    """How much each patient moves the AUC: deviation of the placement, over the class's number.
 
-    Where the variance is 0 (every positive above every negative, an AUC of exactly 1, or the
-    reverse) the method says nothing of the uncertainty, and the interval is NaN.
+    The sums over each class are 0; the sum of squares, times m / (m - 1) in a class of m, is
+    DeLong's variance. Influences of several scores on the same patients add up.
+
+    Args:
+        y: [n], 1 for positive patients, otherwise 0. Both must be there.
+        scores: [n].
+
+    Returns:
+        [n].
     """
-    if not variance > 0:
-        return float("nan"), float("nan")
-    reach = float(norm.ppf(0.5 + level / 2)) * variance**0.5
-    return max(0.0, auc - reach), min(1.0, auc + reach)
+    positive = np.asarray(y).astype(bool)
+    below_case, above_control = _placements(positive, np.atleast_2d(np.asarray(scores)))
+    moved = np.empty(len(positive))
+    for members, placement in ((positive, below_case[0]), (~positive, above_control[0])):
+        moved[members] = (placement - placement.mean()) / len(placement)
+    return moved
 
 
 def delong_test(y: npt.ArrayLike, a: npt.ArrayLike, b: npt.ArrayLike) -> PairedTest:
@@ -96,16 +101,32 @@ def delong_test(y: npt.ArrayLike, a: npt.ArrayLike, b: npt.ArrayLike) -> PairedT
         ValueError: A class has no patient.
     """
     estimates = delong(y, np.stack([np.asarray(a), np.asarray(b)]))
-    difference = float(estimates.aucs[0] - estimates.aucs[1])
     contrast = np.array([1.0, -1.0])
-    # Rounding may leave a variance that is 0 slightly below it.
     variance = float(contrast @ estimates.covariance @ contrast)
+    return paired_test(float(estimates.aucs[0] - estimates.aucs[1]), variance)
+
+
+def paired_test(difference: float, variance: float) -> PairedTest:
+    """Test whether a difference of AUCs with this variance is 0."""
+    # Rounding may leave a variance that is 0 slightly below it.
     error = max(variance, 0.0) ** 0.5 if variance == variance else float("nan")
     if error > 1e-12:
         z = difference / error
         return PairedTest(difference, error, z, float(2 * norm.sf(abs(z))))
     equal = error == 0 and abs(difference) < 1e-12
     return PairedTest(difference, error, float("nan"), 1.0 if equal else float("nan"))
+
+
+def _placements(
+    positive: npt.NDArray[np.bool_], values: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Share of controls below each case (V10) [k, m], of cases above each control (V01) [k, n]."""
+    cases, controls = values[:, positive], values[:, ~positive]
+    m, n = cases.shape[1], controls.shape[1]
+    ranks = rankdata(np.concatenate([cases, controls], axis=1), axis=1)
+    below_case = (ranks[:, :m] - rankdata(cases, axis=1)) / n
+    above_control = 1 - (ranks[:, m:] - rankdata(controls, axis=1)) / m
+    return below_case, above_control
 
 
 def _covariance(components: FloatArray) -> FloatArray:

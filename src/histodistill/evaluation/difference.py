@@ -7,15 +7,15 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import norm
 
-from histodistill.evaluation.answers import Answers
-from histodistill.evaluation.delong import delong_test
+from histodistill.evaluation.answers import FloatArray
+from histodistill.evaluation.delong import PairedTest, paired_test
 from histodistill.evaluation.intervals import (
     RESAMPLES,
     bootstrap_p,
     percentile_interval,
     resamples,
 )
-from histodistill.evaluation.metrics import roc_auc, weighted_auc
+from histodistill.evaluation.runs import Runs, variance_of
 
 REACH = float(norm.ppf(0.975))
 
@@ -39,40 +39,42 @@ class Difference(NamedTuple):
 
 
 def auc_difference(
-    contender: Answers, reference: Answers, *, n_resamples: int = RESAMPLES, seed: int = 0
+    contender: Runs, reference: Runs, *, n_resamples: int = RESAMPLES, seed: int = 0
 ) -> Difference:
-    """Compare two sets of answers of one target on the patients that both answer.
+    """Compare two methods' mean AUCs over their runs, on the patients that both answer.
 
     The same test as ``compare``, whose interval is always the bootstrap's: here two classes need
     no resampling, so that many methods are compared in little time.
 
     Args:
-        contender: Answers of the one.
-        reference: Answers of the other, with the same classes.
+        contender: Runs of the one.
+        reference: Runs of the other, with the same classes.
         n_resamples: Bootstrap resamples, beyond two classes.
         seed: Seed of the bootstrap.
     """
     shared = sorted(set(contender.patients) & set(reference.patients))
     a, b = contender.of(shared), reference.of(shared)
-    if not shared or a.missing_classes():
+    if not shared or a.missing_classes() or b.missing_classes():
         return Difference(len(shared))
+    everybody = np.ones((1, len(a)))
+    aucs = float(a.aucs(everybody)[0]), float(b.aucs(everybody)[0])
     if a.binary:
-        return _by_delong(a, b)
-    return _by_bootstrap(a, b, n_resamples, seed)
-
-
-def _by_delong(a: Answers, b: Answers) -> Difference:
-    test = delong_test(a.y, a.positive, b.positive)
-    reach = REACH * test.standard_error
-    limits = test.difference - reach, test.difference + reach
-    aucs = roc_auc(a.y, a.positive), roc_auc(b.y, b.positive)
-    return Difference(len(a), *aucs, test.difference, *limits, p_delong=test.p)
-
-
-def _by_bootstrap(a: Answers, b: Answers, n_resamples: int, seed: int) -> Difference:
-    drawn = np.concatenate(
-        [weighted_auc(a, w) - weighted_auc(b, w) for w in resamples(a.y, n_resamples, seed)]
-    )
-    aucs = roc_auc(a.y, a.probabilities), roc_auc(b.y, b.probabilities)
+        test = delong_difference(a, b)
+        reach = REACH * test.standard_error
+        limits = test.difference - reach, test.difference + reach
+        return Difference(len(a), *aucs, test.difference, *limits, p_delong=test.p)
+    drawn = drawn_differences(a, b, n_resamples, seed)
     limits = percentile_interval(drawn)
     return Difference(len(a), *aucs, aucs[0] - aucs[1], *limits, p_bootstrap=bootstrap_p(drawn))
+
+
+def delong_difference(a: Runs, b: Runs) -> PairedTest:
+    """DeLong's test of the mean AUCs over runs, for two classes and the same patients."""
+    everybody = np.ones((1, len(a)))
+    difference = float(a.aucs(everybody)[0] - b.aucs(everybody)[0])
+    return paired_test(difference, variance_of(a.influence() - b.influence(), a.y))
+
+
+def drawn_differences(a: Runs, b: Runs, n_resamples: int, seed: int) -> FloatArray:
+    """[n_resamples] differences of mean AUCs, the same patients drawn for both."""
+    return np.concatenate([a.aucs(w) - b.aucs(w) for w in resamples(a.y, n_resamples, seed)])

@@ -1,4 +1,4 @@
-"""Bootstrap intervals: patients are drawn again, class by class."""
+"""Bootstrap intervals: patients are drawn again."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from histodistill.evaluation.answers import Answers, FloatArray, IntArray
-from histodistill.evaluation.metrics import weighted_metrics
+from histodistill.evaluation.answers import FloatArray, IntArray
+from histodistill.evaluation.runs import Runs
 
 RESAMPLES = 2000
 _BLOCK = 250
 
 
 def resamples(y: IntArray, n_resamples: int, seed: int) -> Iterator[FloatArray]:
-    """Draw patients with replacement within each class, so that no class goes missing.
+    """Draw patients with replacement, whatever their class, so that the prevalence varies too.
+
+    A resample that lacks one of the classes is drawn again.
 
     Args:
         y: [n] class of each patient.
@@ -25,24 +27,26 @@ def resamples(y: IntArray, n_resamples: int, seed: int) -> Iterator[FloatArray]:
         Blocks [b, n] of multiplicities, ``n_resamples`` rows in all.
     """
     generator = np.random.default_rng(seed)
+    share = np.full(len(y), 1 / len(y))
+    of_class = (y[:, None] == np.unique(y)).astype(np.float64)
     for start in range(0, n_resamples, _BLOCK):
         drawn = np.zeros((min(_BLOCK, n_resamples - start), len(y)))
-        for label in np.unique(y):
-            members = np.flatnonzero(y == label)
-            share = np.full(len(members), 1 / len(members))
-            drawn[:, members] = generator.multinomial(len(members), share, size=len(drawn))
+        lacking = np.arange(len(drawn))
+        while len(lacking):
+            drawn[lacking] = generator.multinomial(len(y), share, size=len(lacking))
+            lacking = lacking[((drawn[lacking] @ of_class) == 0).any(axis=1)]
         yield drawn
 
 
 def bootstrap_metrics(
-    answers: Answers, n_resamples: int = RESAMPLES, seed: int = 0
+    runs: Runs, n_resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, FloatArray]:
-    """Every metric on each resample of the patients.
+    """Every metric, averaged over runs, on each resample of the patients.
 
     Returns:
         For each metric [n_resamples] values, NaN where it is undefined.
     """
-    blocks = [weighted_metrics(answers, drawn) for drawn in resamples(answers.y, n_resamples, seed)]
+    blocks = [runs.metrics(drawn) for drawn in resamples(runs.y, n_resamples, seed)]
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 

@@ -12,18 +12,33 @@ One row a patient, target, method, seed and repeat. Columns:
 A network that cannot answer for a patient leaves its columns empty. A baseline has its own method
 name and fills the columns of the network that reads the same inputs (logistic regression on mRNA:
 ``genomic``).
+
+The predictions of a bundle for new patients have no ``label``, ``seed``, ``repeat`` or ``fold``;
+every row says what it answers: ``target``, ``classes``, ``positive_class``, ``method``, ``bundle``.
+Beside the networks they hold ``probability`` and ``call``, the answer that is given for a patient;
+with labels it becomes one more column, ``deployed``, with the threshold of whoever answered.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pandas as pd
 
-NETWORKS = ("student", "multimodal", "genomic")
-"""The networks that may answer, by what they read: slides, both, genomics."""
+NETWORKS = ("student", "multimodal", "genomic", "deployed")
+"""Who may answer: the networks, by what they read (slides, both, genomics), and the answer that a
+bundle gives, from the network that reads the most of what the patient has."""
+
+CLASS_SEPARATOR = "|"
 
 COLUMNS = ("PATIENT", "target", "method", "seed", "repeat", "fold", "label", "positive_class")
 TEXT_COLUMNS = ("PATIENT", "target", "method", "label", "positive_class")
 NUMBER_COLUMNS = ("seed", "repeat", "fold")
+
+
+def joined_classes(classes: Iterable[str]) -> str:
+    """The class names in one cell."""
+    return CLASS_SEPARATOR.join(classes)
 
 
 def networks_in(frame: pd.DataFrame) -> list[str]:

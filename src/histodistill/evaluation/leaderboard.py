@@ -9,10 +9,8 @@ import numpy as np
 import pandas as pd
 
 from histodistill.errors import InputError, listed
-from histodistill.evaluation.answers import Answers, answers_of
 from histodistill.evaluation.comparison import holm
 from histodistill.evaluation.costs import mean_costs
-from histodistill.evaluation.delong import auc_interval, delong
 from histodistill.evaluation.difference import auc_difference
 from histodistill.evaluation.finished_teachers import (
     Repeats,
@@ -22,12 +20,13 @@ from histodistill.evaluation.finished_teachers import (
 from histodistill.evaluation.fold_auc import KEY, fold_aucs
 from histodistill.evaluation.intervals import RESAMPLES, percentile_interval, resamples
 from histodistill.evaluation.layout import NETWORKS, target_classes
-from histodistill.evaluation.metrics import score, weighted_auc
 from histodistill.evaluation.ranks import Ranking, rank_methods
+from histodistill.evaluation.runs import Runs, auc_of, runs_of
+from histodistill.evaluation.summary import few_patients, over_folds
 
 Reference = str | Mapping[str, str] | None
-Pooled = dict[tuple[str, str, str], Answers]
-"""The answers of each target, network and method, a patient once."""
+Pooled = dict[tuple[str, str, str], Runs]
+"""The runs of each target, network and method."""
 
 PRINTED_DIGITS = 3
 """Figures that are printed alike share a place."""
@@ -52,11 +51,12 @@ class Leaderboard:
 
     Attributes:
         results: A row a target, network and method. ``fold_auc`` and ``fold_auc_sd`` (n - 1) are
-            over all ``n_fits`` (seed, repeat and fold); ``best`` and ``second_best`` flag the
-            highest ``fold_auc`` of the target among methods with the same inputs, to three
-            decimals. ``auc`` counts each patient once, with the probability averaged over seeds
-            and repeats; ``low`` to ``high`` is its 95 % interval (DeLong; bootstrap beyond two
-            classes). ``difference`` and its interval and p-values are those of ``comparisons``.
+            over folds, of the mean over seeds; ``n_fits`` counts the models; ``best`` and
+            ``second_best`` flag the highest ``fold_auc`` of the target among methods with the
+            same inputs, to three decimals. ``auc`` is of all patients together, the mean over
+            seeds and repeats, so that methods with one seed and with more are alike; ``low`` to
+            ``high`` is its 95 % interval (of ``auc_interval``; bootstrap beyond two classes).
+            ``difference`` and its interval and p-values are those of ``comparisons``.
             ``mean_rank`` is over the datasets of all targets. Costs are a fit's.
         comparisons: A row a target, network and method other than the reference of its inputs,
             on the patients that both answer: ``difference`` of pooled AUCs with its 95 % interval,
@@ -105,7 +105,7 @@ def build_leaderboard(
     comparisons = _comparisons(pooled, references, n_resamples, seed)
     networks = [network for network in NETWORKS if (fits["network"] == network).any()]
     rankings = tuple(rank_methods(fits, network) for network in networks)
-    estimates = [_estimate(answers, n_resamples, seed) for answers in pooled.values()]
+    estimates = [_estimate(runs, n_resamples, seed) for runs in pooled.values()]
     results = (
         pd.DataFrame(estimates, index=pd.MultiIndex.from_tuples(pooled, names=KEY))
         .join(_over_fits(fits))
@@ -158,11 +158,11 @@ def _references(fits: pd.DataFrame, reference: Reference) -> dict[str, str]:
 
 
 def _pooled(predictions: pd.DataFrame, fits: pd.DataFrame) -> Pooled:
-    """The answers of every method that has a fit, those with the same target together."""
+    """The runs of every method that has a fit, those with the same target together."""
     rows = dict(iter(predictions.groupby(["target", "method"])))
     classes = {name: target_classes(part) for name, part in predictions.groupby("target")}
     return {
-        (target, network, method): answers_of(rows[target, method], network, classes[target])
+        (target, network, method): runs_of(rows[target, method], network, classes[target])
         for target, network, method in dict.fromkeys(fits[KEY].itertuples(index=False, name=None))
     }
 
@@ -171,13 +171,13 @@ def _comparisons(
     pooled: Pooled, references: Mapping[str, str], n_resamples: int, seed: int
 ) -> pd.DataFrame:
     records = []
-    for (target, network, method), answers in pooled.items():
+    for (target, network, method), runs in pooled.items():
         reference = references.get(network)
         base = pooled.get((target, network, str(reference)))
         if base is None or method == reference:
             continue
-        found = auc_difference(answers, base, n_resamples=n_resamples, seed=seed)
-        left_out = len(set(answers.patients) | set(base.patients)) - found.n_patients
+        found = auc_difference(runs, base, n_resamples=n_resamples, seed=seed)
+        left_out = len(set(runs.patients) | set(base.patients)) - found.n_patients
         notes = f"{left_out} patients that one alone answers left out" if left_out else ""
         names = dict(zip((*KEY, "reference"), (target, network, method, reference), strict=True))
         records.append({**names, **found._asdict(), "notes": notes})
@@ -186,42 +186,43 @@ def _comparisons(
     return table.assign(p_holm=holm(tested.to_numpy()))[list(COMPARISON_COLUMNS)]
 
 
-def _estimate(answers: Answers, n_resamples: int, seed: int) -> dict[str, object]:
-    """The figures of one method's pooled answers."""
-    metrics = score(answers).metrics
-    low, high = _interval(answers, n_resamples, seed)
+def _estimate(runs: Runs, n_resamples: int, seed: int) -> dict[str, object]:
+    """The pooled figures of one method."""
+    metrics = runs.metrics(np.ones((1, len(runs))))
+    low, high = _interval(runs, n_resamples, seed)
     return {
-        "n_patients": len(answers),
-        "n_positive": int((answers.y == 1).sum()) if answers.binary else pd.NA,
-        "auc": metrics["auc"],
+        "n_patients": len(runs),
+        "n_positive": int(runs.counts[1]) if runs.binary else pd.NA,
+        "auc": float(metrics["auc"][0]),
         "low": low,
         "high": high,
-        "average_precision": metrics["average_precision"],
+        "average_precision": float(metrics["average_precision"][0]),
+        "few": few_patients(runs),
     }
 
 
-def _interval(answers: Answers, n_resamples: int, seed: int) -> tuple[float, float]:
-    """DeLong's for two classes, the bootstrap's for more; NaN where the AUC is undefined."""
-    if answers.missing_classes():
+def _interval(runs: Runs, n_resamples: int, seed: int) -> tuple[float, float]:
+    """The score interval for two classes, the bootstrap's for more; NaN where it is undefined."""
+    if runs.missing_classes():
         return float("nan"), float("nan")
-    if answers.binary:
-        estimates = delong(answers.y, answers.positive)
-        return auc_interval(float(estimates.aucs[0]), float(estimates.covariance[0, 0]))
-    drawn = [weighted_auc(answers, w) for w in resamples(answers.y, n_resamples, seed)]
+    if runs.binary:
+        return auc_of(runs)[1:]
+    drawn = [runs.aucs(weights) for weights in resamples(runs.y, n_resamples, seed)]
     return percentile_interval(np.concatenate(drawn))
 
 
 def _over_fits(fits: pd.DataFrame) -> pd.DataFrame:
-    """Mean, sd and counts of each target, network and method over seeds, repeats and folds."""
+    """Mean, sd and counts of each target, network and method: over folds, of means over seeds."""
     by_method = fits.groupby(KEY, sort=False)
     folds = fits.drop_duplicates([*KEY, "repeat", "fold"]).groupby(KEY, sort=False)
+    spread = over_folds(fits, "auc", KEY)
     return pd.DataFrame(
         {
             "n_seeds": by_method["seed"].nunique(),
             "n_folds": folds.size(),
             "n_fits": by_method.size(),
-            "fold_auc": by_method["auc"].mean(),
-            "fold_auc_sd": by_method["auc"].std(),
+            "fold_auc": spread["mean"],
+            "fold_auc_sd": spread["sd"],
         }
     )
 
@@ -246,7 +247,7 @@ def _flagged(results: pd.DataFrame) -> pd.DataFrame:
 def _noted(results: pd.DataFrame) -> pd.DataFrame:
     """Say where a method has fewer fits or patients than others of the same target."""
     of_target = results.groupby("target")
-    notes = pd.Series("", index=results.index)
+    notes = results["few"].copy()
     for column, thing in (("n_fits", "fits"), ("n_patients", "patients")):
         most = of_target[column].transform("max")
         said = results[column].astype(str) + f" {thing} where others have " + most.astype(str)

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from histodistill.evaluation.answers import Answers, answers_of
-from histodistill.evaluation.delong import auc_interval, delong
 from histodistill.evaluation.intervals import RESAMPLES, bootstrap_metrics, percentile_interval
 from histodistill.evaluation.layout import networks_in, target_classes
-from histodistill.evaluation.metrics import Scores, roc_auc, score
+from histodistill.evaluation.metrics import roc_auc, score
+from histodistill.evaluation.runs import Runs, auc_of, runs_of
 
 RUN = ["seed", "repeat", "fold"]
 
@@ -25,10 +25,11 @@ class EvaluationTables:
     Attributes:
         folds: A row a target, method, network, seed, repeat, fold and metric: ``value`` (NaN where
             undefined), ``n_patients``, ``n_positive`` (missing beyond two classes), ``note``.
-        summary: A row a target, method, network and metric. Over folds: ``mean``, ``sd`` (n - 1),
-            ``n_folds`` where the metric is defined. Pooled over folds: ``estimate``, ``low`` and
-            ``high`` of the 95 % ``interval`` (DeLong or bootstrap), ``n_patients``,
-            ``n_positive``. ``notes`` says what was undefined or left out.
+        summary: A row a target, method, network and metric. Over folds, of the mean over seeds:
+            ``mean``, ``sd`` (n - 1, of the folds of a repeat), ``n_folds`` where the metric is
+            defined. Pooled over folds: ``estimate``, ``low`` and ``high`` of the 95 %
+            ``interval`` (score or bootstrap), ``n_patients``, ``n_positive``. ``n_models`` that
+            answered. ``notes`` says what was undefined or left out.
     """
 
     folds: pd.DataFrame
@@ -40,13 +41,14 @@ def evaluate(
 ) -> EvaluationTables:
     """Evaluate every target, method and network of a predictions table.
 
-    Two figures stand side by side. The mean ± sd over (seed, repeat, fold) is what papers print:
-    the performance of one training run. The pooled figure counts each patient once, with the
-    probability averaged over seeds and repeats (the performance of that ensemble), so that its
-    interval has patients as units; pooling compares probabilities of different folds' models,
-    which costs a little AUC where their calibrations differ. Pooled two-class AUCs have DeLong's
-    interval, all else a percentile bootstrap of patients within classes. The calibration error of
-    a resample is biased upwards, and so is its interval.
+    Two figures stand side by side, both of one training of each fold, its chance averaged out
+    over the seeds, so that they do not depend on how many seeds a method has. The mean ± sd is
+    over folds, of the mean over seeds. The pooled figure is the mean over seeds and repeats of
+    the figure of all patients together, so that its interval has patients as units; pooling
+    compares probabilities of different folds' models, which costs a little AUC where their
+    calibrations differ. Pooled two-class AUCs have the score interval of ``auc_interval``, all
+    else a percentile bootstrap of patients. The calibration error of a resample is biased
+    upwards, and so is its interval.
 
     Args:
         predictions: A checked predictions table.
@@ -65,16 +67,23 @@ def evaluate(
 
 
 def fold_mean_auc(rows: pd.DataFrame, network: str, classes: tuple[str, ...]) -> float:
-    """AUC averaged over (seed, repeat, fold), leaving out those where it is undefined.
+    """AUC averaged over seeds and then over folds, leaving out those where it is undefined.
 
     Args:
         rows: Rows of one target and one method.
         network: Name of the network.
         classes: The target's classes.
     """
-    runs = (answers_of(run, network, classes) for _, run in rows.groupby(RUN))
-    values = [roc_auc(run.y, run.probabilities) for run in runs if len(run)]
-    return float(pd.Series(values, dtype="float64").mean())
+    values = {
+        fold: _auc(answers_of(run, network, classes))
+        for fold, run in rows.groupby(RUN)  # seed, repeat, fold
+    }
+    table = pd.Series(values, dtype="float64").rename_axis(RUN).rename("auc").reset_index()
+    return float(table.groupby(["repeat", "fold"])["auc"].mean().mean())
+
+
+def _auc(answers: Answers) -> float:
+    return roc_auc(answers.y, answers.probabilities) if len(answers) else float("nan")
 
 
 class _Part(NamedTuple):
@@ -124,44 +133,67 @@ def _score_folds(part: _Part) -> pd.DataFrame:
 
 
 def _summarise(part: _Part, folds: pd.DataFrame, n_resamples: int, seed: int) -> pd.DataFrame:
-    answers = part.answers(part.rows)
-    scores = score(answers)
-    names = list(scores.metrics)
-    over_folds = folds.groupby("metric")["value"].agg(["mean", "std", "count"]).reindex(names)
-    intervals = _intervals(answers, n_resamples, seed)
+    runs = runs_of(part.rows, part.network, part.classes)
+    pooled = runs.metrics(np.ones((1, len(runs))))
+    names = list(pooled)
+    spread = over_folds(folds, "value", ["metric"]).reindex(names)
+    intervals = _intervals(runs, n_resamples, seed)
     of_metric = [intervals.get(name, _Interval()) for name in names]
-    notes = _pooled_notes(part.rows, answers, scores) + _fold_notes(folds)
+    notes = _pooled_notes(part.rows, runs) + _fold_notes(folds)
     return pd.DataFrame(
         {
             "metric": names,
-            "mean": over_folds["mean"].to_numpy(),
-            "sd": over_folds["std"].to_numpy(),
-            "n_folds": over_folds["count"].to_numpy(),
-            "estimate": list(scores.metrics.values()),
+            "mean": spread["mean"].to_numpy(),
+            "sd": spread["sd"].to_numpy(),
+            "n_folds": spread["n_folds"].fillna(0).astype("int64").to_numpy(),
+            "estimate": [float(value[0]) for value in pooled.values()],
             "low": [interval.low for interval in of_metric],
             "high": [interval.high for interval in of_metric],
             "interval": [interval.method for interval in of_metric],
-            "n_patients": len(answers),
-            "n_positive": _counts(answers)["n_positive"],
+            "n_patients": len(runs),
+            "n_positive": int(runs.counts[1]) if runs.binary else None,
+            "n_models": runs.n_models,
             "notes": "; ".join(notes),
         }
     )
 
 
-def _intervals(answers: Answers, n_resamples: int, seed: int) -> dict[str, _Interval]:
+def over_folds(fits: pd.DataFrame, value: str, key: list[str]) -> pd.DataFrame:
+    """Mean and sd over folds of the mean over seeds.
+
+    The sd (n - 1) is that of the folds of a repeat (root mean square over repeats), or of the
+    repeats where each has one fold: more seeds do not make it smaller, nor does a seed or repeat
+    that is there twice.
+
+    Args:
+        fits: A row a seed, repeat and fold for each ``key``.
+        value: Column of the figure.
+        key: Columns that tell the figures apart.
+
+    Returns:
+        Indexed by ``key``: ``mean``, ``sd`` and ``n_folds`` (repeats x folds) where it is defined.
+    """
+    folds = fits.groupby([*key, "repeat", "fold"], sort=False)[value].mean().dropna()
+    by_key = folds.groupby(level=key, sort=False)
+    within = folds.groupby(level=[*key, "repeat"], sort=False).var()
+    single = within.groupby(level=key, sort=False).count() == 0
+    sd = within.groupby(level=key, sort=False).mean() ** 0.5
+    table = pd.DataFrame({"mean": by_key.mean(), "sd": sd, "n_folds": by_key.count()})
+    return table.assign(sd=table["sd"].mask(single, by_key.std()))
+
+
+def _intervals(runs: Runs, n_resamples: int, seed: int) -> dict[str, _Interval]:
     """The intervals that are defined, by metric."""
-    if len(answers) == 0:
+    if len(runs) == 0:
         return {}
-    drawn = bootstrap_metrics(answers, n_resamples, seed)
+    drawn = bootstrap_metrics(runs, n_resamples, seed)
     intervals = {
         name: _Interval(*percentile_interval(values), "bootstrap")
         for name, values in drawn.items()
         if not np.isnan(values).any()
     }
-    if answers.binary and not answers.missing_classes():
-        auc = delong(answers.y, answers.positive)
-        limits = auc_interval(float(auc.aucs[0]), float(auc.covariance[0, 0]))
-        intervals["auc"] = _Interval(*limits, "DeLong")
+    if runs.binary:
+        intervals["auc"] = _Interval(*auc_of(runs)[1:], "score")
     return {name: found for name, found in intervals.items() if not np.isnan(found.low)}
 
 
@@ -170,21 +202,34 @@ def _counts(answers: Answers) -> dict[str, int | None]:
     return {"n_patients": len(answers), "n_positive": positives}
 
 
-def _pooled_notes(rows: pd.DataFrame, answers: Answers, scores: Scores) -> list[str]:
-    """What pooling left out or could not compute."""
-    notes = list(scores.notes)
+def _pooled_notes(rows: pd.DataFrame, runs: Runs) -> list[str]:
+    """What pooling left out or could not compute, and which interval is not to be relied on."""
+    notes = list(dict.fromkeys(note for run in runs.runs for note in score(run).notes))
+    if not len(runs):
+        notes.append("no labelled patient with an answer")
     unknown = rows.loc[rows["label"].isna(), "PATIENT"].nunique()
     labelled = rows.loc[rows["label"].notna(), "PATIENT"].nunique()
     if unknown:
         notes.append(f"{unknown} patients without a label left out")
-    if labelled > len(answers):
-        notes.append(f"{labelled - len(answers)} labelled patients not answered")
-    runs = rows.groupby(["seed", "repeat"]).ngroups
-    if (rows.groupby("PATIENT").size() < runs).any():
-        notes.append(f"some patients lack a row in some of the {runs} seeds and repeats")
-    if answers.binary and scores.metrics["auc"] in (0.0, 1.0):
-        notes.append(f"AUC is exactly {scores.metrics['auc']:.0f}: DeLong gives no interval")
-    return notes
+    if labelled > len(runs):
+        notes.append(f"{labelled - len(runs)} labelled patients not answered")
+    n_runs = rows.groupby(["seed", "repeat"]).ngroups
+    if (rows.groupby("PATIENT").size() < n_runs).any():
+        notes.append(f"some patients lack a row in some of the {n_runs} seeds and repeats")
+    warning = few_patients(runs)
+    return [*notes, warning] if warning else notes
+
+
+FEW = 10
+"""With fewer patients of a class than this, 95 % intervals cover less than 93 % in some of the
+simulations of docs/statistics.md."""
+
+
+def few_patients(runs: Runs) -> str:
+    """A warning where the intervals are not to be relied on; empty where they are."""
+    counts = zip(runs.classes, runs.counts.tolist(), strict=True)
+    few = [f"{n} {name} patient{'s' * (n != 1)}" for name, n in counts if 0 < n < FEW]
+    return f"only {' and '.join(few)}: intervals may cover less than they say" if few else ""
 
 
 def _fold_notes(folds: pd.DataFrame) -> list[str]:

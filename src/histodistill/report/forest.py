@@ -13,7 +13,7 @@ from histodistill.evaluation import NETWORKS
 from histodistill.report.plots import FAINT, FONT, INK, PALETTE, decorate
 from histodistill.report.tables import INPUTS
 
-MARKERS = ("o", "s", "D")
+MARKERS = ("o", "s", "D", "^")
 PANEL_INCHES = 2.3
 ROW_INCHES = 0.17
 

@@ -10,12 +10,12 @@ import pandas as pd
 
 from histodistill.errors import InputError
 from histodistill.evaluation import (
-    Answers,
-    answers_of,
+    Runs,
     compare,
     contenders_in,
     evaluate,
     networks_in,
+    runs_of,
     target_classes,
 )
 from histodistill.evaluation.intervals import RESAMPLES
@@ -147,6 +147,9 @@ def _readable(comparison: pd.DataFrame) -> pd.DataFrame:
         "Target": comparison["target"],
         "Method": comparison["contender"],
         "Patients": comparison["n_patients"],
+        "Positive": comparison["n_positive"],
+        "Models": comparison["n_models"],
+        "Models of reference": comparison["n_models_reference"],
         "AUC": comparison["auc"],
         "AUC of reference": comparison["auc_reference"],
         "Difference": [f"{value:+.3f}" for value in comparison["difference"]],
@@ -156,7 +159,7 @@ def _readable(comparison: pd.DataFrame) -> pd.DataFrame:
         "p (Holm)": comparison["p_holm"],
         "Notes": comparison["notes"],
     }
-    return pd.DataFrame(columns)
+    return pd.DataFrame(columns).dropna(axis="columns", how="all")
 
 
 def _excluded(folder: Path, excluded: pd.DataFrame | None) -> Table | None:
@@ -188,18 +191,18 @@ def _pictures(folder: Path, stem: str, rows: pd.DataFrame) -> list[Picture]:
     drawn = {
         "roc": (
             roc_figure,
-            "ROC curves, patients of all folds, with 95 % bootstrap bands; AUC "
-            "with DeLong's 95 % interval.",
+            "ROC curves, patients of all folds, with 95 % bootstrap bands; AUC with its 95 % "
+            "score interval; the mean of several seeds.",
         ),
         "precision-recall": (
             precision_recall_figure,
-            "Precision-recall curves and average "
-            "precision; dotted, the share of positive patients.",
+            "Precision-recall curves and average precision; dotted, the share of positive "
+            "patients; the mean of several seeds.",
         ),
         "calibration": (
             calibration_figure,
-            "Reliability: observed frequency by predicted "
-            "probability in ten bins, with 95 % intervals; below, patients a bin.",
+            "Reliability: observed frequency by predicted probability, smoothed (local lines, "
+            "Gaussian weights), with 95 % bootstrap bands; below, patients in each tenth.",
         ),
     }
     return [
@@ -208,13 +211,13 @@ def _pictures(folder: Path, stem: str, rows: pd.DataFrame) -> list[Picture]:
     ]
 
 
-def _panels(rows: pd.DataFrame) -> dict[str, dict[str, Answers]]:
+def _panels(rows: pd.DataFrame) -> dict[str, dict[str, Runs]]:
     """A panel for each kind of input, in it a curve for each method."""
     classes = target_classes(rows)
-    panels: dict[str, dict[str, Answers]] = {INPUTS[network]: {} for network in networks_in(rows)}
+    panels: dict[str, dict[str, Runs]] = {INPUTS[network]: {} for network in networks_in(rows)}
     for method, of_method in rows.groupby("method", sort=False):
         for network in networks_in(of_method):
-            panels[INPUTS[network]][str(method)] = answers_of(of_method, network, classes)
+            panels[INPUTS[network]][str(method)] = runs_of(of_method, network, classes)
     return panels
 
 

@@ -17,18 +17,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, MultipleLocator
 
 from histodistill.evaluation import (
-    Answers,
+    Runs,
+    auc_of,
     precision_recall_curve,
     reliability_curve,
     roc_curve,
-    score,
 )
-from histodistill.evaluation.delong import auc_interval, delong
 from histodistill.evaluation.metrics import CALIBRATION_BINS
 from histodistill.files import whole_file
 
-Panels = Mapping[str, Mapping[str, Answers]]
-"""Panel title -> curve name -> answers. A name has the same colour in every panel."""
+Panels = Mapping[str, Mapping[str, Runs]]
+"""Panel title -> curve name -> runs. A name has the same colour in every panel."""
 
 # Okabe and Ito's palette, told apart in every common form of colour blindness.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C8C")
@@ -49,11 +48,11 @@ class _Style(NamedTuple):
     dashes: str | tuple[float, tuple[float, ...]]
 
 
-_Draw = Callable[[Axes, Answers, str, _Style], None]
+_Draw = Callable[[Axes, Runs, str, _Style], None]
 
 
 def roc_figure(panels: Panels) -> Figure:
-    """ROC curves with 95 % bootstrap bands; the legend tells the AUC and DeLong's interval."""
+    """ROC curves with 95 % bootstrap bands; the legend tells the AUC and its interval."""
     return _curves(panels, _draw_roc, ("1 − specificity", "Sensitivity"), "lower right")
 
 
@@ -63,7 +62,7 @@ def precision_recall_figure(panels: Panels) -> Figure:
 
 
 def calibration_figure(panels: Panels) -> Figure:
-    """Observed frequency by predicted probability, 95 % intervals, and patients in each bin."""
+    """Observed frequency by predicted probability, smoothed, with bands; patients in each tenth."""
     figure = _new(len(panels), 1.35)
     grid = figure.subplots(
         2, len(panels), squeeze=False, sharex=True, gridspec_kw={"height_ratios": [3.2, 1]}
@@ -72,8 +71,8 @@ def calibration_figure(panels: Panels) -> Figure:
     for (title, curves), above, below in zip(panels.items(), grid[0], grid[1], strict=True):
         _unit_square(above, title, ("", "Observed frequency"))
         above.plot([0, 1], [0, 1], color=FAINT, linewidth=0.8, zorder=1)
-        for name, answers in _drawable(curves).items():
-            _draw_reliability(above, below, answers, name, styles[name])
+        for name, runs in _drawable(curves).items():
+            _draw_reliability(above, below, runs, name, styles[name])
         decorate(below)
         below.set_xlabel("Predicted probability", fontsize=FONT)
         below.set_ylabel("Patients", fontsize=FONT)
@@ -154,12 +153,12 @@ def _styles(panels: Panels) -> dict[str, _Style]:
     return {name: _style(place) for place, name in enumerate(names)}
 
 
-def _drawable(curves: Mapping[str, Answers]) -> dict[str, Answers]:
+def _drawable(curves: Mapping[str, Runs]) -> dict[str, Runs]:
     """The curves that exist: two classes, both with patients."""
     return {
-        name: answers
-        for name, answers in curves.items()
-        if answers.binary and not answers.missing_classes()
+        name: runs
+        for name, runs in curves.items()
+        if runs.binary and len(runs) and not runs.missing_classes()
     }
 
 
@@ -169,21 +168,18 @@ def _curves(panels: Panels, draw: _Draw, labels: tuple[str, str], legend: Legend
     styles = _styles(panels)
     for (title, curves), ax in zip(panels.items(), axes, strict=True):
         _unit_square(ax, title, labels)
-        for name, answers in _drawable(curves).items():
-            draw(ax, answers, name, styles[name])
+        for name, runs in _drawable(curves).items():
+            draw(ax, runs, name, styles[name])
         _legend(ax, legend)
     return figure
 
 
-def _draw_roc(ax: Axes, answers: Answers, name: str, style: _Style) -> None:
-    curve = roc_curve(answers)
-    estimates = delong(answers.y, answers.positive)
-    auc = float(estimates.aucs[0])
-    low, high = auc_interval(auc, float(estimates.covariance[0, 0]))
-    interval = "" if np.isnan(low) else f" [{low:.2f}–{high:.2f}]"
+def _draw_roc(ax: Axes, runs: Runs, name: str, style: _Style) -> None:
+    curve = roc_curve(runs)
+    auc, low, high = auc_of(runs)
     ax.plot([0, 1], [0, 1], color=FAINT, linewidth=0.8, zorder=1)
     ax.fill_between(curve.grid, curve.low, curve.high, color=style.color, alpha=0.13, linewidth=0)
-    label = f"{name}: {auc:.3f}{interval}"
+    label = f"{name}: {auc:.3f} [{low:.2f}–{high:.2f}]"
     ax.plot(
         curve.false_positive,
         curve.true_positive,
@@ -194,9 +190,9 @@ def _draw_roc(ax: Axes, answers: Answers, name: str, style: _Style) -> None:
     )
 
 
-def _draw_precision_recall(ax: Axes, answers: Answers, name: str, style: _Style) -> None:
-    curve = precision_recall_curve(answers)
-    precision = score(answers).metrics["average_precision"]
+def _draw_precision_recall(ax: Axes, runs: Runs, name: str, style: _Style) -> None:
+    curve = precision_recall_curve(runs)
+    precision = _metric(runs, "average_precision")
     ax.axhline(curve.prevalence, color=FAINT, linewidth=0.8, linestyle=":", zorder=0)
     label = f"{name}: AP {precision:.3f}"
     ax.step(
@@ -210,24 +206,26 @@ def _draw_precision_recall(ax: Axes, answers: Answers, name: str, style: _Style)
     )
 
 
-def _draw_reliability(above: Axes, below: Axes, answers: Answers, name: str, style: _Style) -> None:
-    curve = reliability_curve(answers)
-    reach = np.stack([curve.observed - curve.low, curve.high - curve.observed]).clip(min=0)
-    label = f"{name}: ECE {score(answers).metrics['ece']:.3f}"
-    above.errorbar(
-        curve.predicted,
+def _draw_reliability(above: Axes, below: Axes, runs: Runs, name: str, style: _Style) -> None:
+    curve = reliability_curve(runs)
+    label = f"{name}: ECE {_metric(runs, 'ece'):.3f}"
+    above.fill_between(
+        curve.grid, curve.low, curve.high, color=style.color, alpha=0.13, linewidth=0
+    )
+    above.plot(
+        curve.grid,
         curve.observed,
-        yerr=reach,
         label=label,
-        marker="o",
-        markersize=3,
-        linewidth=1.2,
-        elinewidth=0.7,
         color=style.color,
         linestyle=style.dashes,
+        linewidth=1.4,
     )
     edges = np.arange(CALIBRATION_BINS + 1) / CALIBRATION_BINS
     below.stairs(curve.counts, edges, color=style.color, linestyle=style.dashes, linewidth=1.2)
+
+
+def _metric(runs: Runs, name: str) -> float:
+    return float(runs.metrics(np.ones((1, len(runs))))[name][0])
 
 
 def _unit_square(ax: Axes, title: str, labels: tuple[str, str]) -> None:

@@ -19,6 +19,7 @@ INPUTS = {
     "student": "Slides only",
     "multimodal": "Slides + genomics",
     "genomic": "Genomics only",
+    "deployed": "As deployed: the answer given for each patient",
 }
 METRIC_NAMES = {
     "auc": "AUC",
@@ -191,9 +192,38 @@ def _by_inputs(summary: pd.DataFrame, columns: Sequence[_Column]) -> Table:
         if not methods:
             continue
         cells = [_ranked(of_network, methods, column) for column in columns]
-        named = [tuple(Cell(method) for method in methods), *cells]
+        named = [
+            tuple(Cell(method) for method in methods),
+            *_numbers(of_network, methods, list(dict.fromkeys(c.target for c in columns))),
+            *cells,
+        ]
         sections.append(Section(INPUTS[network], tuple(zip(*named, strict=True))))
-    return Table(("Method", *(column.heading for column in columns)), tuple(sections))
+    targets = list(dict.fromkeys(column.target for column in columns))
+    several = len(targets) > 1
+    header = [f"{target} {N_HEADING}" if several else N_HEADING.capitalize() for target in targets]
+    return Table(("Method", *header, *(column.heading for column in columns)), tuple(sections))
+
+
+N_HEADING = "patients (positive / negative), models"
+
+
+def _numbers(
+    rows: pd.DataFrame, methods: Sequence[str], targets: Sequence[str]
+) -> list[tuple[Cell, ...]]:
+    """For each target a column with the patients and models behind each method's figures."""
+    return [
+        tuple(Cell(_counted(rows[(rows["target"] == t) & (rows["method"] == m)])) for m in methods)
+        for t in targets
+    ]
+
+
+def _counted(rows: pd.DataFrame) -> str:
+    if rows.empty:
+        return EMPTY
+    first = rows.iloc[0]
+    n, positive = int(first["n_patients"]), first["n_positive"]
+    classes = "" if pd.isna(positive) else f" ({int(positive)} / {n - int(positive)})"
+    return f"{n}{classes}, {int(first['n_models'])}"
 
 
 def _ranked(rows: pd.DataFrame, methods: Sequence[str], column: _Column) -> tuple[Cell, ...]:
