@@ -124,7 +124,7 @@ def _tables(table: pd.DataFrame, replicates: int) -> Iterator[str]:
     yield (
         f"{replicates} replicates a cell: a standard error of {error:.3f} at a coverage of .95.\n"
     )
-    yield "Coverage of the four intervals, mean over all cells, least of a cell, and cells >= .93:\n"
+    yield "Coverage over all cells: the mean, the least, and the share of cells with .93 or more:\n"
     by_interval = table.groupby("interval", sort=False)["covered"]
     told = {"mean": by_interval.mean(), "least": by_interval.min()}
     told["share of cells"] = by_interval.agg(lambda covered: (covered >= 0.93).mean())

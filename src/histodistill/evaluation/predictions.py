@@ -11,10 +11,7 @@ import pandas as pd
 
 from histodistill.errors import InputError
 from histodistill.evaluation.checks import check_predictions
-<<<<<<< HEAD
-from histodistill.evaluation.layout import NETWORKS, network_columns
-=======
->>>>>>> 20c6123 (Predictions say what they answer; score intervals of AUCs, resampled patients, and seeds that neither raise a pooled figure nor shrink an sd)
+from histodistill.evaluation.layout import network_columns
 from histodistill.files import whole_file
 from histodistill.tables import read_table, with_decimal_points
 
