@@ -1,6 +1,6 @@
 """Coverage of the printed intervals, by simulation; writes the tables of docs/statistics.md.
 
-python experiments/coverage.py [--jobs 2] [--replicates 1000]
+python experiments/coverage.py [--jobs 2] [--replicates 400]
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def main() -> None:
     """Simulate, and write the tables between the document's two marks."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--replicates", type=int, default=1000)
+    parser.add_argument("--replicates", type=int, default=400)
     asked = parser.parse_args()
     grid = list(product(SCORES, AUCS, PATIENTS, SHARES))
     simulate = delayed(coverage)

@@ -43,7 +43,7 @@ def test_published_areas_and_errors(test: np.ndarray, auc: float, error: float):
     assert estimates.aucs[0] == pytest.approx(auc, abs=5e-5)
     assert estimates.covariance[0, 0] ** 0.5 == pytest.approx(error, abs=5e-5)
     moved = influence(OUTCOME, test)
-    assert variance_of(moved, OUTCOME) ** 0.5 == pytest.approx(error, abs=5e-5)
+    assert variance_of(moved, OUTCOME.astype(np.int64)) ** 0.5 == pytest.approx(error, abs=5e-5)
 
 
 @pytest.mark.parametrize(

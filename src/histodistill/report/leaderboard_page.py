@@ -24,8 +24,8 @@ from histodistill.report.tables import INPUTS, Table, p_value, plain_table, writ
 PAGE = "index.html"
 
 MORE_LIMITS = (
-    "A method trained with more seeds is pooled over more models, which by itself raises its "
-    "pooled AUC a little; compare methods with the same seeds.",
+    "A method trained with more seeds has figures that vary less from training to training; the "
+    "number of seeds by itself raises none of them.",
     "The best of many methods on the same folds looks better than it will be on new patients. "
     "A method is to be chosen on inner validation sets or other patients, not from this page.",
 )

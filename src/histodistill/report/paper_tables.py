@@ -249,10 +249,11 @@ def _notes(board: Leaderboard) -> tuple[str, ...]:
     binary = board.results["n_positive"].notna()
     methods = [name for name, some in (("DeLong", binary), ("bootstrap", ~binary)) if some.any()]
     how = " or ".join(methods)
+    intervals = how.replace("DeLong", "score")
     notes = [
-        f"AUC. {MEAN_FIGURE.capitalize()}: over seeds, repeats and folds. Pooled: each "
-        "patient once, with the probability averaged over seeds and repeats, and its 95 % interval "
-        f"({how}). The best of the methods with the same inputs is bold, the second underlined.",
+        f"AUC. {MEAN_FIGURE.capitalize()}: over folds, of the mean over seeds. Pooled: all "
+        "patients together, the mean over seeds and repeats, and its 95 % interval "
+        f"({intervals}). The best of the methods with the same inputs is bold, the second underlined.",
         *_reference_notes(board, how),
         *_rank_notes(board),
         *_repeat_notes(board),
