@@ -253,7 +253,8 @@ def _notes(board: Leaderboard) -> tuple[str, ...]:
     notes = [
         f"AUC. {MEAN_FIGURE.capitalize()}: over folds, of the mean over seeds. Pooled: all "
         "patients together, the mean over seeds and repeats, and its 95 % interval "
-        f"({intervals}). The best of the methods with the same inputs is bold, the second underlined.",
+        f"({intervals}). The best of the methods with the same inputs is bold, the second "
+        "underlined.",
         *_reference_notes(board, how),
         *_rank_notes(board),
         *_repeat_notes(board),
