@@ -268,8 +268,12 @@ def test_evaluate_says_what_is_wrong(job, tmp_path):
     assert problem == f"{tmp_path}/none.csv: there is no such file."
     (problem,) = fail("evaluate", predictions, *out, *clinical)
     assert problem.startswith(f"{predictions}: column method names ")
-    (problem,) = fail("evaluate", predictions, *out, *clinical, *TWO[:4], "--positive", "yes")
-    assert problem == "Target 'ER': say which of its classes is positive, negative or positive."
+    plain = tmp_path / "plain.csv"
+    pd.DataFrame({"PATIENT": ["SIM-1"], "student": [0.4]}).to_csv(plain, index=False)
+    (problem,) = fail("evaluate", plain, *out, *clinical)
+    assert "say what they are of: --clinical needs --target and --classes" in problem
+    (problem,) = fail("evaluate", plain, *out, *clinical, *TWO[:4], "--positive", "yes")
+    assert "which of its classes is positive, negative or positive." in problem
     problems = fail("evaluate", predictions, predictions, *out)
     assert "have more than one row for the same target, method, seed and repeat" in problems[0]
     (problem,) = fail("evaluate", predictions, *out, "--reference", "abmil")

@@ -106,7 +106,7 @@ class TestAttachLabels:
     def test_contradictions_are_refused(self, said: dict[str, object], message: str):
         with pytest.raises(InputError, match=message):
             attach_labels(
-                self.predicted.assign(**said),
+                self.predicted.assign(**said),  # type: ignore[arg-type]
                 self.labels,
                 target="ER",
                 method="mkd",

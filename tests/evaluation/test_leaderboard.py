@@ -9,6 +9,7 @@ import pytest
 from histodistill.errors import InputError
 from histodistill.evaluation import (
     Answers,
+    Runs,
     auc_difference,
     build_leaderboard,
     check_predictions,
@@ -120,9 +121,13 @@ def test_a_difference_on_the_patients_that_both_answer():
 
 def test_no_difference_where_no_auc_is_defined():
     positives = Answers.two_class([1, 1], [0.2, 0.7])
-    assert np.isnan(auc_difference(positives, positives).difference)
+    alone, others = (
+        Runs.joined([answers], answers.classes, 1)
+        for answers in (positives, Answers.two_class([0, 1], [0.2, 0.7]))
+    )
+    assert np.isnan(auc_difference(alone, alone).difference)
     strangers = Answers(("x", "y"), np.array([0, 1]), *_probabilities(), np.full(2, np.nan))
-    nobody = auc_difference(strangers, Answers.two_class([0, 1], [0.2, 0.7]))
+    nobody = auc_difference(Runs.joined([strangers], strangers.classes, 1), others)
     assert (nobody.n_patients, np.isnan(nobody.p_delong)) == (0, True)
 
 

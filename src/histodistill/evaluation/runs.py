@@ -72,7 +72,8 @@ class Runs:
 
     def aucs(self, weights: FloatArray) -> FloatArray:
         """[B] mean AUC under each row of the patients' weights [B, n]."""
-        return np.mean([weighted_auc(r, w) for r, w in self.weighted(weights)], axis=0)
+        of_runs = [weighted_auc(run, own) for run, own in self.weighted(weights)]
+        return np.asarray(np.mean(of_runs, axis=0))
 
     def metrics(self, weights: FloatArray) -> dict[str, FloatArray]:
         """For each metric [B] its mean over runs; NaN where it is undefined in one of them."""
