@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+T = TypeVar("T")
+
 
 class HistodistillError(Exception):
     """Base of every error that histodistill raises on purpose.
@@ -26,6 +31,34 @@ class InputError(HistodistillError):
             raise ValueError("InputError needs at least one problem")
         super().__init__("\n".join(problems))
         self.problems: tuple[str, ...] = problems
+
+
+class Problems:
+    """Runs every check and keeps what each finds wrong, so that all is told at once."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    def attempt(self, check: Callable[[], T]) -> T | None:
+        """What a check returns, or None where it raised an InputError."""
+        try:
+            return check()
+        except InputError as error:
+            self.found.extend(error.problems)
+            return None
+
+    def add(self, problems: Iterable[str]) -> None:
+        """Keep more problems."""
+        self.found.extend(problems)
+
+    def raise_any(self) -> None:
+        """End here if anything was found.
+
+        Raises:
+            InputError: All of it.
+        """
+        if self.found:
+            raise InputError(*dict.fromkeys(self.found))
 
 
 def listed(names: list[str] | tuple[str, ...], limit: int = 10) -> str:

@@ -39,7 +39,7 @@ def slides(tmp_path):
 def test_a_folder_becomes_features_and_a_summary(run, slides, tmp_path):
     result = run(slides, tmp_path / "out")
     assert result.exit_code == 0, result.output
-    assert "1 slides done, 1 skipped, 0 failed" in result.output
+    assert "1 slide done, 1 skipped, 0 failed" in result.output
     assert "skipped unscaled: unscaled.tiff: no µm/px recorded" in result.output
     assert {path.name for path in (tmp_path / "out").iterdir()} >= {
         "sound.h5",

@@ -55,7 +55,8 @@ def show(table: pd.DataFrame, title: str) -> None:
 
 def counted(number: int, thing: str) -> str:
     """A number with its noun."""
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+    plural = f"{thing}es" if thing.endswith("ch") else f"{thing}s"
+    return f"{number} {thing if number == 1 else plural}"
 
 
 def located(path: Path) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from histodistill.cli.console import console, say
+from histodistill.cli.console import counted, located, say, say_notes
+from histodistill.cli.options import require_used
+from histodistill.computing.device import DEVICE_HELP
 from histodistill.encoders import ENCODERS, PrecisionChoice
-from histodistill.errors import InputError
+from histodistill.errors import InputError, Problems
 from histodistill.extraction.defaults import CPU_BATCH, CUDA_BATCH, DEFAULT_WORKERS, Stain
 
 if TYPE_CHECKING:
@@ -177,8 +180,8 @@ def command(
     ] = None,
     device: Annotated[
         str,
-        typer.Option(help="cpu, cuda, cuda:1, mps.", rich_help_panel=_RUNNING),
-    ] = "cpu",
+        typer.Option(metavar="NAME", help=DEVICE_HELP, rich_help_panel=_RUNNING),
+    ] = "auto",
     precision: Annotated[
         PrecisionChoice,
         typer.Option(
@@ -214,80 +217,74 @@ def command(
 ) -> None:
     """Turn slides into patch features: tissue, patches, encoder, one HDF5 file a slide."""
     from histodistill.cli.progress import ExtractionProgress
-    from histodistill.encoders import describe_encoder, find_weights, resolve_precision
-    from histodistill.extraction import (
-        ExtractionSettings,
-        extract_slides,
-        list_slides,
-        with_tissue_files,
-    )
-    from histodistill.extraction.cluster import ClusterTask, extract_on_cluster
-    from histodistill.files import sha256
     from histodistill.tiling import TilingSettings, TissueSettings
+    from histodistill.workflows.extraction import (
+        EncoderChoice,
+        ExtractionComputing,
+        ExtractionRequest,
+        TissueFiles,
+        plan_extraction,
+    )
 
-    _require_used(
-        ("--tissue-class", tissue_class, "--tissue-dir", tissue_dir is not None),
-        (
-            "--allow-torchscript-code",
-            allow_torchscript_code,
-            "--encoder torchscript",
-            encoder == "torchscript",
-        ),
+    problems = Problems()
+    problems.attempt(
+        lambda: require_used(
+            ("--tissue-class", tissue_class, "--tissue-dir", tissue_dir),
+            (
+                "--allow-torchscript-code",
+                allow_torchscript_code,
+                "--encoder torchscript",
+                encoder == "torchscript",
+            ),
+        )
     )
-    entries = list_slides(slides, mpp_if_unrecorded=slide_mpp, tell=say)
-    if tissue_dir is not None:
-        entries = with_tissue_files(entries, tissue_dir, tissue_class or ())
-    described = describe_encoder(
-        encoder, input_px=input_px, mean=_triple("--mean", mean), std=_triple("--std", std)
+    choice = EncoderChoice(
+        encoder,
+        weights,
+        input_px,
+        problems.attempt(partial(_triple, "--mean", mean)),
+        problems.attempt(partial(_triple, "--std", std)),
+        precision,
+        allow_torchscript_code,
     )
-    tiling = _checked(
-        TilingSettings,
-        mpp=mpp or described.mpp,
-        patch_px=patch_px or described.patch_px,
-        overlap=overlap,
-        min_tissue=min_tissue,
-        allow_upsampling=allow_upsampling,
+    described = problems.attempt(choice.described)
+    tiling = problems.attempt(
+        lambda: _checked(
+            TilingSettings,
+            mpp=mpp or (described and described.mpp),
+            patch_px=patch_px or (described and described.patch_px),
+            overlap=overlap,
+            min_tissue=min_tissue,
+            allow_upsampling=allow_upsampling,
+        )
     )
-    tissue = _checked(
-        TissueSettings, fill_holes=fill_holes, drop_pen=drop_pen, min_area_um2=min_area_um2
+    tissue = problems.attempt(
+        lambda: _checked(
+            TissueSettings, fill_holes=fill_holes, drop_pen=drop_pen, min_area_um2=min_area_um2
+        )
     )
-    console.print(f"{len(entries)} slides; encoder {described.title}, {described.licence}")
-    settings = ExtractionSettings.planned(
-        described,
-        sha256(find_weights(described, weights)),
-        resolve_precision(precision, device),
+    problems.raise_any()
+    request = ExtractionRequest(
+        slides,
+        out,
+        choice,
         tiling,
         tissue,
         stain,
+        slide_mpp,
+        None if tissue_dir is None else TissueFiles(tissue_dir, tuple(tissue_class or ())),
+        ExtractionComputing(device, batch_size, workers, ray),
     )
-    with ExtractionProgress(len(entries)) as progress:
-        if ray is None:
-            summary = extract_slides(
-                entries,
-                settings.load_encoder(weights, device, allow_code=allow_torchscript_code),
-                out,
-                settings,
-                batch_size=batch_size,
-                workers=workers,
-                progress=progress,
-            )
-        else:
-            task = ClusterTask(
-                settings,
-                out.resolve(),
-                weights,
-                device,
-                batch_size,
-                workers,
-                allow_torchscript_code,
-            )
-            summary = extract_on_cluster(entries, task, ray, progress)
+    plan = plan_extraction(request)
+    say_notes(plan.notes)
+    say(
+        f"{counted(len(plan.entries), 'slide')}; encoder {plan.encoder.title}, "
+        f"{plan.encoder.licence}"
+    )
+    with ExtractionProgress(len(plan.entries)) as progress:
+        summary = plan.run(progress)
     _tell(summary, out)
-    if slide_mpp is not None and not any(record.mpp == slide_mpp for record in summary.records):
-        console.print(
-            f"--slide-mpp {slide_mpp:g} was not used: it is for slides that record no µm/px. To "
-            "correct what slides record, give a CSV with a column 'mpp'."
-        )
+    say_notes(summary.notes)
     if summary.with_status("failed") or not any(
         summary.with_status(status) for status in ("done", "elsewhere")
     ):
@@ -298,40 +295,23 @@ def _tell(summary: ExtractionSummary, out: Path) -> None:
     done = len(summary.with_status("done"))
     earlier = f" ({summary.resumed} of them before this run)" if summary.resumed else ""
     rate = summary.patches / max(summary.seconds, 1e-9)
-    console.print(
-        f"{done} slides done{earlier}, {len(summary.with_status('skipped'))} skipped, "
-        f"{len(summary.with_status('failed'))} failed; {summary.patches} patches in "
+    say(
+        f"{counted(done, 'slide')} done{earlier}, {len(summary.with_status('skipped'))} skipped, "
+        f"{len(summary.with_status('failed'))} failed; {counted(summary.patches, 'patch')} in "
         f"{summary.seconds:.0f} s ({rate:.0f} a second)"
     )
     elsewhere = summary.with_status("elsewhere")
     if elsewhere:
-        console.print(f"{len(elsewhere)} slides are being extracted by another process")
+        say(f"{counted(len(elsewhere), 'slide')}: another process is at work on them")
     faults = [record for record in summary.records if record.reason]
     for record in faults[:_SHOWN_FAULTS]:
-        console.print(f"  {record.status} {record.slide}: {record.reason}", markup=False)
+        say(f"  {record.status} {record.slide}: {record.reason}")
     if len(faults) > _SHOWN_FAULTS:
-        console.print(f"  and {len(faults) - _SHOWN_FAULTS} more")
-    console.print(
-        f"All of them in {out / 'extraction.csv'}; outlines to look at in {out / 'previews'}"
+        say(f"  and {len(faults) - _SHOWN_FAULTS} more")
+    say(
+        f"All of them in {located(out / 'extraction.csv')}; outlines to look at in "
+        f"{located(out / 'previews')}"
     )
-
-
-def _require_used(*options: tuple[str, object, str, bool]) -> None:
-    """Refuse options that would have no effect.
-
-    Args:
-        *options: Name, value, what it needs, and whether that is there.
-
-    Raises:
-        InputError: An option was given without what it needs.
-    """
-    problems = [
-        f"{name} has no effect without {needed}."
-        for name, value, needed, there in options
-        if value and not there
-    ]
-    if problems:
-        raise InputError(*problems)
 
 
 def _triple(option: str, text: str | None) -> Triple | None:

@@ -7,15 +7,14 @@ from typing import Annotated
 
 import typer
 
+from histodistill.computing.device import DEVICE_HELP
 from histodistill.errors import InputError
 
 ExperimentFile = Annotated[
     Path, typer.Argument(metavar="EXPERIMENT", help="The experiment: one YAML file.")
 ]
 OutFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the results.")]
-Device = Annotated[
-    str, typer.Option(metavar="NAME", help="auto (a GPU where there is one), cpu, cuda, cuda:1.")
-]
+Device = Annotated[str, typer.Option(metavar="NAME", help=DEVICE_HELP)]
 Jobs = Annotated[
     int, typer.Option(min=1, metavar="N", help="Trainings at the same time, each in a process.")
 ]
@@ -42,3 +41,21 @@ def one_of(kind: str, chosen: str | None, known: list[str]) -> str:
         given = f"no {kind} {chosen!r}" if chosen else f"say which {kind}"
         raise InputError(f"{given}: --{kind} is one of {', '.join(known)}")
     return chosen
+
+
+def require_used(*options: tuple[str, object, str, object]) -> None:
+    """Refuse options that would have no effect.
+
+    Args:
+        *options: Name and value of an option, what it needs, and whether that is there.
+
+    Raises:
+        InputError: Options were given without what they need.
+    """
+    problems = [
+        f"{name} has no effect without {needed}."
+        for name, value, needed, there in options
+        if value and not there
+    ]
+    if problems:
+        raise InputError(*problems)

@@ -68,7 +68,7 @@ def predict(
         check_scale: Whether genes on another scale than the training patients' are refused; else
             they are told.
         thresholds: Operating thresholds instead of the bundle's own, for two classes.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:<n>``.
+        device: Where to compute, see :func:`histodistill.computing.device.resolve_device`.
 
     Raises:
         InputError: Features of another width, encoder or patch size, an unknown block, too many

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from histodistill.computing.device import resolve_device
 from histodistill.encoders.catalogue import OFFLINE_ENCODER, OWN_MODELS, find_encoder
 from histodistill.encoders.checkpoints import load_weights, require_file
 from histodistill.encoders.encoder import Encoder, Precision, PrecisionChoice, Triple
@@ -71,7 +72,7 @@ def load_encoder(
         encoder: A description, or a name for :func:`describe_encoder`.
         weights: Local weights file. Without one: the weights inside the installed package for the
             offline encoder, the Hugging Face hub for the others.
-        device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:<n>`` or ``mps``.
         precision: ``auto`` is float16 on CUDA and float32 elsewhere.
         allow_code: Whether a TorchScript file, which is a program, may run.
 
@@ -81,11 +82,11 @@ def load_encoder(
             the device does not exist.
     """
     described = describe_encoder(encoder) if isinstance(encoder, str) else encoder
-    place = _device(device)
+    place = resolve_device(device)
     path = find_weights(described, weights)
     network = _network(described, path, place, allow_code)
     return PatchEncoder(
-        described, network, sha256(path), place, resolve_precision(precision, device)
+        described, network, sha256(path), place, resolve_precision(precision, place.type)
     )
 
 
@@ -157,15 +158,3 @@ def _timm_encoder(model: str) -> Encoder:
         licence=config.license or "see its model card",
         url=f"https://huggingface.co/{config.hf_hub_id}" if config.hf_hub_id else "timm",
     )
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InputError(
-            f"The device {name!r} cannot be used here ({str(error).splitlines()[0]}). Give cpu, "
-            "or cuda on a machine with an NVIDIA GPU."
-        ) from error
-    return device

@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from histodistill.computing.device import DEVICE_NAMES
 from histodistill.experiment.recipes import Recipe, merged, recipe
 from histodistill.model import NetworkSettings, ObjectiveSettings
 from histodistill.model.registries import DISTILLERS, GENE_TERMS, NETWORK_REGISTRIES
@@ -50,7 +51,8 @@ class TrainingSettings(Settings):
         threshold: How the operating threshold is chosen on the validation patients.
         precision: Of training, and of the validation that stops it: ``float32``, or
             ``bfloat16`` autocast. Answers and thresholds are always computed in float32.
-        device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda`` or ``cuda:<n>``.
+        device: ``auto`` (an NVIDIA GPU where there is one, else the CPU), ``cpu``, ``cuda``,
+            ``cuda:<n>`` or ``mps``.
     """
 
     learning_rate: PositiveFloat = 2e-4
@@ -70,7 +72,7 @@ class TrainingSettings(Settings):
     validation_patches: PositiveInt | None = None
     threshold: Literal["youden", "balanced_accuracy", "f1"] = "youden"
     precision: Literal["float32", "bfloat16"] = "float32"
-    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    device: str = Field(default="auto", pattern=DEVICE_NAMES)
 
 
 class TuningSettings(Settings):

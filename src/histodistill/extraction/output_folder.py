@@ -89,17 +89,26 @@ class OutputFolder:
             InputError: It holds features made with other settings, or the disk is full.
         """
         self.require_space(0)
-        if self._settings.is_file():
-            recorded = json.loads(self._settings.read_text(encoding="utf-8"))
-            different = settings.differences(ExtractionSettings.from_dict(recorded))
-            if different:
-                raise InputError(
-                    f"{self.path} holds features made with other settings ({'; '.join(different)})"
-                    ". Features of two kinds cannot be mixed: give another --out folder, or the "
-                    "settings of that run."
-                )
-        else:
+        self.require_alike(settings)
+        if not self._settings.is_file():
             write_json(self._settings, settings.to_dict())
+
+    def require_alike(self, settings: ExtractionSettings) -> None:
+        """Check that what the folder holds, if anything, was made with these settings.
+
+        Raises:
+            InputError: It was not.
+        """
+        if not self._settings.is_file():
+            return
+        recorded = json.loads(self._settings.read_text(encoding="utf-8"))
+        different = settings.differences(ExtractionSettings.from_dict(recorded))
+        if different:
+            raise InputError(
+                f"{self.path} holds features made with other settings ({'; '.join(different)})"
+                ". Features of two kinds cannot be mixed: give another --out folder, or the "
+                "settings of that run."
+            )
 
     def require_space(self, n_bytes: int) -> None:
         """Check that the disk has room for ``n_bytes`` and a reserve.

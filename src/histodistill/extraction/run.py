@@ -54,12 +54,14 @@ class ExtractionSummary:
         resumed: Slides that an earlier run, or another process, had finished.
         patches: Patches that this run encoded.
         seconds: Its wall-clock time.
+        notes: What was asked for and had no effect, in sentences.
     """
 
     records: tuple[SlideRecord, ...]
     resumed: int
     patches: int
     seconds: float
+    notes: tuple[str, ...] = ()
 
     def with_status(self, status: str) -> list[SlideRecord]:
         """The records of one status."""

@@ -43,7 +43,8 @@ class NewSlideSettings:
         patient_pattern: Regular expression of the patient in a slide's name; by default a TCGA
             barcode. A patient that the slide list names goes before it.
         sample_types: TCGA sample types that are read.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:<n>``.
+        device: ``auto`` (an NVIDIA GPU where there is one, else the CPU), ``cpu``, ``cuda``,
+            ``cuda:<n>`` or ``mps``.
     """
 
     folder: Path
