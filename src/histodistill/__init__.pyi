@@ -10,6 +10,13 @@ from .experiment import Experiment as Experiment, load as load, read_experiment 
 from .experiment.audit import audit as audit
 from .features import BagStore as BagStore, open_bags as open_bags
 from .genomics import read_genomic_table as read_genomic_table
+from .workflows.extraction import (
+    EncoderChoice as EncoderChoice,
+    ExtractionComputing as ExtractionComputing,
+    ExtractionRequest as ExtractionRequest,
+    TissueFiles as TissueFiles,
+    extract as extract,
+)
 from .workflows.new_slides import (
     NewSlideSettings as NewSlideSettings,
     predict_slides as predict_slides,

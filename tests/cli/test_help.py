@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import re
 from importlib.metadata import version
+from inspect import signature
+from pathlib import Path
 
 import pytest
 import typer
 
 from histodistill.cli.main import app
+from histodistill.computing.device import DEVICE_HELP
+from histodistill.deploy.predict import check_request, predict
+from histodistill.extraction import ExtractionSettings
+from histodistill.tiling import TilingSettings, TissueSettings
+from histodistill.workflows.extraction import EncoderChoice, ExtractionComputing
+from histodistill.workflows.new_slides import NewSlideSettings, predict_slides
 from tests.cli.command_line import run, succeed
 
 GROUP = typer.main.get_command(app)
@@ -78,3 +86,43 @@ def test_brackets_in_a_message_are_printed_as_they_are(tmp_path):
     folder = tmp_path / "[red]runs[/red]"
     result = run("audit", folder / "none.yaml")
     assert result.stderr == f"Problem: {folder}/none.yaml: no such file\n"
+
+
+def test_defaults_that_the_help_of_extract_names_are_those_of_the_settings():
+    told = {
+        option.name: float(found[1])
+        for option in COMMANDS["extract"].params
+        if (found := re.search(r"default: ([\d.]+)\.$", option.help)) and option.default is None
+    }
+    fields = TilingSettings.model_fields | TissueSettings.model_fields
+    assert told == {name: fields[name].default for name in told}
+    assert set(told) == {"overlap", "min_tissue", "min_area_um2"}
+
+
+def test_switches_of_extract_default_to_the_settings():
+    switches = {option.name: option.default for option in COMMANDS["extract"].params}
+    fields = TilingSettings.model_fields | TissueSettings.model_fields
+    for name in ("allow_upsampling", "fill_holes", "drop_pen"):
+        assert switches[name] == fields[name].default
+    assert switches["stain"] == ExtractionSettings.model_fields["stain"].default
+    assert switches["precision"] == EncoderChoice("any").precision
+    assert switches["device"] == ExtractionComputing().device == NewSlideSettings(Path()).device
+    assert switches["workers"] == ExtractionComputing().workers
+
+
+@pytest.mark.parametrize("function", [predict, check_request, predict_slides])
+def test_defaults_of_predict_are_those_of_python(function):
+    in_python = signature(function).parameters
+    for option in COMMANDS["predict"].params:
+        if option.name in in_python and not option.required and option.default is not None:
+            assert option.default == in_python[option.name].default, option.name
+
+
+def test_every_device_is_named_alike():
+    told = {
+        option.help
+        for command in COMMANDS.values()
+        for option in command.params
+        if option.name == "device"
+    }
+    assert told == {DEVICE_HELP}

@@ -42,7 +42,7 @@ def test_a_cluster_gives_the_same_bytes_and_survives_a_killed_worker(
         return extract_one(slide, task)
 
     monkeypatch.setattr(cluster, "extract_one", killed_once)
-    task = ClusterTask(settings, tmp_path / "out", weights, batch_size=8)
+    task = ClusterTask(settings, tmp_path / "out", weights, batch_size=8, allow_code=True)
     summary = extract_on_cluster(slides, task, "local")
     assert marker.exists()
     assert [record.status for record in summary.records] == ["done"] * 4
@@ -54,13 +54,15 @@ def test_settings_are_checked_before_the_cluster_is_asked(
 ):
     out = tmp_path / "out"
     extract_slides(entries(1), encoder, out, settings)
-    other = ClusterTask(settings.model_copy(update={"stain": "macenko"}), out, weights)
+    other = ClusterTask(
+        settings.model_copy(update={"stain": "macenko"}), out, weights, allow_code=True
+    )
     with pytest.raises(InputError, match=r"stain: macenko, not none"):
         extract_on_cluster([], other, "local")
 
 
 def test_a_cluster_that_does_not_answer_is_told(settings, weights, tmp_path):
-    task = ClusterTask(settings, tmp_path / "out", weights)
+    task = ClusterTask(settings, tmp_path / "out", weights, allow_code=True)
     with pytest.raises(InputError, match=r"No Ray cluster answers at 'nowhere:1'"):
         extract_on_cluster([], task, "nowhere:1")
 
@@ -71,4 +73,6 @@ def test_without_ray_the_extra_is_named(settings, weights, tmp_path, monkeypatch
 
     monkeypatch.setattr(cluster, "import_module", absent)
     with pytest.raises(InputError, match=r"needs the extra 'cluster'"):
-        extract_on_cluster([], ClusterTask(settings, tmp_path / "out", weights), "local")
+        extract_on_cluster(
+            [], ClusterTask(settings, tmp_path / "out", weights, allow_code=True), "local"
+        )

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from histodistill.deploy import Bundle
 
+_SLIDES = "Slides"
+_GENOMICS = "Genomics"
+
 
 def command(
     bundle_folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The model bundle.")],
@@ -26,43 +29,67 @@ def command(
     slides: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Folder (or CSV) of slides; features are extracted as in training."
+            metavar="DIR",
+            help="Folder (or CSV) of slides; features are extracted as in training.",
+            rich_help_panel=_SLIDES,
         ),
     ] = None,
     features: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder of patch features.")
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of patch features.",
+            rich_help_panel=_SLIDES,
+        ),
     ] = None,
     slides_table: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
             help="With --features: table PATIENT, FILENAME; else the file names tell.",
+            rich_help_panel=_SLIDES,
         ),
     ] = None,
     patient_pattern: Annotated[
         str | None,
-        typer.Option(metavar="REGEX", help="Regular expression of the patient in a file name."),
+        typer.Option(
+            metavar="REGEX",
+            help="Regular expression of the patient in a file name.",
+            rich_help_panel=_SLIDES,
+        ),
     ] = None,
     genomics: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=FILE", help="A genomic block; as often as there are blocks."),
+        typer.Option(
+            metavar="NAME=FILE",
+            help="A genomic block; as often as there are blocks.",
+            rich_help_panel=_GENOMICS,
+        ),
     ] = None,
     allow: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="PACKAGE.MODULE:CLASS",
-            help="A network of another package that the bundle is made of, if you trust it.",
+            metavar="CLASS",
+            help="A network of another package (package.module:Class) that the bundle is made of, "
+            "if you trust it.",
         ),
     ] = None,
     max_missing_genes: Annotated[
         float,
-        typer.Option(min=0, max=1, metavar="SHARE", help="Share of genes that may be absent."),
+        typer.Option(
+            min=0,
+            max=1,
+            metavar="P",
+            help="Share of genes that may be absent.",
+            rich_help_panel=_GENOMICS,
+        ),
     ] = 0.2,
     check_scale: Annotated[
         bool,
         typer.Option(
             "--check-scale/--no-check-scale",
             help="Refuse genes on another scale than the training patients', or only tell.",
+            rich_help_panel=_GENOMICS,
         ),
     ] = True,
     threshold: Annotated[
@@ -74,23 +101,35 @@ def command(
     features_out: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="With --slides: folder for their features; by default beside --out."
+            metavar="DIR",
+            help="With --slides: folder for their features; by default beside --out.",
+            rich_help_panel=_SLIDES,
         ),
     ] = None,
     weights: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="With --slides: local weights of the encoder."),
+        typer.Option(
+            metavar="FILE",
+            help="With --slides: local weights of the encoder.",
+            rich_help_panel=_SLIDES,
+        ),
     ] = None,
     allow_torchscript_code: Annotated[
         bool,
         typer.Option(
             "--allow-torchscript-code",
             help="With --slides: let a TorchScript encoder, which is a program, run.",
+            rich_help_panel=_SLIDES,
         ),
     ] = False,
     slide_mpp: Annotated[
         float | None,
-        typer.Option(min=0.01, metavar="MPP", help="With --slides: µm/px where none is recorded."),
+        typer.Option(
+            min=0.01,
+            metavar="MPP",
+            help="With --slides: µm/px where none is recorded.",
+            rich_help_panel=_SLIDES,
+        ),
     ] = None,
     sample_types: Annotated[
         list[str] | None,
