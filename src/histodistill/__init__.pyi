@@ -1,4 +1,5 @@
 from .deploy import Bundle as Bundle, predict as predict
+from .diagnosis import Diagnosis as Diagnosis, diagnose as diagnose
 from .errors import HistodistillError as HistodistillError, InputError as InputError
 from .evaluation import (
     compare as compare,

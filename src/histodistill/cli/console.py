@@ -1,9 +1,11 @@
-"""Where the command line prints."""
+"""Where the command line prints: for a person, or one JSON object for a script."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +14,50 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from histodistill.cli.json_answer import JsonAnswer
+
 if TYPE_CHECKING:
     import pandas as pd
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
+
+# What a script will read, or nothing where a person does.
+_answer: JsonAnswer | None = None
+
+
+@contextmanager
+def answering(in_json: bool) -> Iterator[None]:
+    """Print all that the block says on the error stream, and at its end one JSON object.
+
+    The object holds what was given to :func:`answer`, and all notes and problems.
+
+    Args:
+        in_json: Whether a script asked for it; else the block prints as ever.
+    """
+    global _answer
+    if not in_json:
+        yield
+        return
+    _answer = answered = JsonAnswer()
+    console.stderr = True
+    try:
+        yield
+    finally:
+        _answer = None
+        console.stderr = False
+        sys.stdout.write(answered.text())
+
+
+def answer(**values: object) -> None:
+    """Give results to the script that reads them; a person reads what is said.
+
+    Args:
+        **values: By their names in the JSON object: numbers, texts, paths, tables (a list of
+            rows), and mappings and sequences of these.
+    """
+    if _answer is not None:
+        _answer.values.update(values)
 
 
 def say(sentence: str) -> None:
@@ -27,6 +68,8 @@ def say(sentence: str) -> None:
 def say_problems(problems: Iterable[str]) -> None:
     """Print problems, one a line, on the error stream."""
     for problem in problems:
+        if _answer is not None:
+            _answer.problems.append(problem)
         errors.print("[red]Problem:[/red]", end=" ")
         errors.print(problem, markup=False, soft_wrap=True)
 
@@ -34,6 +77,8 @@ def say_problems(problems: Iterable[str]) -> None:
 def say_notes(notes: Iterable[str]) -> None:
     """Print notes, one a line."""
     for note in notes:
+        if _answer is not None:
+            _answer.notes.append(note)
         say(f"Note: {note}")
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from histodistill.cli.console import errors, say, say_problems
+from histodistill.cli.console import answering, errors, say, say_problems
 from histodistill.cli.signals import exit_status, interrupt_on_signals
 from histodistill.errors import HistodistillError, InputError
 from histodistill.faults import machine_fault
@@ -29,6 +29,7 @@ COMMANDS = (
     "predict",
     "import-checkpoint",
     "simulate",
+    "doctor",
 )
 _LOOK: dict[str, Any] = {
     "add_completion": False,
@@ -75,25 +76,58 @@ class _Commands(TyperGroup):
         return option
 
     def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except InputError as error:
-            say_problems(error.problems)
-        except HistodistillError as error:
-            say_problems([str(error)])
-        except KeyboardInterrupt as interrupt:
-            errors.print(
-                "\nInterrupted; no half-written file is left. Run the same command again: "
-                "crossval, suite, ablate, train and extract go on where they stopped.",
-                soft_wrap=True,
-            )
-            raise typer.Exit(exit_status(interrupt)) from None
-        except Exception as error:
-            fault = machine_fault(error)
-            if fault is None:  # a bug: where it lies is worth more than a sentence
+        # As written: a word that cannot be read is told in JSON as well.
+        in_json = "--json" in ctx.args
+        with answering(in_json):
+            try:
+                return super().invoke(ctx)
+            except (typer.Exit, typer.Abort):
                 raise
-            say_problems([fault])
-        raise typer.Exit(1)
+            except Exception as error:
+                status = _tell(error, in_json=in_json)
+            except KeyboardInterrupt as interrupt:
+                status = _tell_interrupt(interrupt, in_json=in_json)
+            raise typer.Exit(status)
+
+
+def _tell(error: Exception, *, in_json: bool) -> int:
+    """Say in plain sentences what the user can mend; the exit status.
+
+    Raises:
+        Exception: The error itself, where it is a bug, or where Typer says it better.
+    """
+    if isinstance(error, InputError):
+        say_problems(error.problems)
+        return 1
+    if isinstance(error, HistodistillError):
+        say_problems([str(error)])
+        return 1
+    usage = getattr(error, "format_message", None)  # of Typer: a word that it cannot read
+    if usage is not None:
+        if not in_json:
+            raise error
+        say_problems([usage()])
+        return int(getattr(error, "exit_code", 1))
+    fault = machine_fault(error)
+    if fault is None:  # a bug: where it lies is worth more than a sentence
+        if in_json:
+            say_problems([f"{type(error).__name__}: {error}"])
+        raise error
+    say_problems([fault])
+    return 1
+
+
+def _tell_interrupt(interrupt: KeyboardInterrupt, *, in_json: bool) -> int:
+    """Say that nothing is lost; the exit status."""
+    told = (
+        "Interrupted; no half-written file is left. Run the same command again: "
+        "crossval, suite, ablate, train and extract go on where they stopped."
+    )
+    if in_json:
+        say_problems([told])
+    else:
+        errors.print(f"\n{told}", soft_wrap=True)
+    return exit_status(interrupt)
 
 
 app = typer.Typer(

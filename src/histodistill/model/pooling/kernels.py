@@ -41,6 +41,11 @@ def steps_for(weights: torch.dtype, products: torch.dtype, device: torch.device)
     return _kernel_steps(products) or PatchSteps()
 
 
+def kernels_compile() -> bool:
+    """Whether the kernels are compiled, or can be, and load on this machine."""
+    return compiled(_SOURCE) is not None
+
+
 @functools.cache
 def _kernel_steps(dtype: torch.dtype) -> PatchSteps | None:
     library = compiled(_SOURCE)
