@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import typer
+import typer.rich_utils
 
 from histodistill.cli.main import app
 from histodistill.computing.device import DEVICE_HELP
@@ -39,7 +40,8 @@ def test_without_a_command_the_help_is_shown():
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name != "extract"])
 def test_every_option_is_shown_whole_with_what_it_does(name, columns, monkeypatch):
     monkeypatch.setenv("COLUMNS", str(columns))
-    monkeypatch.setenv("TERMINAL_WIDTH", str(columns))
+    # Typer has read TERMINAL_WIDTH when it was imported.
+    monkeypatch.setattr(typer.rich_utils, "MAX_WIDTH", columns)
     told = succeed(name, "--help").stdout
     assert "…" not in told
     assert all(len(line) <= columns for line in told.splitlines())
