@@ -1,0 +1,145 @@
+"""What each patch brought to the logits of its bag."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from histodistill.model.pooling.parts import PooledParts
+
+Floats = NDArray[np.float64]
+Way = Literal["exact", "integrated gradients"]
+# Points of the path from nothing to the bag, Gauss-Legendre: the sum is complete within 1 %.
+PATH_POINTS = 32
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """Shares of the patches in the logits.
+
+    ``constant + shares.sum(axis=0)`` are the logits: exactly (rounding apart) where ``way`` is
+    ``exact``, within the error of the path's sum otherwise.
+
+    Attributes:
+        shares: Signed share of each patch in the logit of each class, [N, C].
+        constant: What the network says of no patch at all, [C].
+        way: How the shares were found.
+    """
+
+    shares: Floats
+    constant: Floats
+    way: Way
+
+    @property
+    def logits(self) -> Floats:
+        """Logits [C] of the whole bag, from the shares."""
+        return np.asarray(self.constant + self.shares.sum(axis=0))
+
+    def support(self, target: int) -> Floats:
+        """How much each patch supports a class against the mean of the others, [N].
+
+        With two classes this is its share in the log odds.
+        """
+        others = np.delete(self.shares, target, axis=1).mean(axis=1)
+        return np.asarray(self.shares[:, target] - others)
+
+
+def average(members: list[Contributions]) -> Contributions:
+    """The mean over the members of an ensemble: shares of their mean logits."""
+    ways = {member.way for member in members}
+    return Contributions(
+        np.mean([member.shares for member in members], axis=0),
+        np.mean([member.constant for member in members], axis=0),
+        "exact" if ways == {"exact"} else "integrated gradients",
+    )
+
+
+@dataclass(frozen=True)
+class Votes:
+    """What the patches say of the classes, before they are weighted.
+
+    Attributes:
+        said: ``w_cb . h_i``, [N, B, C] float64: with a linear head the logits are the weighted
+            means of the branches, added up, and the constant.
+        constant: Logits of a pooled bag of zeros, [C] float64.
+    """
+
+    said: Floats
+    constant: Floats
+
+
+def votes(parts: PooledParts) -> Votes:
+    """The votes of the patches.
+
+    With a linear head, the rows w of its matrix: exact. With any other, their mean along the path
+    from a pooled bag of zeros to the bag's own: integrated gradients (Sundararajan et al., ICML
+    2017, eq. 1) of the head alone, whose inner product with the pooled bag is linear in it again.
+    """
+    slopes, constant = _slopes(parts.head, parts.pooled(), linear=parts.linear)
+    matrix = slopes.permute(2, 1, 0).flatten(1).to(parts.hidden.dtype)
+    shape = len(parts.hidden), slopes.shape[1], slopes.shape[0]
+    said = (parts.hidden @ matrix).double().reshape(shape)
+    return Votes(said.numpy(), constant.numpy())
+
+
+def pooled_contributions(parts: PooledParts) -> Contributions:
+    """Contributions to a network that adds up weighted patches: weight times vote."""
+    found = votes(parts)
+    shares = np.einsum("nb,nbc->nc", parts.weights.numpy(), found.said)
+    way: Way = "exact" if parts.linear else "integrated gradients"
+    return Contributions(shares, found.constant, way)
+
+
+def path_contributions(answer: Callable[[Tensor], Tensor], bag: Tensor) -> Contributions:
+    """Integrated gradients of a whole network, from a bag whose patches are all zero.
+
+    Source: Sundararajan et al., ICML 2017, eq. 1, summed by Gauss-Legendre quadrature.
+
+    Args:
+        answer: Logits [C] of a bag [N, F]; differentiable.
+        bag: The patches as the network reads them, [N, F] (standardised where it standardises,
+            so that zero is the mean patch of the training patients).
+    """
+    n_classes = len(answer(bag))
+    total = torch.zeros(n_classes, *bag.shape, dtype=torch.float64)
+    for point, weight in _path():
+        place = (bag * point).requires_grad_()
+        logits = answer(place)
+        for target in range(n_classes):
+            (slope,) = torch.autograd.grad(logits[target], place, retain_graph=True)
+            total[target] += weight * slope.double()
+    shares = (total * bag.double()).sum(dim=2).T
+    constant = answer(torch.zeros_like(bag)).double().detach()
+    return Contributions(shares.numpy(), constant.numpy(), "integrated gradients")
+
+
+def _slopes(
+    head: Callable[[Tensor], Tensor], pooled: Tensor, *, linear: bool
+) -> tuple[Tensor, Tensor]:
+    """Mean gradient of each logit along the path to the pooled bag, [C, B, d]; logits at 0, [C]."""
+    nothing = torch.zeros_like(pooled)
+    with torch.enable_grad():
+        points = [(1.0, 1.0)] if linear else _path()
+        places = torch.stack([pooled * point for point, _ in points]).requires_grad_()
+        logits = head(places)
+        slopes = [
+            torch.autograd.grad(logits[:, target].sum(), places, retain_graph=True)[0].double()
+            for target in range(logits.shape[1])
+        ]
+    weights = torch.tensor([weight for _, weight in points], dtype=torch.float64)
+    means = torch.stack([torch.einsum("k,kbd->bd", weights, slope) for slope in slopes])
+    with torch.no_grad():
+        constant = head(nothing[None])[0].double()
+    return means, constant
+
+
+def _path() -> list[tuple[float, float]]:
+    """Points between 0 and 1, and their weights."""
+    points, weights = np.polynomial.legendre.leggauss(PATH_POINTS)
+    return [(float(p + 1) / 2, float(w) / 2) for p, w in zip(points, weights, strict=True)]
