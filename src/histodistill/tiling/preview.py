@@ -20,7 +20,7 @@ _HOLE = (0, 90, 220)
 _PATCH = (90, 90, 90)
 _INK = (0, 0, 0)
 # It comes with matplotlib and has µ and ², which the font within Pillow lacks.
-_FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
 _FOOTER_PX = 44
 _MARGIN_PX = 12
 
@@ -74,8 +74,8 @@ def _draw_outline(draw: ImageDraw.ImageDraw, tissue: Tissue, scale: float) -> No
 def _draw_footer(picture: Image.Image, mpp: float, caption: str) -> None:
     """A scale bar of a round length and a caption, below the thumbnail."""
     draw = ImageDraw.Draw(picture)
-    length_um = _round_length(picture.width * mpp / 5)
-    font = ImageFont.truetype(_FONT, 18)
+    length_um = round_length(picture.width * mpp / 5)
+    font = ImageFont.truetype(FONT, 18)
     y = picture.height - _FOOTER_PX / 2
     end = _MARGIN_PX + length_um / mpp
     draw.line((_MARGIN_PX, y, end, y), fill=_INK, width=4)
@@ -83,7 +83,7 @@ def _draw_footer(picture: Image.Image, mpp: float, caption: str) -> None:
     draw.text((end + _MARGIN_PX, y), f"{label}    {caption}", fill=_INK, font=font, anchor="lm")
 
 
-def _round_length(most: float) -> float:
+def round_length(most: float) -> float:
     """The longest of 1, 2, 5, 10, 20, 50, ... that is not longer than ``most``."""
     power = 10.0 ** math.floor(math.log10(most))
     return max(step * power for step in (1, 2, 5) if step * power <= most)

@@ -1,0 +1,40 @@
+"""Colours of maps: one fixed scale for all slides, safe for the colour-blind."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histodistill.explanation.contributions import Floats
+
+# Log odds of a probability of .05 and .95: what lies beyond has the strongest colour. The scale is
+# the same for every slide and every model, so a negative slide never looks as hot as a positive.
+LIMIT = 3.0
+# The weakest evidence is clear, the strongest hides this much of the tissue.
+OPACITY = 0.75
+_PALETTE = "RdBu_r"
+
+RGBA = NDArray[np.uint8]
+
+
+def density(support: Floats) -> Floats:
+    """A map's values on the fixed scale, from the shares of N patches in the log odds, [N].
+
+    The share of a patch is small because there are many. Times their number it is the log odds
+    (less the constant) that the slide would have if all its patches brought what this one does;
+    the mean over the patches is what the slide has.
+    """
+    return support * len(support)
+
+
+def colours(values: Floats) -> RGBA:
+    """Colours of values in log odds, [..., 4] uint8: blue against the class, red for it.
+
+    NaN is clear.
+    """
+    import matplotlib as mpl
+
+    known = np.nan_to_num(np.clip(values / LIMIT, -1, 1))
+    painted = np.asarray(mpl.colormaps[_PALETTE]((known + 1) / 2) * 255).round()
+    painted[..., 3] = np.abs(known) * OPACITY * 255
+    return np.asarray(painted, dtype=np.uint8)
