@@ -1,0 +1,233 @@
+"""Maps of patients: what a bundle's networks saw in each patch, with a certificate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from histodistill.deploy import Bundle
+from histodistill.deploy.bundle import Member
+from histodistill.explanation.certificate import Certificate, certify
+from histodistill.explanation.contributions import (
+    Contributions,
+    Floats,
+    average,
+    path_contributions,
+    pooled_contributions,
+)
+from histodistill.explanation.removal import AskedRemoval, Indices, Removal, removal_of
+from histodistill.explanation.tissue_blocks import tissue_blocks
+from histodistill.features import BagStore
+from histodistill.features.formats import read_coords
+from histodistill.features.slide import SlideFeatures
+from histodistill.model import Bags, Batch, Genes, NetworkName
+from histodistill.model.pooling.parts import PooledParts
+from histodistill.preparation import PreparedPatients
+
+# Networks that have to be asked again for every part of a bag are asked less often.
+_ASKED_STEPS, _ASKED_BLOCKS = 20, 4
+_STEPS, _BLOCKS = 200, 16
+# Parts that do not give the network's own answer are not the network's.
+_SAME_ANSWER = 1e-3
+
+
+@dataclass(frozen=True)
+class PatientMap:
+    """What one network saw in the slides of a patient.
+
+    Attributes:
+        patient: The patient.
+        network: ``student`` or ``multimodal``.
+        contributions: Shares of the patches in the logits, mean over the members.
+        attention: Weight of each patch in the pooled bag, mean over members and branches, [N];
+            None where the network has none.
+        certificate: Whether the map is true of the model.
+        target: Index of the class that the certificate is about: the positive one, or the class
+            that is called.
+        called: Index of the class that is called.
+        slides: The slides, in the order of their patches.
+    """
+
+    patient: str
+    network: NetworkName
+    contributions: Contributions
+    attention: Floats | None
+    certificate: Certificate
+    target: int
+    called: int
+    slides: tuple[SlideFeatures, ...]
+
+    def rows(self, slide: SlideFeatures) -> slice:
+        """Which patches of the bag belong to a slide."""
+        first = sum(own.n_patches for own in self.slides[: self.slides.index(slide)])
+        return slice(first, first + slide.n_patches)
+
+
+def explain(
+    bundle: Bundle,
+    bags: BagStore,
+    genomics: Mapping[str, pd.DataFrame] | None = None,
+    *,
+    patients: Sequence[str] | None = None,
+    seed: int = 0,
+) -> Iterator[PatientMap]:
+    """Explain the student's answers, and the multimodal teacher's for patients with genes.
+
+    Args:
+        bundle: A trained model.
+        bags: Bags of the patients.
+        genomics: Blocks of genes by the bundle's names, patients x genes, with all its genes.
+        patients: Who is explained; by default everybody with slides.
+        seed: Of the random orders that the certificates compare with.
+    """
+    blocks = genomics or {}
+    ready = [
+        PreparedPatients(bags, blocks, m.transforms, m.networks.settings.token_size)
+        for m in bundle.members
+    ]
+    for patient in bags.patients if patients is None else patients:
+        batches = [r.batch([patient], device=torch.device("cpu")) for r in ready]
+        for name in ("student", "multimodal"):
+            reads = name in bundle.networks and (name == "student" or batches[0].genes is not None)
+            if reads:
+                read = [
+                    _read(member, name, batch)
+                    for member, batch in zip(bundle.members, batches, strict=True)
+                ]
+                yield _map(bundle, bags, patient, name, read, seed)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """One member's reading of a bag."""
+
+    contributions: Contributions
+    removal: Removal
+    attention: Floats | None
+    answer: Floats
+
+
+def _read(member: Member, name: NetworkName, batch: Batch) -> _Read:
+    network = getattr(member.networks, name)
+    bags, genes = batch.bags, batch.genes
+    assert bags is not None
+    with torch.no_grad():
+        logits = _answer(network, name, bags, genes)
+        parts = _parts(network, name, bags, genes)
+    if parts is not None and torch.allclose(parts.logits(), logits, atol=_SAME_ANSWER):
+        return _Read(
+            pooled_contributions(parts),
+            removal_of(parts),
+            parts.weights.mean(dim=1).numpy(),
+            logits.numpy(),
+        )
+    # Networks that do not add up their patches, and subclasses that answer in another way.
+    patches = bags.patches
+
+    def answer(bag: Tensor) -> Tensor:
+        return _answer(network, name, _one_bag(bag, bags), genes)
+
+    def left(kept: Indices) -> Floats:
+        with torch.no_grad():
+            return np.asarray(answer(patches[torch.from_numpy(kept)]).numpy())
+
+    removal = AskedRemoval(left, len(patches), len(logits))
+    return _Read(path_contributions(answer, patches), removal, None, logits.numpy())
+
+
+def _parts(
+    network: nn.Module, name: NetworkName, bags: Bags, genes: Genes | None
+) -> PooledParts | None:
+    found: PooledParts | None
+    found = network.parts(bags) if name == "student" else network.parts(bags, genes)  # type: ignore[operator]
+    return found
+
+
+def _answer(network: nn.Module, name: NetworkName, bags: Bags, genes: Genes | None) -> Tensor:
+    """Logits [C] float64 of a batch of one patient."""
+    output = network(bags) if name == "student" else network(bags, genes)
+    logits: Tensor = output.logits[0].double()
+    return logits
+
+
+def _one_bag(patches: Tensor, like: Bags) -> Bags:
+    """A bag of patches that are ready: standardised already, [N, F]."""
+    return Bags((patches,), (len(patches),), like.rows, None, patches.dtype)
+
+
+def _map(
+    bundle: Bundle,
+    bags: BagStore,
+    patient: str,
+    name: NetworkName,
+    read: list[_Read],
+    seed: int,
+) -> PatientMap:
+    contributions = average([each.contributions for each in read])
+    attention = _mean([each.attention for each in read])
+    probability = np.mean([_softmax(each.answer) for each in read], axis=0)
+    called, target, threshold = _call(bundle, name, probability)
+    slides = bags.slides(patient)
+    asked = any(isinstance(each.removal, AskedRemoval) for each in read)
+    block = patient_blocks(slides, _ASKED_BLOCKS if asked else _BLOCKS)
+    certificate = certify(
+        [each.removal for each in read],
+        contributions.support(target),
+        attention,
+        called,
+        target,
+        threshold,
+        block,
+        n_steps=_ASKED_STEPS if asked else _STEPS,
+        seed=seed,
+    )
+    return PatientMap(
+        patient, name, contributions, attention, certificate, target, called, slides
+    )
+
+
+def _call(
+    bundle: Bundle, name: NetworkName, probability: Floats
+) -> tuple[int, int, float | None]:
+    """The class that is called, the class that the map is about, and the threshold of its call."""
+    positive = bundle.info.positive_index
+    if positive is None:
+        best = int(probability.argmax())
+        return best, best, None
+    threshold = bundle.threshold(name)
+    bound = 0.5 if threshold is None else threshold
+    called = positive if probability[positive] >= bound else 1 - positive
+    return called, positive, bound
+
+
+def patient_blocks(slides: Sequence[SlideFeatures], n_blocks: int) -> Indices:
+    """Blocks of tissue of all patches of a patient, [N]; slides are blocks apart.
+
+    Patches without coordinates are taken in the order of their file, which follows the tissue.
+    """
+    blocks: list[Indices] = []
+    first = 0
+    for slide in slides:
+        coords = read_coords(slide)
+        if coords is None:
+            coords = np.stack([np.arange(slide.n_patches), np.zeros(slide.n_patches)], axis=1)
+        own = tissue_blocks(coords, n_blocks)
+        blocks.append(own + first)
+        first += int(own.max()) + 1
+    return np.concatenate(blocks)
+
+
+def _mean(values: Sequence[Floats | None]) -> Floats | None:
+    known = [value for value in values if value is not None]
+    return np.mean(known, axis=0) if len(known) == len(values) else None
+
+
+def _softmax(logits: NDArray[np.float64]) -> Floats:
+    shifted = np.exp(logits - logits.max())
+    return np.asarray(shifted / shifted.sum())
