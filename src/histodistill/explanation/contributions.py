@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from histodistill.model.pooling.parts import PooledParts
+from histodistill.model.pooling.parts import MaxParts, PooledParts
 
 Floats = NDArray[np.float64]
 Way = Literal["exact", "integrated gradients"]
@@ -94,6 +94,19 @@ def pooled_contributions(parts: PooledParts) -> Contributions:
     shares = np.einsum("nb,nbc->nc", parts.weights.numpy(), found.said)
     way: Way = "exact" if parts.linear else "integrated gradients"
     return Contributions(shares, found.constant, way)
+
+
+def max_contributions(parts: MaxParts) -> Contributions:
+    """Contributions to a network that takes each hidden feature from the patch that has most.
+
+    The patch from which a feature is taken (the first of equals) brought what it says.
+    """
+    pooled, owner = parts.hidden.max(dim=0)
+    slopes, constant = _slopes(lambda p: parts.head(p[:, 0]), pooled[None], linear=True)
+    brought = slopes[:, 0] * pooled.double()
+    shares = torch.zeros(len(parts.hidden), len(constant), dtype=torch.float64)
+    shares.index_add_(0, owner, brought.T)
+    return Contributions(shares.numpy(), constant.numpy(), "exact")
 
 
 def path_contributions(answer: Callable[[Tensor], Tensor], bag: Tensor) -> Contributions:

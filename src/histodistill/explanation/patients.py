@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from histodistill.deploy import Bundle
-from histodistill.deploy.bundle import Member
 from histodistill.explanation.certificate import Certificate, certify
 from histodistill.explanation.contributions import (
     Contributions,
     Floats,
     average,
+    max_contributions,
     path_contributions,
     pooled_contributions,
 )
@@ -26,8 +26,9 @@ from histodistill.explanation.tissue_blocks import tissue_blocks
 from histodistill.features import BagStore
 from histodistill.features.formats import read_coords
 from histodistill.features.slide import SlideFeatures
+from histodistill.inference import Member
 from histodistill.model import Bags, Batch, Genes, NetworkName
-from histodistill.model.pooling.parts import PooledParts
+from histodistill.model.pooling.parts import MaxParts, PooledParts
 from histodistill.preparation import PreparedPatients
 
 # Networks that have to be asked again for every part of a bag are asked less often.
@@ -88,7 +89,9 @@ def explain(
     """
     blocks = genomics or {}
     ready = [
-        PreparedPatients(bags, blocks, m.transforms, m.networks.settings.token_size)
+        PreparedPatients(
+            bags, m.transforms.scaled(blocks), m.transforms, m.networks.settings.token_size
+        )
         for m in bundle.members
     ]
     for patient in bags.patients if patients is None else patients:
@@ -121,12 +124,7 @@ def _read(member: Member, name: NetworkName, batch: Batch) -> _Read:
         logits = _answer(network, name, bags, genes)
         parts = _parts(network, name, bags, genes)
     if parts is not None and torch.allclose(parts.logits(), logits, atol=_SAME_ANSWER):
-        return _Read(
-            pooled_contributions(parts),
-            removal_of(parts),
-            parts.weights.mean(dim=1).numpy(),
-            logits.numpy(),
-        )
+        return _read_parts(parts, logits)
     # Networks that do not add up their patches, and subclasses that answer in another way.
     patches = bags.patches
 
@@ -141,10 +139,23 @@ def _read(member: Member, name: NetworkName, batch: Batch) -> _Read:
     return _Read(path_contributions(answer, patches), removal, None, logits.numpy())
 
 
+def _read_parts(parts: PooledParts | MaxParts, logits: Tensor) -> _Read:
+    if isinstance(parts, PooledParts):
+        attention = parts.weights.mean(dim=1).numpy()
+        return _Read(pooled_contributions(parts), removal_of(parts), attention, logits.numpy())
+
+    def left(kept: Indices) -> Floats:
+        with torch.no_grad():
+            return replace(parts, hidden=parts.hidden[torch.from_numpy(kept)]).logits().numpy()
+
+    removal = AskedRemoval(left, len(parts.hidden), len(logits))
+    return _Read(max_contributions(parts), removal, None, logits.numpy())
+
+
 def _parts(
     network: nn.Module, name: NetworkName, bags: Bags, genes: Genes | None
-) -> PooledParts | None:
-    found: PooledParts | None
+) -> PooledParts | MaxParts | None:
+    found: PooledParts | MaxParts | None
     found = network.parts(bags) if name == "student" else network.parts(bags, genes)  # type: ignore[operator]
     return found
 
@@ -187,14 +198,10 @@ def _map(
         n_steps=_ASKED_STEPS if asked else _STEPS,
         seed=seed,
     )
-    return PatientMap(
-        patient, name, contributions, attention, certificate, target, called, slides
-    )
+    return PatientMap(patient, name, contributions, attention, certificate, target, called, slides)
 
 
-def _call(
-    bundle: Bundle, name: NetworkName, probability: Floats
-) -> tuple[int, int, float | None]:
+def _call(bundle: Bundle, name: NetworkName, probability: Floats) -> tuple[int, int, float | None]:
     """The class that is called, the class that the map is about, and the threshold of its call."""
     positive = bundle.info.positive_index
     if positive is None:

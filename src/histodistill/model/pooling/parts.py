@@ -49,3 +49,39 @@ class PooledParts:
     def logits(self) -> Tensor:
         """Logits of the whole bag, [C] float64."""
         return self.head(self.pooled()[None])[0].double()
+
+
+@dataclass(frozen=True)
+class MaxParts:
+    """A bag whose hidden features are each taken from the patch that has most of it.
+
+    Attributes:
+        hidden: Hidden patches, [N, d].
+        head: From pooled bags [m, d] to their logits [m, C]; linear.
+    """
+
+    hidden: Tensor
+    head: Callable[[Tensor], Tensor]
+
+    def logits(self) -> Tensor:
+        """Logits of the whole bag, [C] float64."""
+        return self.head(self.hidden.amax(dim=0)[None])[0].double()
+
+
+def attended_parts(
+    scores: Tensor, hidden: Tensor, head: Callable[[Tensor], Tensor], *, linear: bool = True
+) -> PooledParts:
+    """Parts of a bag with a single branch of attention.
+
+    Args:
+        scores: Logarithms of the weights, [N].
+        hidden: Hidden patches, [N, d].
+        head: From pooled bags [m, d] to their logits [m, C].
+        linear: Whether the head is linear.
+    """
+    return PooledParts(scores[:, None], hidden, lambda pooled: head(pooled[:, 0]), linear)
+
+
+def averaged_parts(hidden: Tensor, head: Callable[[Tensor], Tensor]) -> PooledParts:
+    """Parts of a bag whose patches count alike, with a linear head."""
+    return attended_parts(hidden.new_zeros(len(hidden)), hidden, head)

@@ -8,6 +8,7 @@ from histodistill.model.batch import Bags, Output
 from histodistill.model.layers.attention import GatedAttention
 from histodistill.model.layers.dropout import Dropout
 from histodistill.model.layers.initialisation import init_self_normalising
+from histodistill.model.pooling.parts import PooledParts, attended_parts
 from histodistill.model.pooling.towers import Tower, pool_patches
 from histodistill.model.registries import STUDENTS
 from histodistill.model.shape import Shape
@@ -43,6 +44,11 @@ class ABMIL(MILStudent):
         """Features [n, d] and logits [n, C] of the n bags."""
         (pooled,) = pool_patches(bags, [self.tower()])
         return self.answer(pooled, bags.rows)
+
+    def parts(self, bags: Bags) -> PooledParts:
+        """See :meth:`MILStudent.parts`."""
+        hidden = self.patches(bags.patches)
+        return attended_parts(self.attention(hidden), hidden, self.classifier)
 
     def answer(self, pooled: Tensor, rows: Tensor) -> Output:
         """Features and logits of bags that have been pooled already, [n, d]."""

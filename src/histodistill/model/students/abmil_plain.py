@@ -9,6 +9,7 @@ from histodistill.model.batch import Bags, Output
 from histodistill.model.layers.attention import pool_bags
 from histodistill.model.layers.ends import classifier, patch_embedding
 from histodistill.model.layers.initialisation import init_self_normalising
+from histodistill.model.pooling.parts import PooledParts, attended_parts
 from histodistill.model.registries import STUDENTS
 from histodistill.model.shape import Shape
 from histodistill.model.students.base import MILStudent
@@ -55,3 +56,8 @@ class PlainABMIL(MILStudent):
         hidden = self.patches(bags.patches)
         features = pool_bags(self.attention(hidden), hidden, bags.sizes)
         return Output(features, self.classifier(features), bags.rows)
+
+    def parts(self, bags: Bags) -> PooledParts:
+        """See :meth:`MILStudent.parts`."""
+        hidden = self.patches(bags.patches)
+        return attended_parts(self.attention(hidden), hidden, self.classifier)

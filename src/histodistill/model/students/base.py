@@ -8,6 +8,7 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from histodistill.model.batch import Bags, Output
+from histodistill.model.pooling.parts import MaxParts, PooledParts
 from histodistill.model.pooling.towers import Tower
 
 
@@ -31,6 +32,13 @@ class MILStudent(nn.Module, ABC):
             Features [n, d] (d is ``settings.width``, unless it is declared otherwise), logits
             [n, C], and ``bags.rows``. ``internals`` may hold what terms of the loss read.
         """
+
+    def parts(self, bags: Bags) -> PooledParts | MaxParts | None:  # noqa: ARG002
+        """One bag as the network pools it, patch by patch; None where it does not add them up.
+
+        With it the network's maps are exact. Without dropout.
+        """
+        return None
 
 
 class PooledStudent(Protocol):

@@ -18,6 +18,7 @@ from histodistill.model.batch import Bags, Output
 from histodistill.model.layers.attention import GatedAttention, pool_bags
 from histodistill.model.layers.ends import classifier, patch_embedding
 from histodistill.model.layers.initialisation import init_self_normalising
+from histodistill.model.pooling.parts import PooledParts, attended_parts
 from histodistill.model.registries import STUDENTS
 from histodistill.model.shape import Shape
 from histodistill.model.students.base import MILStudent
@@ -111,6 +112,11 @@ class ClamSB(MILStudent):
         auxiliary = _auxiliary(self.clustering, hidden, every_branch, bags, labels)
         return Output(features, self.classifier(features), bags.rows, auxiliary)
 
+    def parts(self, bags: Bags) -> PooledParts:
+        """See :meth:`MILStudent.parts`."""
+        hidden = self.patches(bags.patches)
+        return attended_parts(self.attention(hidden), hidden, self.classifier)
+
 
 @STUDENTS.declare(
     "clam-mb",
@@ -138,15 +144,30 @@ class ClamMB(MILStudent):
     def forward(self, bags: Bags, labels: Tensor | None = None) -> Output:
         """Features [n, d] and logits [n, C] of the n bags; the clustering loss of labels [n]."""
         hidden = self.patches(bags.patches)
-        content, gate = self.gate(hidden).chunk(2, dim=-1)
-        scores = self.branches(torch.tanh(content) * torch.sigmoid(gate))
+        scores = self._scores(hidden)
         lengths = list(bags.sizes)
         parts = zip(torch.split(scores, lengths), torch.split(hidden, lengths), strict=True)
         pooled = torch.stack([torch.softmax(s, dim=0).T.to(h.dtype) @ h for s, h in parts])
-        own_class = self.dropout(pooled) * self.classifiers.weight
-        logits = own_class.sum(dim=-1) + self.classifiers.bias
+        logits = self._classified(pooled)
         auxiliary = _auxiliary(self.clustering, hidden, scores, bags, labels)
         return Output(pooled.mean(dim=1), logits, bags.rows, auxiliary)
+
+    def parts(self, bags: Bags) -> PooledParts:
+        """See :meth:`MILStudent.parts`; a branch a class."""
+        hidden = self.patches(bags.patches)
+        return PooledParts(self._scores(hidden), hidden, self._classified, linear=True)
+
+    def _scores(self, hidden: Tensor) -> Tensor:
+        """Attention of each branch, [P, C]."""
+        content, gate = self.gate(hidden).chunk(2, dim=-1)
+        scores: Tensor = self.branches(torch.tanh(content) * torch.sigmoid(gate))
+        return scores
+
+    def _classified(self, pooled: Tensor) -> Tensor:
+        """Logits [n, C] of bags pooled by each branch, [n, C, d]."""
+        own_class = self.dropout(pooled) * self.classifiers.weight
+        logits: Tensor = own_class.sum(dim=-1) + self.classifiers.bias
+        return logits
 
 
 def _auxiliary(

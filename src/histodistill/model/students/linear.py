@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from histodistill.model.batch import Bags, Output
 from histodistill.model.layers.dropout import Dropout
+from histodistill.model.pooling.parts import PooledParts, averaged_parts
 from histodistill.model.registries import STUDENTS
 from histodistill.model.shape import Shape
 from histodistill.model.students.base import MILStudent
@@ -40,6 +41,10 @@ class LinearStudent(MILStudent):
     def forward(self, bags: Bags, labels: Tensor | None = None) -> Output:  # noqa: ARG002
         """Features [n, F] and logits [n, C] of the n bags."""
         return self.answer(torch.stack([bag.mean(dim=0) for bag in bags.split()]), bags.rows)
+
+    def parts(self, bags: Bags) -> PooledParts:
+        """See :meth:`MILStudent.parts`."""
+        return averaged_parts(bags.patches / math.sqrt(bags.patches.shape[1]), self.classifier)
 
     def answer(self, means: Tensor, rows: Tensor) -> Output:
         """Features and logits of bags whose mean patch is known, [n, F]."""

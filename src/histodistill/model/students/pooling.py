@@ -10,6 +10,7 @@ from torch import Tensor
 from histodistill.model.batch import Bags, Output
 from histodistill.model.layers.ends import classifier, patch_embedding
 from histodistill.model.layers.initialisation import init_self_normalising
+from histodistill.model.pooling.parts import MaxParts, PooledParts, averaged_parts
 from histodistill.model.registries import STUDENTS
 from histodistill.model.shape import Shape
 from histodistill.model.students.base import MILStudent
@@ -50,6 +51,10 @@ class MeanPooling(_PooledStudent):
         """The mean over the patches."""
         return bag.mean(dim=0)
 
+    def parts(self, bags: Bags) -> PooledParts:
+        """See :meth:`MILStudent.parts`."""
+        return averaged_parts(self.patches(bags.patches), self.classifier)
+
 
 @STUDENTS.declare(
     "max",
@@ -63,3 +68,7 @@ class MaxPooling(_PooledStudent):
     def pool(bag: Tensor) -> Tensor:
         """The maximum over the patches."""
         return bag.amax(dim=0)
+
+    def parts(self, bags: Bags) -> MaxParts:
+        """See :meth:`MILStudent.parts`."""
+        return MaxParts(self.patches(bags.patches), self.classifier)

@@ -8,6 +8,7 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from histodistill.model.batch import Bags, Genes, Output
+from histodistill.model.pooling.parts import MaxParts, PooledParts
 from histodistill.model.pooling.towers import Tower
 
 
@@ -21,6 +22,13 @@ class MultimodalTeacher(nn.Module, ABC):
     @abstractmethod
     def forward(self, bags: Bags, genes: Genes) -> Output:
         """Features [n, d] and logits [n, C] of those who have both (``batch.paired``)."""
+
+    def parts(self, bags: Bags, genes: Genes) -> PooledParts | MaxParts | None:  # noqa: ARG002
+        """One bag as the network pools it, beside the genes of the same patient.
+
+        See :meth:`histodistill.model.students.base.MILStudent.parts`.
+        """
+        return None
 
 
 class PooledTeacher(Protocol):

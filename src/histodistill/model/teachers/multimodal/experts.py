@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import nn
 
 from histodistill.model.batch import Bags, Genes, Output, paired
 from histodistill.model.building import build_genomic_teacher, build_student
+from histodistill.model.pooling.parts import MaxParts, PooledParts
 from histodistill.model.registries import MULTIMODAL_TEACHERS
 from histodistill.model.shape import Shape
 from histodistill.model.teachers.multimodal.base import MultimodalTeacher
@@ -42,6 +45,14 @@ class Experts(MultimodalTeacher):
         genomic: Output = self.genomic(genes)
         features = torch.cat([slide.features, genomic.features], dim=1)
         return Output(features, genomic.logits + SLIDE_WEIGHT * slide.logits, bags.rows)
+
+    def parts(self, bags: Bags, genes: Genes) -> PooledParts | MaxParts | None:
+        """See :meth:`MultimodalTeacher.parts`: those of the student, weighted; genes a constant."""
+        slide: PooledParts | MaxParts | None = self.slide.parts(bags)
+        if slide is None:
+            return None
+        own, genomic = slide.head, self.genomic(genes).logits
+        return replace(slide, head=lambda pooled: genomic + SLIDE_WEIGHT * own(pooled))
 
     def take(self, student: nn.Module, genomic: nn.Module) -> None:
         """Take over the weights of a finished student and a finished genomic teacher."""

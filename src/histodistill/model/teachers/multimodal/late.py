@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
+from torch import Tensor
 
 from histodistill.model.batch import Bags, Genes, Output, paired
 from histodistill.model.building import build_genomic_teacher, build_student
+from histodistill.model.pooling.parts import PooledParts
 from histodistill.model.registries import MULTIMODAL_TEACHERS
 from histodistill.model.shape import Shape
 from histodistill.model.teachers.multimodal.base import MultimodalTeacher
@@ -36,3 +40,15 @@ class LateFusion(MultimodalTeacher):
         votes = [torch.log_softmax(output.logits, dim=1) for output in both]
         features = [output.features for output in both]
         return Output(torch.stack(features).mean(0), torch.stack(votes).mean(0), bags.rows)
+
+    def parts(self, bags: Bags, genes: Genes) -> PooledParts | None:
+        """See :meth:`MultimodalTeacher.parts`."""
+        slide = self.slide.parts(bags)
+        if not isinstance(slide, PooledParts):
+            return None
+        genomic = torch.log_softmax(self.genomic(genes).logits, dim=1)
+
+        def head(pooled: Tensor) -> Tensor:
+            return (torch.log_softmax(slide.head(pooled), dim=1) + genomic) / 2
+
+        return replace(slide, head=head, linear=False)

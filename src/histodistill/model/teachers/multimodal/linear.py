@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from histodistill.model.batch import Bags, Genes, Output, paired
+from histodistill.model.pooling.parts import PooledParts
 from histodistill.model.registries import MULTIMODAL_TEACHERS
 from histodistill.model.shape import Shape
 from histodistill.model.students.linear import LinearStudent
@@ -37,3 +40,8 @@ class LinearMultimodalTeacher(MultimodalTeacher):
         slide, genomic = self.slide(bags), self.genomic(genes)
         features = torch.cat([slide.features, genomic.features], dim=1)
         return Output(features, slide.logits + genomic.logits, bags.rows)
+
+    def parts(self, bags: Bags, genes: Genes) -> PooledParts:
+        """See :meth:`MultimodalTeacher.parts`: those of the student; genes are a constant."""
+        slide, genomic = self.slide.parts(bags), self.genomic(genes).logits
+        return replace(slide, head=lambda pooled: genomic + slide.head(pooled))

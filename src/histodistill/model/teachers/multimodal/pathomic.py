@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from torch import nn
+from torch import Tensor, nn
 
 from histodistill.model.batch import Bags, Genes, Output, paired
 from histodistill.model.layers.attention import GatedAttention
 from histodistill.model.layers.fusion import KroneckerFusion
 from histodistill.model.layers.initialisation import init_self_normalising
 from histodistill.model.layers.self_normalising import SelfNormalisingNetwork
+from histodistill.model.pooling.parts import PooledParts, attended_parts
 from histodistill.model.pooling.towers import Tower, pool_patches
 from histodistill.model.registries import MULTIMODAL_TEACHERS
 from histodistill.model.shape import Shape
@@ -51,3 +52,14 @@ class PathomicFusion(MultimodalTeacher):
         (pooled,) = pool_patches(bags, [Tower.of(self.patches, self.attention)])
         features = self.fusion(self.slide(pooled), self.genes(genes))
         return Output(features, self.classifier(features), bags.rows)
+
+    def parts(self, bags: Bags, genes: Genes) -> PooledParts:
+        """See :meth:`MultimodalTeacher.parts`."""
+        hidden, omic = self.patches(bags.patches), self.genes(genes)
+
+        def head(pooled: Tensor) -> Tensor:
+            features = self.fusion(self.slide(pooled), omic.expand(len(pooled), -1))
+            logits: Tensor = self.classifier(features)
+            return logits
+
+        return attended_parts(self.attention(hidden), hidden, head, linear=False)

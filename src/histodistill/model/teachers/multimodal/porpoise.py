@@ -8,6 +8,7 @@ from histodistill.model.batch import Bags, Genes, Output, paired
 from histodistill.model.layers.attention import GatedAttention, pool_bags
 from histodistill.model.layers.fusion import ConcatGate, KroneckerFusion
 from histodistill.model.layers.self_normalising import SelfNormalisingNetwork
+from histodistill.model.pooling.parts import PooledParts, attended_parts
 from histodistill.model.registries import MULTIMODAL_TEACHERS
 from histodistill.model.shape import Shape
 from histodistill.model.teachers.multimodal.base import MultimodalTeacher
@@ -55,3 +56,14 @@ class Porpoise(MultimodalTeacher):
         path = self.slide(pool_bags(self.attention(hidden), hidden, bags.sizes))
         features = self.fusion(path, self.genes(genes))
         return Output(features, self.classifier(features), bags.rows)
+
+    def parts(self, bags: Bags, genes: Genes) -> PooledParts:
+        """See :meth:`MultimodalTeacher.parts`."""
+        hidden, omic = self.patches(bags.patches), self.genes(genes)
+
+        def head(pooled: Tensor) -> Tensor:
+            features = self.fusion(self.slide(pooled), omic.expand(len(pooled), -1))
+            logits: Tensor = self.classifier(features)
+            return logits
+
+        return attended_parts(self.attention(hidden), hidden, head, linear=False)
