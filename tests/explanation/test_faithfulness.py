@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from histodistill.explanation.certificate import certify
 from histodistill.explanation.contributions import (
     average,
+    left_out_contributions,
     path_contributions,
     pooled_contributions,
 )
@@ -101,6 +102,7 @@ def test_integrated_gradients_of_a_whole_network_are_complete() -> None:
 
     bag = torch.randn(20, 5)
     found = path_contributions(answer, bag)
+    assert found is not None
     logits = answer(bag).detach().numpy()
     scale = np.abs(logits - found.constant).max()
     np.testing.assert_allclose(found.logits, logits, atol=0.01 * scale)
@@ -174,3 +176,21 @@ def test_blocks_are_neighbours_of_nearly_equal_size() -> None:
     spread = np.mean([np.ptp(coords[block == b], axis=0).max() for b in range(16)])
     assert spread < 1
     assert len(np.unique(tissue_blocks(coords[:3], 16))) <= 3
+
+
+def test_a_network_that_jumps_is_explained_by_leaving_out() -> None:
+    values = np.array([1.0, 5.0, 2.0, 3.0])
+
+    def answer(kept: np.ndarray) -> np.ndarray:
+        return np.array([0.0, values[kept].max()])
+
+    found = left_out_contributions(answer, np.arange(4))
+    assert found.shares[:, 1].tolist() == [0, 2, 0, 0]
+    assert found.logits.tolist() == [0, 5]
+    grouped = left_out_contributions(answer, np.array([0, 1, 1, 0]))
+    assert grouped.shares[:, 1].tolist() == [0, 1, 1, 0]
+
+    jumping = path_contributions(
+        lambda bag: torch.stack([bag.sum(), (bag > 0.5).sum() + 0 * bag.sum()]), torch.ones(3, 2)
+    )
+    assert jumping is None

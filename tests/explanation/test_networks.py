@@ -50,7 +50,7 @@ def logits(made_of: Member, bags: BagStore, network: str) -> np.ndarray:
 def check(found, expected: np.ndarray) -> None:
     shares = found.contributions
     moved = max(np.abs(expected - shares.constant).max(), 1e-2)
-    tolerance = 1e-5 if shares.way == "exact" else 0.01 * moved
+    tolerance = 0.01 * moved if shares.way == "integrated gradients" else 1e-5
     np.testing.assert_allclose(shares.logits, expected, atol=tolerance)
 
 
@@ -107,7 +107,7 @@ def test_a_subclass_is_not_explained_by_what_it_inherits(tmp_path: Path) -> None
     assert found.contributions.way == "integrated gradients"
 
 
-@pytest.mark.parametrize("name", ["abmil-plain", "transmil", "dsmil"])
+@pytest.mark.parametrize("name", ["abmil-plain", "transmil", "mean"])
 def test_integrated_gradients_are_those_of_captum(name: str) -> None:
     network = made(student=name).networks.student
     bag = torch.randn(12, WIDTH)
@@ -116,9 +116,11 @@ def test_integrated_gradients_are_those_of_captum(name: str) -> None:
         bags = Bags((patches,), (len(patches),), torch.tensor([0]), None, patches.dtype)
         return network(bags).logits[0]
 
-    ours = path_contributions(answer, bag).shares[:, 1]
+    found = path_contributions(answer, bag)
+    assert found is not None
+    ours = found.shares[:, 1]
     steps = IntegratedGradients(
         lambda stacked: torch.stack([answer(patches)[1] for patches in stacked])
-    ).attribute(bag[None], n_steps=200, method="gausslegendre")
+    ).attribute(bag[None], n_steps=1000, method="gausslegendre")
     theirs = steps[0].sum(dim=1).numpy()
     np.testing.assert_allclose(ours, theirs, atol=0.02 * np.abs(theirs).max())

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import softmax
 
-from histodistill.explanation.contributions import Floats
+from histodistill.explanation.contributions import Floats, Indices
 from histodistill.explanation.faithfulness import Faithfulness, faithfulness
-from histodistill.explanation.removal import Indices, Removal
+from histodistill.explanation.removal import Removal
 
 # A map in whose order the probability moves by less than this on average shows nothing: as a rule
 # the patches hardly differ for the model.

@@ -14,9 +14,12 @@ from torch import Tensor
 from histodistill.model.pooling.parts import MaxParts, PooledParts
 
 Floats = NDArray[np.float64]
-Way = Literal["exact", "integrated gradients"]
-# Points of the path from nothing to the bag, Gauss-Legendre: the sum is complete within 1 %.
-PATH_POINTS = 32
+Indices = NDArray[np.int64]
+Way = Literal["exact", "integrated gradients", "leave-one-out"]
+# Points of each stretch of the path from nothing to the bag, Gauss-Legendre; stretches are halved
+# until the shares add up to the logits within COMPLETE, as far as MOST_STRETCHES.
+_POINTS, _FEWEST_STRETCHES, MOST_STRETCHES = 8, 4, 64
+COMPLETE = 0.01
 
 
 @dataclass(frozen=True)
@@ -52,11 +55,11 @@ class Contributions:
 
 def average(members: list[Contributions]) -> Contributions:
     """The mean over the members of an ensemble: shares of their mean logits."""
-    ways = {member.way for member in members}
+    order: tuple[Way, ...] = ("exact", "integrated gradients", "leave-one-out")
     return Contributions(
         np.mean([member.shares for member in members], axis=0),
         np.mean([member.constant for member in members], axis=0),
-        "exact" if ways == {"exact"} else "integrated gradients",
+        max((member.way for member in members), key=order.index),
     )
 
 
@@ -109,27 +112,68 @@ def max_contributions(parts: MaxParts) -> Contributions:
     return Contributions(shares.numpy(), constant.numpy(), "exact")
 
 
-def path_contributions(answer: Callable[[Tensor], Tensor], bag: Tensor) -> Contributions:
+def path_contributions(answer: Callable[[Tensor], Tensor], bag: Tensor) -> Contributions | None:
     """Integrated gradients of a whole network, from a bag whose patches are all zero.
 
-    Source: Sundararajan et al., ICML 2017, eq. 1, summed by Gauss-Legendre quadrature.
+    Source: Sundararajan et al., ICML 2017, eq. 1, summed by Gauss-Legendre quadrature on more
+    and more stretches of the path, until the shares add up.
 
     Args:
         answer: Logits [C] of a bag [N, F]; differentiable.
         bag: The patches as the network reads them, [N, F] (standardised where it standardises,
             so that zero is the mean patch of the training patients).
+
+    Returns:
+        None where the shares do not add up to the logits within 1 %: the network jumps on the
+        way, as those do that choose patches.
     """
-    n_classes = len(answer(bag))
+    with torch.no_grad():
+        logits = answer(bag).double()
+        constant = answer(torch.zeros_like(bag)).double()
+    allowed = COMPLETE * float((logits - constant).abs().max())
+    stretches = _FEWEST_STRETCHES
+    while stretches <= MOST_STRETCHES:
+        shares = _path_shares(answer, bag, len(logits), stretches)
+        if float((constant + shares.sum(dim=0) - logits).abs().max()) <= allowed:
+            return Contributions(shares.numpy(), constant.numpy(), "integrated gradients")
+        stretches *= 2
+    return None
+
+
+def left_out_contributions(answer: Callable[[Indices], Floats], group: Indices) -> Contributions:
+    """What the logits lose without each patch, or without each group of patches.
+
+    The constant is what is left of the logits, so that all adds up.
+
+    Args:
+        answer: Logits [C] of the bag cut to some patches, given by their increasing positions.
+        group: The group of each patch, [N], from 0; the loss is shared out evenly within it.
+    """
+    whole = answer(np.arange(len(group)))
+    n_groups = int(group.max()) + 1
+    if n_groups < 2:
+        lost = whole[None]
+    else:
+        lost = np.stack([whole - answer(np.flatnonzero(group != g)) for g in range(n_groups)])
+    shares = lost[group] / np.bincount(group)[group][:, None]
+    return Contributions(shares, whole - shares.sum(axis=0), "leave-one-out")
+
+
+def _path_shares(
+    answer: Callable[[Tensor], Tensor], bag: Tensor, n_classes: int, stretches: int
+) -> Tensor:
+    """Shares [N, C] float64 of the patches, summed along the path."""
     total = torch.zeros(n_classes, *bag.shape, dtype=torch.float64)
-    for point, weight in _path():
-        place = (bag * point).requires_grad_()
-        logits = answer(place)
-        for target in range(n_classes):
-            (slope,) = torch.autograd.grad(logits[target], place, retain_graph=True)
-            total[target] += weight * slope.double()
-    shares = (total * bag.double()).sum(dim=2).T
-    constant = answer(torch.zeros_like(bag)).double().detach()
-    return Contributions(shares.numpy(), constant.numpy(), "integrated gradients")
+    with torch.enable_grad():
+        for point, weight in _path(stretches):
+            place = (bag * point).requires_grad_()
+            logits = answer(place)
+            for target in range(n_classes):
+                (slope,) = torch.autograd.grad(
+                    logits[target], place, retain_graph=True, materialize_grads=True
+                )
+                total[target] += weight * slope.double()
+    return (total * bag.double()).sum(dim=2).T
 
 
 def _slopes(
@@ -138,7 +182,7 @@ def _slopes(
     """Mean gradient of each logit along the path to the pooled bag, [C, B, d]; logits at 0, [C]."""
     nothing = torch.zeros_like(pooled)
     with torch.enable_grad():
-        points = [(1.0, 1.0)] if linear else _path()
+        points = [(1.0, 1.0)] if linear else _path(MOST_STRETCHES)
         places = torch.stack([pooled * point for point, _ in points]).requires_grad_()
         logits = head(places)
         slopes = [
@@ -152,7 +196,11 @@ def _slopes(
     return means, constant
 
 
-def _path() -> list[tuple[float, float]]:
+def _path(stretches: int) -> list[tuple[float, float]]:
     """Points between 0 and 1, and their weights."""
-    points, weights = np.polynomial.legendre.leggauss(PATH_POINTS)
-    return [(float(p + 1) / 2, float(w) / 2) for p, w in zip(points, weights, strict=True)]
+    points, weights = np.polynomial.legendre.leggauss(_POINTS)
+    return [
+        (float(stretch + (p + 1) / 2) / stretches, float(w) / 2 / stretches)
+        for stretch in range(stretches)
+        for p, w in zip(points, weights, strict=True)
+    ]

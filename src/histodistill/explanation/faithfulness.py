@@ -14,8 +14,8 @@ import numpy as np
 from scipy.special import softmax
 from scipy.stats import t as student_t
 
-from histodistill.explanation.contributions import Floats
-from histodistill.explanation.removal import Indices, Removal
+from histodistill.explanation.contributions import Floats, Indices
+from histodistill.explanation.removal import Removal
 
 LEVEL = 0.95
 

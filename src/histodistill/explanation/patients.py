@@ -16,12 +16,14 @@ from histodistill.explanation.certificate import Certificate, certify
 from histodistill.explanation.contributions import (
     Contributions,
     Floats,
+    Indices,
     average,
+    left_out_contributions,
     max_contributions,
     path_contributions,
     pooled_contributions,
 )
-from histodistill.explanation.removal import AskedRemoval, Indices, Removal, removal_of
+from histodistill.explanation.removal import AskedRemoval, Removal, removal_of
 from histodistill.explanation.tissue_blocks import tissue_blocks
 from histodistill.features import BagStore
 from histodistill.features.formats import read_coords
@@ -34,6 +36,8 @@ from histodistill.preparation import PreparedPatients
 # Networks that have to be asked again for every part of a bag are asked less often.
 _ASKED_STEPS, _ASKED_BLOCKS = 20, 4
 _STEPS, _BLOCKS = 200, 16
+# Groups that are left out one by one, at most.
+_LEFT_OUT = 512
 # Parts that do not give the network's own answer are not the network's.
 _SAME_ANSWER = 1e-3
 
@@ -136,7 +140,10 @@ def _read(member: Member, name: NetworkName, batch: Batch) -> _Read:
             return np.asarray(answer(patches[torch.from_numpy(kept)]).numpy())
 
     removal = AskedRemoval(left, len(patches), len(logits))
-    return _Read(path_contributions(answer, patches), removal, None, logits.numpy())
+    shares = path_contributions(answer, patches)
+    if shares is None:
+        shares = left_out_contributions(left, np.arange(len(patches)) % _LEFT_OUT)
+    return _Read(shares, removal, None, logits.numpy())
 
 
 def _read_parts(parts: PooledParts | MaxParts, logits: Tensor) -> _Read:

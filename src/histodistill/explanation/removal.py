@@ -7,12 +7,9 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from histodistill.explanation.contributions import Floats, Votes, votes
+from histodistill.explanation.contributions import Floats, Indices, Votes, votes
 from histodistill.model.pooling.parts import PooledParts
-
-Indices = NDArray[np.int64]
 
 
 class Removal(Protocol):

@@ -267,10 +267,13 @@ class TestDropout:
         assert not torch.equal(answers[0], answers[2])
 
 
-def test_patches_that_require_a_gradient_are_refused() -> None:
-    bags = as_bags(drawn().requires_grad_())
-    with pytest.raises(ValueError, match="no gradient to the patches"):
-        pool_patches(bags, [readers()[0].tower()])
+def test_patches_that_require_a_gradient_get_it() -> None:
+    patches, (reader, *_) = drawn().requires_grad_(), readers()
+    (pooled,) = pool_patches(as_bags(patches), [reader.tower()])
+    (usual,) = pool_patches(as_bags(patches.detach()), [reader.tower()])
+    torch.testing.assert_close(pooled, usual)
+    (slope,) = torch.autograd.grad(pooled.sum(), patches)
+    assert slope.abs().sum() > 0
 
 
 class TestNetworks:

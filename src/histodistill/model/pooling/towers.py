@@ -12,9 +12,9 @@ the cache:
     pooled = sum over the bag of softmax(s) h
 
 Of all this, h, y and s are kept for the backward pass, which goes through the same blocks.
-Gradients flow to the weights alone, not to the patches. The softmax is a running one, as in
-Dao et al., "FlashAttention", NeurIPS 2022, section 3.1; without gradients nothing is kept, and
-memory does not grow with the bags.
+Gradients flow to the weights alone; where the patches need one as well, all is done plainly. The
+softmax is a running one, as in Dao et al., "FlashAttention", NeurIPS 2022, section 3.1; without
+gradients nothing is kept, and memory does not grow with the bags.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 from histodistill.features import FeatureScaler
 from histodistill.model.batch import Bags
-from histodistill.model.layers.attention import GatedAttention
+from histodistill.model.layers.attention import GatedAttention, pool_bags
 from histodistill.model.pooling.blocks import Block, PatchBlocks
 from histodistill.model.pooling.kernels import steps_for
 from histodistill.model.pooling.steps import Bits, Pull, Weights
@@ -76,12 +77,9 @@ def pool_patches(bags: Bags, towers: Sequence[Tower]) -> tuple[Tensor, ...]:
 
     Returns:
         For each tower the pooled bags, [n, d], in the type of the weights.
-
-    Raises:
-        ValueError: The patches require a gradient, which this pass does not give.
     """
     if any(part.requires_grad for part in bags.parts):
-        raise ValueError("pool_patches gives no gradient to the patches; pool_bags does")
+        return tuple(_pooled_plainly(bags, tower) for tower in towers)
     device = bags.parts[0].device
     exact = dtype = towers[0].weights.layer.dtype
     if torch.is_autocast_enabled(device.type):
@@ -95,6 +93,17 @@ def pool_patches(bags: Bags, towers: Sequence[Tower]) -> tuple[Tensor, ...]:
             blocks, trained, dropouts, *weights
         )
     return pooled
+
+
+def _pooled_plainly(bags: Bags, tower: Tower) -> Tensor:
+    """The same layer by layer, with a gradient to the patches, as explanations need it."""
+    weights = tower.weights
+    linear, patches = functional.linear, bags.patches
+    hidden = functional.relu(linear(patches, weights.layer, weights.layer_bias))
+    hidden = functional.dropout(hidden, tower.dropout)
+    content, gate = linear(hidden, weights.gate, weights.gate_bias).chunk(2, dim=-1)
+    scores = (torch.tanh(content) * torch.sigmoid(gate)) @ weights.score + weights.score_bias
+    return pool_bags(scores, hidden, bags.sizes)
 
 
 def _folded(tower: Tower, scaler: FeatureScaler | None) -> Weights:
