@@ -18,6 +18,11 @@ from .workflows.extraction import (
     TissueFiles as TissueFiles,
     extract as extract,
 )
+from .explanation.patients import PatientMap as PatientMap, explain as explain
+from .workflows.explanation import (
+    ExplanationSettings as ExplanationSettings,
+    explain_patients as explain_patients,
+)
 from .workflows.new_slides import (
     NewSlideSettings as NewSlideSettings,
     predict_slides as predict_slides,

@@ -27,6 +27,7 @@ COMMANDS = (
     "compare",
     "train",
     "predict",
+    "explain",
     "import-checkpoint",
     "simulate",
     "doctor",

@@ -45,6 +45,14 @@ def reading_bags() -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar for anything that is counted, to be called with (done, total)."""
+    with _bar() as bar:
+        task = bar.add_task(what, total=None, state="")
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
 def packing_bags() -> Iterator[Callable[[int, int], None]]:
     """A bar for packing the slides' features, to be called with (done, total)."""
     with _bar() as bar:

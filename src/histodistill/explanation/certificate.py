@@ -45,10 +45,14 @@ class Certificate:
 
     @property
     def regional(self) -> bool:
-        """Whether the map shows where the evidence lies, beyond chance and beyond flatness."""
-        chance = max(self.random_high, 0.0)
-        known = not np.isnan(self.map.low)
-        return known and self.map.low > chance and self.map.srg >= FLAT
+        """Whether the map shows where the evidence lies, beyond chance and beyond flatness.
+
+        Its interval lies above what random orders do on average, and it gains more than nearly all
+        of them.
+        """
+        found = self.map
+        beyond_chance = found.low > self.random and found.srg > self.random_high
+        return bool(beyond_chance and found.srg >= FLAT)
 
     @property
     def sentence(self) -> str:

@@ -103,16 +103,16 @@ def _with_footer(
         for sentence in legend.lines
         for line in textwrap.wrap(sentence, max(int((width - 2 * _MARGIN) / 9), 20))
     ]
-    height = picture.height + _MARGIN * 3 + _LINE * (len(wrapped) + 2)
+    title = textwrap.wrap(legend.title, max(int((width - 2 * _MARGIN) / 11), 20))
+    height = picture.height + _MARGIN * 3 + _LINE * (len(wrapped) + len(title) + 1)
     page = Image.new("RGB", (width, height), _PAPER)
     page.paste(picture, ((width - picture.width) // 2, 0))
     draw = ImageDraw.Draw(page)
     y = picture.height + _MARGIN
-    draw.text((_MARGIN, y), legend.title, fill=_INK, font=_font(19))
-    for line in wrapped:
+    for line, size in [*((line, 19) for line in title), *((line, 16) for line in wrapped)]:
+        draw.text((_MARGIN, y), line, fill=_INK, font=_font(size))
         y += _LINE
-        draw.text((_MARGIN, y), line, fill=_INK, font=_font(16))
-    y += _LINE + _MARGIN
+    y += _MARGIN
     if mpp is not None:
         _scale_bar(draw, y, mpp, picture.width)
     if coloured:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from histodistill.explanation.contributions import Floats
+from histodistill.features.formats import read_coords
+from histodistill.features.slide import SlideFeatures
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,37 @@ class PatchPlaces:
         """Width and height that hold all patches, level-0 px from the slide's corner."""
         width, height = self.coords.max(axis=0) + self.side
         return float(width), float(height)
+
+
+def places_of(slide: SlideFeatures, mpp: float | None) -> PatchPlaces | None:
+    """Where the patches of stored features lie; None where the file has no coordinates.
+
+    Args:
+        slide: Inspected features.
+        mpp: µm/px of level 0, where the slide itself is at hand. Without it, coordinates that are
+            stored in µm are kept in µm.
+    """
+    coords = read_coords(slide)
+    if coords is None:
+        return None
+    in_um = slide.coords_unit == "µm"
+    if in_um and mpp is not None:
+        coords = coords / mpp
+    recorded = slide.tiling.get("patch_size_level0")
+    if isinstance(recorded, int | float):
+        return PatchPlaces(coords, float(recorded))
+    if slide.patch_um is not None and (mpp is not None or in_um):
+        return PatchPlaces(coords, slide.patch_um / (mpp or 1.0))
+    return PatchPlaces(coords, _spacing(coords))
+
+
+def _spacing(coords: Floats) -> float:
+    """The commonest distance of neighbouring rows and columns: the edge of patches side by side."""
+    steps = np.concatenate([np.diff(np.unique(coords[:, axis])) for axis in (0, 1)])
+    if not len(steps):
+        return 1.0
+    values, counts = np.unique(steps, return_counts=True)
+    return float(values[counts.argmax()])
 
 
 def rasterise(

@@ -1,0 +1,151 @@
+"""The `histodistill explain` command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from histodistill.cli.console import counted, located, say, say_notes
+from histodistill.errors import InputError
+
+if TYPE_CHECKING:
+    from histodistill.deploy import Bundle
+    from histodistill.explanation.slide_pictures import SlideImage
+    from histodistill.features import BagStore
+
+
+def command(
+    bundle_folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The model bundle.")],
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder for the maps, a folder a patient.")
+    ],
+    features: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of patch features; nothing is encoded again."),
+    ] = None,
+    slides: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Slides to draw the maps on; alone, their features are extracted first, as in "
+            "training. Without slides, maps are drawn on the grid of patches.",
+        ),
+    ] = None,
+    slides_table: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Table PATIENT, FILENAME; else the file names tell."),
+    ] = None,
+    patient_pattern: Annotated[
+        str | None,
+        typer.Option(metavar="REGEX", help="Regular expression of the patient in a file name."),
+    ] = None,
+    genomics: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=FILE", help="A genomic block; as often as there are blocks."),
+    ] = None,
+    patient: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Explain this patient; as often as wanted."),
+    ] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PACKAGE.MODULE:CLASS",
+            help="A network of another package that the bundle is made of, if you trust it.",
+        ),
+    ] = None,
+    mpp: Annotated[
+        float, typer.Option(min=0.1, metavar="MPP", help="µm in a pixel of the pictures.")
+    ] = 8.0,
+    slide_mpp: Annotated[
+        float | None,
+        typer.Option(min=0.01, metavar="MPP", help="µm/px of slides that record none."),
+    ] = None,
+    patches: Annotated[
+        int,
+        typer.Option(min=1, metavar="N", help="Most and least supportive patches on a sheet."),
+    ] = 8,
+    jobs: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Patients at the same time, each in a process.")
+    ] = 1,
+) -> None:
+    """Show where a model looked: maps of what each patch brought, each with a certificate.
+
+    A map is painted only where taking patches away in its order moves the model's answer beyond
+    chance. Finished patients are not made again. Research use only; not a medical device.
+    """
+    from histodistill.barcodes import PRIMARY_TUMOUR
+    from histodistill.cli.predict import _read_blocks
+    from histodistill.cli.progress import counting
+    from histodistill.deploy import Bundle
+    from histodistill.workflows.explanation import ExplanationSettings, explain_patients
+
+    if features is None and slides is None:
+        raise InputError("give --features DIR, --slides DIR, or both")
+    if slide_mpp is not None and slides is None:
+        raise InputError("--slide-mpp belongs to --slides, which is not given")
+    if slides_table is not None and features is None:
+        raise InputError("--slides-table belongs to --features, which is not given")
+    bundle = Bundle.load(bundle_folder, allow or ())
+    say_notes(bundle.notes)
+    blocks = _read_blocks(bundle, genomics or [], [PRIMARY_TUMOUR])
+    images = _images(slides, slide_mpp)
+    if features is None:
+        assert slides is not None
+        files = _extracted(bundle, slides, out / "features", slide_mpp, patient_pattern)
+    else:
+        files = _found(features, slides_table, patient_pattern)
+    how = ExplanationSettings(out, images, mpp, n_shown=patches, jobs=jobs)
+    with counting("Patients") as progress:
+        explained = explain_patients(
+            bundle, files, blocks, how, patients=patient or (), progress=progress
+        )
+    say_notes(explained.notes)
+    maps = explained.maps
+    say(
+        f"{counted(maps['PATIENT'].nunique(), 'patient')}, {counted(len(maps), 'map')}, "
+        f"{int(maps['regional'].sum())} with regional evidence: {located(out / 'maps.csv')}"
+    )
+
+
+def _found(features: Path, table: Path | None, pattern: str | None) -> BagStore:
+    """Bags of features that are there."""
+    from histodistill.cohort import find_slides
+    from histodistill.experiment.data import slide_notes
+    from histodistill.features import open_bags
+
+    index = find_slides(features, table=table, pattern=pattern)
+    say_notes(slide_notes(index))
+    return open_bags(index.slides)
+
+
+def _extracted(
+    bundle: Bundle, slides: Path, folder: Path, slide_mpp: float | None, pattern: str | None
+) -> BagStore:
+    """Bags of slides, extracted as the bundle's training slides were."""
+    from histodistill.cli.progress import ExtractionProgress
+    from histodistill.features import open_bags
+    from histodistill.workflows.new_slides import NewSlideSettings, plan_slides
+
+    how = NewSlideSettings(folder, slide_mpp=slide_mpp, patient_pattern=pattern)
+    plan = plan_slides(bundle.info, slides, how)
+    say_notes(plan.notes)
+    with ExtractionProgress(len(plan.entries)) as progress:
+        extracted = plan.extract(progress)
+    say_notes(extracted.notes)
+    return open_bags(extracted.files)
+
+
+def _images(slides: Path | None, slide_mpp: float | None) -> dict[str, SlideImage]:
+    """The slides by name."""
+    from histodistill.explanation.slide_pictures import SlideImage
+    from histodistill.extraction import list_slides
+
+    if slides is None:
+        return {}
+    return {
+        entry.slide_id: SlideImage(entry.path, entry.mpp, slide_mpp)
+        for entry in list_slides(str(slides))
+    }

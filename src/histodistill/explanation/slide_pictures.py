@@ -1,0 +1,302 @@
+"""The pictures and files of one slide: overlays, sheets, GeoJSON, OME-TIFF, a table of patches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from histodistill.errors import InputError
+from histodistill.explanation.contact_sheet import contact_sheet
+from histodistill.explanation.contributions import Floats
+from histodistill.explanation.geojson import write_geojson
+from histodistill.explanation.ome_tiff import write_ome_tiff
+from histodistill.explanation.overlay import Legend, draw_overlay
+from histodistill.explanation.palette import density
+from histodistill.explanation.patients import PatientMap
+from histodistill.explanation.raster import PatchPlaces, places_of, rasterise
+from histodistill.features.slide import SlideFeatures
+from histodistill.files import whole_file
+from histodistill.slides import Slide, open_slide
+from histodistill.spreadsheets import write_csv
+
+# The longer side of a picture, px: at least (small slides are drawn finer) and at most.
+_SHORTEST_PX, _LONGEST_PX = 1000, 4000
+# Without a slide, so many pixels show the edge of a patch.
+_PATCH_PX = 8
+
+
+@dataclass(frozen=True)
+class SlideImage:
+    """A slide on disk.
+
+    Attributes:
+        path: The file.
+        mpp: µm/px of level 0 that goes before what the file records; None takes that.
+        mpp_if_unrecorded: µm/px of level 0 where the file records none.
+    """
+
+    path: Path
+    mpp: float | None = None
+    mpp_if_unrecorded: float | None = None
+
+    def open(self) -> Slide:
+        """Open the slide.
+
+        Raises:
+            InputError: It cannot be read, or has no µm/px.
+        """
+        try:
+            return open_slide(self.path, mpp=self.mpp)
+        except InputError:
+            if self.mpp_if_unrecorded is None:
+                raise
+            return open_slide(self.path, mpp=self.mpp_if_unrecorded)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The frame that all pictures of a slide share.
+
+    Attributes:
+        size: Width and height, px.
+        downsample: Level-0 px in a pixel.
+        mpp: µm in a pixel; None where it is not known.
+        tissue: The slide in this frame; None where it is not at hand.
+        origin: Where QuPath counts from, level-0 px.
+    """
+
+    size: tuple[int, int]
+    downsample: float
+    mpp: float | None
+    tissue: Image.Image | None
+    origin: tuple[float, float]
+
+
+def write_slide(
+    folder: Path,
+    features: SlideFeatures,
+    maps: Sequence[PatientMap],
+    classes: Sequence[str],
+    image: SlideImage | None,
+    *,
+    mpp: float,
+    n_shown: int,
+) -> None:
+    """Write everything about one slide into a folder.
+
+    Args:
+        folder: Where the files go; it exists.
+        features: The slide's features.
+        maps: Maps of its patient, one a network.
+        classes: Names of the classes.
+        image: The slide itself; None draws the map on the grid of patches.
+        mpp: µm in a pixel of the pictures.
+        n_shown: The most and the least supportive patches that a sheet shows.
+
+    Raises:
+        InputError: The slide cannot be read.
+    """
+    with _opened(image) as slide:
+        places = places_of(features, None if slide is None else slide.mpp)
+        write_csv(folder / "patches.csv", patch_table(features, maps, classes, places))
+        if places is None:
+            return
+        frame = _frame(places, slide, features, mpp)
+        for found in maps:
+            rows = found.rows(features)
+            support = density(found.contributions.support(found.target))[rows]
+            _write_map(folder, found, features, support, classes, places, frame)
+            if slide is not None:
+                _write_sheet(folder, found, support, places, slide, n_shown)
+    _write_layers(folder, features, maps, classes, places, frame)
+
+
+def patch_table(
+    features: SlideFeatures,
+    maps: Sequence[PatientMap],
+    classes: Sequence[str],
+    places: PatchPlaces | None,
+) -> pd.DataFrame:
+    """A row a patch: its place, its share in each logit by each network, and its attention."""
+    table: dict[str, object] = {"patch": np.arange(features.n_patches)}
+    if places is not None:
+        table |= {"x": places.coords[:, 0], "y": places.coords[:, 1], "side": places.side}
+    for found in maps:
+        rows = found.rows(features)
+        for index, label in enumerate(classes):
+            table[f"{found.network}:{label}"] = found.contributions.shares[rows, index]
+        if found.attention is not None:
+            table[f"{found.network}:attention"] = found.attention[rows]
+    return pd.DataFrame(table)
+
+
+def strongest(support: Floats, n_shown: int) -> tuple[list[int], list[int]]:
+    """The most and the least supportive patches, strongest first; none stands in both."""
+    n_shown = min(n_shown, len(support) // 2)
+    order = np.argsort(support, kind="stable")
+    return order[::-1][:n_shown].tolist(), order[:n_shown].tolist()
+
+
+def _write_map(
+    folder: Path,
+    found: PatientMap,
+    features: SlideFeatures,
+    support: Floats,
+    classes: Sequence[str],
+    places: PatchPlaces,
+    frame: Frame,
+) -> None:
+    regional = found.certificate.regional
+    shown, _ = strongest(support, 4) if regional else ([], [])
+    against = "others" if len(classes) > 2 else classes[1 - found.target]
+    legend = Legend(
+        f"{features.path.stem}: {found.network}, evidence for {classes[found.target]} "
+        f"(called {classes[found.called]})",
+        [*_sentences(found), "Research use only."],
+        against,
+        classes[found.target],
+        shown,
+    )
+    picture = draw_overlay(
+        frame.tissue,
+        places,
+        support if regional else None,
+        legend,
+        size=frame.size,
+        downsample=frame.downsample,
+        mpp=frame.mpp,
+    )
+    with whole_file(folder / f"{found.network}.png") as temporary:
+        picture.save(temporary)
+    rows = found.rows(features)
+    measured = {
+        f"{found.network} {label}": found.contributions.shares[rows, index]
+        for index, label in enumerate(classes)
+    }
+    write_geojson(folder / f"{found.network}.geojson", places, measured, frame.origin)
+
+
+def _sentences(found: PatientMap) -> Iterator[str]:
+    certificate = found.certificate
+    yield certificate.sentence[0].upper() + certificate.sentence[1:] + "."
+    if certificate.attention is not None:
+        yield f"Attention in its place: SRG {certificate.attention.srg:.3f}."
+    changes = (
+        "no part of the patches changes the call when it is taken away"
+        if certificate.necessary is None
+        else f"without the {certificate.necessary} most supportive the call changes"
+    )
+    yield (
+        f"Of {certificate.n_patches} patches the {certificate.sufficient} most supportive alone "
+        f"keep the call; {changes}. Shares: {found.contributions.way}."
+    )
+
+
+def _write_sheet(
+    folder: Path,
+    found: PatientMap,
+    support: Floats,
+    places: PatchPlaces,
+    slide: Slide,
+    n_shown: int,
+) -> None:
+    most, least = strongest(support, n_shown)
+    if not most:
+        return
+    rows = [
+        (title, patches, [f"{support[patch]:+.2f}" for patch in patches])
+        for title, patches in (("Most supportive", most), ("Least supportive", least))
+    ]
+    sheet = contact_sheet(slide, places, rows)
+    with whole_file(folder / f"{found.network}-patches.png") as temporary:
+        sheet.save(temporary)
+
+
+def _write_layers(
+    folder: Path,
+    features: SlideFeatures,
+    maps: Sequence[PatientMap],
+    classes: Sequence[str],
+    places: PatchPlaces,
+    frame: Frame,
+) -> None:
+    """All maps as numbers, and where student and teacher see different things."""
+    layers: dict[str, Floats] = {}
+    for found in maps:
+        support = density(found.contributions.support(found.target))[found.rows(features)]
+        layers[f"{found.network} {classes[found.target]}"] = support
+    if len(layers) == 2 and len({found.target for found in maps}) == 1:
+        student, teacher = layers.values()
+        layers["student minus multimodal"] = student - teacher
+        target = classes[maps[0].target]
+        legend = Legend(
+            f"{features.path.stem}: student minus multimodal teacher, evidence for {target}",
+            ["Red: the student sees more evidence here than the teacher who knows the genes."],
+            "teacher",
+            "student",
+        )
+        both = all(found.certificate.regional for found in maps)
+        picture = draw_overlay(
+            frame.tissue,
+            places,
+            student - teacher if both else None,
+            legend,
+            size=frame.size,
+            downsample=frame.downsample,
+            mpp=frame.mpp,
+        )
+        with whole_file(folder / "student-minus-multimodal.png") as temporary:
+            picture.save(temporary)
+    if frame.mpp is not None:
+        painted = {
+            name: rasterise(places, values, frame.size, frame.downsample)
+            for name, values in layers.items()
+        }
+        write_ome_tiff(folder / "maps.ome.tiff", painted, frame.mpp)
+
+
+def _frame(places: PatchPlaces, slide: Slide | None, features: SlideFeatures, mpp: float) -> Frame:
+    if slide is None:
+        extent = places.extent()
+        downsample = max(places.side / _PATCH_PX, max(extent) / _LONGEST_PX)
+        size = _size(extent, downsample)
+        known = features.patch_um
+        return Frame(
+            size,
+            downsample,
+            None if known is None else known / places.side * downsample,
+            None,
+            _recorded_origin(features),
+        )
+    edge_um = max(slide.dimensions) * slide.mpp
+    wanted = max(min(mpp, edge_um / _SHORTEST_PX), slide.mpp, edge_um / _LONGEST_PX)
+    tissue = Image.fromarray(slide.thumbnail(wanted))
+    downsample = slide.dimensions[0] / tissue.width
+    left, top, *_ = slide.bounds
+    return Frame(tissue.size, downsample, slide.mpp * downsample, tissue, (left, top))
+
+
+def _recorded_origin(features: SlideFeatures) -> tuple[float, float]:
+    """The corner of the scanned area, where the features record it."""
+    left, top = (features.tiling.get(f"level0_bounds_{axis}", 0) for axis in "xy")
+    return float(left), float(top)
+
+
+def _size(extent: tuple[float, float], downsample: float) -> tuple[int, int]:
+    width, height = (max(int(np.ceil(edge / downsample)), 1) for edge in extent)
+    return width, height
+
+
+@contextmanager
+def _opened(image: SlideImage | None) -> Iterator[Slide | None]:
+    if image is None:
+        yield None
+        return
+    with image.open() as slide:
+        yield slide

@@ -1,0 +1,218 @@
+"""Maps of new patients: explained, certified and drawn, a folder a patient."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+from joblib import Parallel, delayed
+
+from histodistill.deploy import Bundle, predict
+from histodistill.errors import InputError, listed
+from histodistill.explanation.patients import PatientMap, explain
+from histodistill.explanation.slide_pictures import SlideImage, write_slide
+from histodistill.features import BagStore
+from histodistill.files import require_writable, whole_folder, write_json
+from histodistill.spreadsheets import write_csv
+
+_RECORD, _MAPS = "explained.json", "maps.csv"
+
+
+@dataclass(frozen=True)
+class ExplanationSettings:
+    """How maps are drawn.
+
+    Attributes:
+        folder: Where they go, a folder a patient, and ``maps.csv`` with all certificates.
+        images: Slides by the name of their feature files, for those that are at hand.
+        mpp: µm in a pixel of the pictures.
+        n_shown: Most and least supportive patches on a contact sheet.
+        jobs: Patients at the same time, each in a process.
+        seed: Of the random orders that certificates compare with.
+    """
+
+    folder: Path
+    images: Mapping[str, SlideImage] = field(default_factory=dict)
+    mpp: float = 8.0
+    n_shown: int = 8
+    jobs: int = 1
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What came out.
+
+    Attributes:
+        maps: A row a patient and network: probability and call as ``predict`` gives them, SRG with
+            its interval, that of attention and of random orders, how few patches keep and break
+            the call, and the verdict.
+        notes: Sentences: what the reader must know.
+        resumed: Patients whose maps an earlier run had finished.
+    """
+
+    maps: pd.DataFrame
+    notes: tuple[str, ...]
+    resumed: int
+
+
+def explain_patients(
+    bundle: Bundle,
+    bags: BagStore,
+    genomics: Mapping[str, pd.DataFrame] | None,
+    how: ExplanationSettings,
+    *,
+    patients: Sequence[str] = (),
+    progress: Callable[[int, int], None] | None = None,
+) -> Explained:
+    """Explain patients with slides and draw their maps; finished patients are not made again.
+
+    Args:
+        bundle: A trained model.
+        bags: Bags of the patients.
+        genomics: Blocks by the names that the bundle knows, patients x genes.
+        how: Where and how.
+        patients: Who is explained; empty for everybody with slides.
+        progress: Called with (patients done, patients in all).
+
+    Raises:
+        InputError: As :func:`histodistill.predict`; an unknown patient; maps of another model in
+            the folder.
+    """
+    predicted = predict(bundle, bags=bags, genomics=genomics)
+    wanted = list(patients) or bags.patients
+    unknown = sorted(set(wanted) - set(bags.patients))
+    if unknown:
+        raise InputError(f"nobody of this name has slides: {listed(unknown)}")
+    unreadable = set(how.images) - {s.path.stem for p in wanted for s in bags.slides(p)}
+    notes = [*predicted.notes, *_image_notes(how, bags, wanted, unreadable)]
+    require_writable(how.folder)
+    places = {patient: how.folder / folder_name(patient) for patient in wanted}
+    record = {p: _record(bundle, bags, p, how) for p in wanted}
+    _refuse_others(places, record)
+    open_ones = [p for p in wanted if not places[p].exists()]
+    answers = predicted.table.set_index("PATIENT")
+    blocks = {name: table.loc[table.index.isin(wanted)] for name, table in (genomics or {}).items()}
+    run = Parallel(n_jobs=how.jobs, return_as="generator_unordered")
+    tasks = (
+        delayed(_explain_one)(bundle, bags, blocks, how, p, places[p], record[p], answers.loc[p])
+        for p in open_ones
+    )
+    done = len(wanted) - len(open_ones)
+    for finished, _ in enumerate(run(tasks), start=done + 1):
+        if progress is not None:
+            progress(finished, len(wanted))
+    maps = pd.concat([pd.read_csv(places[p] / _MAPS) for p in wanted], ignore_index=True)
+    write_csv(how.folder / _MAPS, maps)
+    return Explained(maps, tuple(notes), done)
+
+
+def folder_name(patient: str) -> str:
+    """A folder for any name of a patient."""
+    plain = re.sub(r"[^A-Za-z0-9._+-]", "_", patient).lstrip(".") or "_"
+    if plain == patient:
+        return plain
+    return f"{plain[:80]}-{hashlib.sha256(patient.encode()).hexdigest()[:8]}"
+
+
+def _explain_one(
+    bundle: Bundle,
+    bags: BagStore,
+    genomics: Mapping[str, pd.DataFrame],
+    how: ExplanationSettings,
+    patient: str,
+    place: Path,
+    record: Mapping[str, object],
+    answer: pd.Series,
+) -> None:
+    maps = list(explain(bundle, bags, genomics, patients=[patient], seed=how.seed))
+    classes = bundle.info.classes
+    with whole_folder(place) as draft:
+        for slide in bags.slides(patient):
+            folder = draft / slide.path.stem
+            folder.mkdir()
+            image = how.images.get(slide.path.stem)
+            write_slide(folder, slide, maps, classes, image, mpp=how.mpp, n_shown=how.n_shown)
+        rows = [_row(found, classes, answer) for found in maps]
+        write_csv(draft / _MAPS, pd.DataFrame(rows))
+        write_json(draft / _RECORD, dict(record))
+
+
+def _row(found: PatientMap, classes: Sequence[str], answer: pd.Series) -> dict[str, object]:
+    certificate = found.certificate
+    attention = certificate.attention
+    two = len(classes) == 2
+    column = found.network if two else f"{found.network}:{classes[found.target]}"
+    return {
+        "PATIENT": found.patient,
+        "network": found.network,
+        "class": classes[found.target],
+        "probability": answer[column],
+        "called": classes[found.called],
+        "patches": certificate.n_patches,
+        "shares": found.contributions.way,
+        "regional": certificate.regional,
+        "srg": certificate.map.srg,
+        "srg_low": certificate.map.low,
+        "srg_high": certificate.map.high,
+        "srg_attention": None if attention is None else attention.srg,
+        "srg_random": certificate.random,
+        "sufficient_patches": certificate.sufficient,
+        "necessary_patches": certificate.necessary,
+        "verdict": certificate.sentence,
+    }
+
+
+def _record(
+    bundle: Bundle, bags: BagStore, patient: str, how: ExplanationSettings
+) -> dict[str, object]:
+    """What the maps of a patient were made of."""
+    slides = bags.slides(patient)
+    return {
+        "bundle": bundle.fingerprint,
+        "slides": {s.path.stem: [s.n_patches, s.path.stat().st_size] for s in slides},
+        "drawn_on_slides": sorted(s.path.stem for s in slides if s.path.stem in how.images),
+        "mpp": how.mpp,
+        "seed": how.seed,
+    }
+
+
+def _refuse_others(places: Mapping[str, Path], record: Mapping[str, dict[str, object]]) -> None:
+    others = [
+        str(place)
+        for patient, place in places.items()
+        if place.exists() and _recorded(place) != record[patient]
+    ]
+    if others:
+        raise InputError(
+            f"maps of another model, of other slides or with other settings are there already: "
+            f"{listed(others)}; choose another folder, or remove them"
+        )
+
+
+def _recorded(place: Path) -> object:
+    try:
+        return json.loads((place / _RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _image_notes(
+    how: ExplanationSettings, bags: BagStore, wanted: Sequence[str], unused: set[str]
+) -> Iterator[str]:
+    """Slides without an image are drawn on the grid, and images without features are not used."""
+    names = [slide.path.stem for patient in wanted for slide in bags.slides(patient)]
+    missing = [name for name in names if name not in how.images]
+    if how.images and missing:
+        yield (
+            f"{len(missing)} slides are not at hand and are drawn on the grid of their patches: "
+            f"{listed(missing)}"
+        )
+    if unused:
+        listing = listed(sorted(unused))
+        yield f"{len(unused)} slides have no features here and are not used: {listing}"

@@ -1,0 +1,139 @@
+"""`histodistill explain`: maps of stored features, on slides and without them."""
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from histodistill.deploy import Bundle, predict
+from histodistill.features import open_bags
+from tests.cli.command_line import run
+from tests.deploy.bundles import WIDTH, bundle, expression
+
+SIDE = 64
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    bundle().save(tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def features(tmp_path: Path) -> Path:
+    """Two patients in TRIDENT's layout; the second one's patches are all alike."""
+    folder = tmp_path / "features"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    xs, ys = np.meshgrid(np.arange(8), np.arange(6))
+    coords = np.stack([xs.ravel(), ys.ravel()], axis=1) * SIDE
+    different = rng.normal(0, 0.3, (48, WIDTH))
+    different[coords[:, 0] < 4 * SIDE] += 2 * rng.normal(0, 1, WIDTH)
+    alike = np.tile(rng.normal(0, 1, WIDTH), (48, 1)) + rng.normal(0, 1e-4, (48, WIDTH))
+    for name, values in (("A-1", different), ("B-1", alike)):
+        with h5py.File(folder / f"{name}.h5", "w") as file:
+            file["features"] = values.astype(np.float32)
+            file["coords"] = coords
+            attributes = {"patch_size": SIDE, "target_magnification": 20, "patch_size_level0": SIDE}
+            file["coords"].attrs.update(attributes)
+    return folder
+
+
+@pytest.fixture
+def slides(tmp_path: Path) -> Path:
+    folder = tmp_path / "slides"
+    folder.mkdir()
+    pixels = np.random.default_rng(1).integers(120, 220, (6 * SIDE, 8 * SIDE, 3), np.uint8)
+    Image.fromarray(pixels).save(folder / "A-1.png")
+    return folder
+
+
+def explain(model: Path, features: Path, out: Path, *more: str):
+    return run(
+        "explain", model, "--features", features, "--patient-pattern", "^(.)", "--out", out, *more
+    )
+
+
+def test_maps_certificates_and_files(
+    model: Path, features: Path, slides: Path, tmp_path: Path
+) -> None:
+    genes = expression(["A"]).rename_axis("PATIENT").reset_index()
+    genes.to_csv(tmp_path / "genes.csv", index=False)
+    out = tmp_path / "maps"
+    said = explain(
+        model,
+        features,
+        out,
+        *("--slides", slides, "--slide-mpp", "0.5"),
+        *("--genomics", f"mrna={tmp_path / 'genes.csv'}"),
+    )
+    assert said.exit_code == 0, said.output
+    maps = pd.read_csv(out / "maps.csv")
+    assert maps[["PATIENT", "network"]].to_numpy().tolist() == [
+        ["A", "student"],
+        ["A", "multimodal"],
+        ["B", "student"],
+    ]
+    student = maps.set_index(["PATIENT", "network"])
+    assert student.loc[("A", "student"), "regional"]
+    assert not student.loc[("B", "student"), "regional"]
+    assert "no regional evidence" in student.loc[("B", "student"), "verdict"]
+    assert (maps["shares"] == ["exact", "integrated gradients", "exact"]).all()
+
+    predicted = predict(
+        Bundle.load(model),
+        bags=open_bags({p: [features / f"{p}-1.h5"] for p in "AB"}),
+        genomics={"mrna": expression(["A"])},
+    ).table.set_index("PATIENT")
+    for row in maps.itertuples():
+        assert row.probability == predicted.loc[row.PATIENT, row.network]
+
+    place = out / "A" / "A-1"
+    patches = pd.read_csv(place / "patches.csv")
+    assert len(patches) == 48
+    margin = patches["student:positive"].sum() - patches["student:negative"].sum()
+    assert np.isfinite(margin)
+    read = json.loads((place / "student.geojson").read_text())
+    assert read["features"][9]["geometry"]["coordinates"][0][0] == [SIDE, SIDE]
+    for name in ("student.png", "multimodal.png", "student-patches.png", "maps.ome.tiff"):
+        assert (place / name).stat().st_size > 0
+    with Image.open(place / "student.png") as picture:
+        pixels = np.asarray(picture)[:600, : min(picture.size[0], 1000)].astype(int)
+        assert np.ptp(pixels, axis=2).max() > 40  # painted
+    with Image.open(out / "B" / "B-1" / "student.png") as picture:
+        assert np.ptp(np.asarray(picture).astype(int), axis=2).max() == 0  # not painted
+
+
+def test_finished_patients_are_not_made_again_and_others_are_refused(
+    model: Path, features: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "maps"
+    assert explain(model, features, out, "--patient", "A").exit_code == 0
+    picture = out / "A" / "A-1" / "student.png"
+    made = picture.stat().st_mtime_ns
+    assert explain(model, features, out).exit_code == 0
+    assert picture.stat().st_mtime_ns == made
+    assert (out / "B" / "B-1" / "student.png").exists()
+    bundle(*bundle().members * 2).save(tmp_path / "other")
+    refused = explain(tmp_path / "other", features, out)
+    assert refused.exit_code == 1
+    assert "maps of another model" in refused.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--patient", "Z"], "nobody of this name has slides: Z"),
+        (["--slide-mpp", "0.5"], "--slide-mpp belongs to --slides"),
+    ],
+)
+def test_what_cannot_be_done_is_told(
+    model: Path, features: Path, tmp_path: Path, arguments: list[str], sentence: str
+) -> None:
+    said = explain(model, features, tmp_path / "maps", *arguments)
+    assert said.exit_code == 1
+    assert sentence in said.output
