@@ -104,14 +104,14 @@ def _with_footer(
         for line in textwrap.wrap(sentence, max(int((width - 2 * _MARGIN) / 9), 20))
     ]
     title = textwrap.wrap(legend.title, max(int((width - 2 * _MARGIN) / 11), 20))
-    height = picture.height + _MARGIN * 3 + _LINE * (len(wrapped) + len(title) + 1)
+    height = picture.height + _MARGIN * 3 + _LINE * (len(wrapped) + len(title) + 1) + 4 * len(title)
     page = Image.new("RGB", (width, height), _PAPER)
     page.paste(picture, ((width - picture.width) // 2, 0))
     draw = ImageDraw.Draw(page)
     y = picture.height + _MARGIN
     for line, size in [*((line, 19) for line in title), *((line, 16) for line in wrapped)]:
         draw.text((_MARGIN, y), line, fill=_INK, font=_font(size))
-        y += _LINE
+        y += _LINE if size < 18 else _LINE + 4
     y += _MARGIN
     if mpp is not None:
         _scale_bar(draw, y, mpp, picture.width)

@@ -89,8 +89,7 @@ def explain_patients(
     unknown = sorted(set(wanted) - set(bags.patients))
     if unknown:
         raise InputError(f"nobody of this name has slides: {listed(unknown)}")
-    unreadable = set(how.images) - {s.path.stem for p in wanted for s in bags.slides(p)}
-    notes = [*predicted.notes, *_image_notes(how, bags, wanted, unreadable)]
+    notes = [*predicted.notes, *_image_notes(how, bags, wanted)]
     require_writable(how.folder)
     places = {patient: how.folder / folder_name(patient) for patient in wanted}
     record = {p: _record(bundle, bags, p, how) for p in wanted}
@@ -202,9 +201,7 @@ def _recorded(place: Path) -> object:
         return None
 
 
-def _image_notes(
-    how: ExplanationSettings, bags: BagStore, wanted: Sequence[str], unused: set[str]
-) -> Iterator[str]:
+def _image_notes(how: ExplanationSettings, bags: BagStore, wanted: Sequence[str]) -> Iterator[str]:
     """Slides without an image are drawn on the grid, and images without features are not used."""
     names = [slide.path.stem for patient in wanted for slide in bags.slides(patient)]
     missing = [name for name in names if name not in how.images]
@@ -213,6 +210,7 @@ def _image_notes(
             f"{len(missing)} slides are not at hand and are drawn on the grid of their patches: "
             f"{listed(missing)}"
         )
+    unused = set(how.images) - {s.path.stem for p in bags.patients for s in bags.slides(p)}
     if unused:
         listing = listed(sorted(unused))
         yield f"{len(unused)} slides have no features here and are not used: {listing}"
