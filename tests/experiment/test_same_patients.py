@@ -1,7 +1,9 @@
 """One patient under two names is a problem that names both."""
 
 import shutil
+from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -10,11 +12,13 @@ from histodistill.experiment import read_experiment
 from histodistill.experiment.data import load
 from tests.experiment.small import change_table, experiment_file
 
+CNA = {"file": "cohort/cna.csv", "selection": {"method": "all"}}
+
 
 def second_name(cohort, **changes: str) -> tuple[str, str]:
     """Give a patient's first slide to a new patient, who is otherwise the same."""
     slides = pd.read_csv(cohort / "slides.csv")
-    patient, name = slides.loc[0, "PATIENT"], slides.loc[0, "FILENAME"]
+    patient, name = str(slides.loc[0, "PATIENT"]), str(slides.loc[0, "FILENAME"])
     other = f"{patient[:-4]}9999"
     shutil.copy(cohort / "features" / name, cohort / "features" / f"{other}.h5")
     row = pd.DataFrame({"PATIENT": [other], "FILENAME": [f"{other}.h5"]})
@@ -47,3 +51,47 @@ def test_the_same_features_under_two_names(cohort, changes, evidence, cache):
     assert problem.startswith(f"patients {patient}, {other} have the same features in ")
     assert f"{other}.h5" in problem
     assert evidence in problem
+
+
+def the_same_genes(cohort: Path, block: str, values: np.ndarray) -> tuple[str, str]:
+    """Write a block of all patients in which the first two have the same genes."""
+    patients = sorted(pd.read_csv(cohort / "clinical.csv")["PATIENT"])
+    table = pd.DataFrame(values, index=pd.Index(patients, name="PATIENT"))
+    table.iloc[1] = table.iloc[0]
+    table.add_prefix("G").to_csv(cohort / f"{block}.csv")
+    return patients[0], patients[1]
+
+
+def test_the_same_genes_under_two_names(cohort):
+    patient, other = the_same_genes(cohort, "rna", np.random.default_rng(0).normal(size=(40, 20)))
+    blocks = {"genomics": {"rna": {"file": "cohort/rna.csv", "selection": {"method": "all"}}}}
+    for features in ({}, {"features": None, "cohort": {"slides": None}, "methods": None}):
+        changes = blocks | features
+        path = experiment_file(cohort.parent, changes)
+        if features:
+            path.write_text(path.read_text() + "methods: [snn]\n")
+        with pytest.raises(InputError) as caught:
+            load(read_experiment(path))
+        (problem,) = caught.value.problems
+        assert problem.startswith(
+            f"patients {patient}, {other} have the same values of all genes in block rna, "
+        )
+        assert "one patient under several names" in problem
+
+
+def test_the_same_slides_and_genes_are_one_sentence(cohort):
+    patient, other = second_name(cohort)
+    genes = pd.read_csv(cohort / "mrna_zscores.txt", sep="\t")
+    (column,) = [name for name in genes.columns if name.startswith(patient)]
+    genes[column.replace(patient, other)] = genes[column]
+    genes.to_csv(cohort / "mrna_zscores.txt", sep="\t", index=False)
+    with pytest.raises(InputError) as caught:
+        load(read_experiment(experiment_file(cohort.parent)))
+    (problem,) = caught.value.problems
+    assert " and the same values of all genes in block mrna, the same labels" in problem
+    assert other in problem
+
+
+def test_flat_copy_numbers_are_no_sign_of_one_patient(cohort):
+    the_same_genes(cohort, "cna", np.random.default_rng(0).integers(-2, 3, size=(40, 20)))
+    load(read_experiment(experiment_file(cohort.parent, {"genomics": {"cna": CNA}})))

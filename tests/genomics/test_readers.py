@@ -87,7 +87,7 @@ def test_cbioportal_long_layout_and_no_samples_are_refused(tmp_path):
     assert "is cBioPortal's long layout" in refused(write(tmp_path / "l.txt", long))
     bare = write(tmp_path / "b.txt", "Hugo_Symbol\tEntrez_Gene_Id\nA\t1\n")
     assert "b.txt: has no sample column beside the gene columns." in refused(bare)
-    other = write(tmp_path / "o.txt", "gene\tP1\nA\t1\n")
+    other = write(tmp_path / "o.txt", "genes\tP1\nA\t1\n")
     message = "has neither a Hugo_Symbol nor an Entrez_Gene_Id column"
     assert message in refused(other, format="cbioportal")
 
@@ -381,7 +381,7 @@ def test_missing_empty_binary_and_unknown_files(tmp_path):
 def test_bytes_that_are_not_text_far_from_the_header(tmp_path, bad):
     path = tmp_path / "b.tsv"
     path.write_bytes(b"sample\tP1\n" + b"ESR1\t1\n" * 20_000 + bad)
-    assert "b.tsv: is not a text table in UTF-8." in refused(path)
+    assert "b.tsv: is not a text table in UTF-8; save it as UTF-8" in refused(path)
 
 
 @pytest.mark.parametrize("cut", [15, 20_000])

@@ -41,7 +41,7 @@ def command(
     say_notes(found.notes)
     say_problems(found.problems)
     if found.counts is not None:
-        say(f"Tables: {located(folder)} (counts, excluded and folds, as CSV)")
+        say(f"Tables: {located(folder)} (counts, excluded, folds and modalities, as CSV)")
     if found.problems:
         say(f"{counted(len(found.problems), 'problem')}: training could not be trusted.")
         raise typer.Exit(1)
@@ -63,3 +63,15 @@ def _report(found: Audit) -> None:
         for target, rows in found.folds.groupby("target", sort=False):
             shown = rows.dropna(axis=1, how="all").drop(columns=["target", "unlabelled"])
             show(shown, f"Folds of {target}")
+            _show_modalities(found, str(target))
+
+
+def _show_modalities(found: Audit, target: str) -> None:
+    """The same folds by what the patients have, where that differs."""
+    if found.modalities is None:
+        return
+    rows = found.modalities.loc[found.modalities["target"] == target].drop(columns="target")
+    counts = rows.drop(columns=["repeat", "fold", "part"])
+    present = counts.columns[counts.any()]
+    if len(present) > 1:
+        show(rows[["repeat", "fold", "part", *present]], f"Folds of {target} by modality")

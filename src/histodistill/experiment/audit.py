@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from histodistill.cohort import fold_table
-from histodistill.errors import InputError
+from histodistill.cohort import Fold, fold_table
+from histodistill.errors import InputError, listed
 from histodistill.experiment.data import ExperimentData, Progress, load
-from histodistill.experiment.folds import folds_for
-from histodistill.experiment.gene_checks import gene_name_problems
+from histodistill.experiment.folds import divided
 from histodistill.experiment.settings import Experiment
 from histodistill.files import whole_file
-from histodistill.genomics import select_genes
 
 MODALITIES = ("slides and genomics", "slides alone", "genomics alone")
 
@@ -31,6 +29,7 @@ class Audit:
             label is empty.
         excluded: Columns PATIENT, target (empty for all targets) and reason.
         folds: Patients by target, repeat, fold, part and class.
+        modalities: Patients by target, repeat, fold, part and modality.
     """
 
     problems: tuple[str, ...]
@@ -38,10 +37,16 @@ class Audit:
     counts: pd.DataFrame | None = None
     excluded: pd.DataFrame | None = None
     folds: pd.DataFrame | None = None
+    modalities: pd.DataFrame | None = None
 
     def save(self, folder: Path) -> None:
-        """Write ``counts.csv``, ``excluded.csv`` and ``folds.csv``, those that there are."""
-        tables = {"counts": self.counts, "excluded": self.excluded, "folds": self.folds}
+        """Write ``counts.csv`` and so on, a file for each table that there is."""
+        tables = {
+            "counts": self.counts,
+            "excluded": self.excluded,
+            "folds": self.folds,
+            "modalities": self.modalities,
+        }
         for name, table in tables.items():
             if table is not None:
                 with whole_file(folder / f"{name}.csv") as temporary:
@@ -54,33 +59,28 @@ def audit(experiment: Experiment, progress: Progress | None = None) -> Audit:
         data = load(experiment, progress)
     except InputError as error:
         return Audit(error.problems)
-    problems = [*gene_name_problems(experiment, data), *_selection_problems(experiment, data)]
-    notes = list(data.notes)
-    tables = []
+    problems: list[str] = []
+    notes = [*data.notes, *_modality_notes(data)]
+    tables, by_modality = [], []
     for target, settings in experiment.targets.items():
         try:
-            made = folds_for(experiment, data, target)
+            made = divided(experiment, data, target)
         except InputError as error:
             problems.extend(error.problems)
             continue
+        problems.extend(made.problems)
         notes.extend(made.notes)
         table = fold_table(made.folds, data.labels(target), settings.classes)
         table.insert(0, "target", target)
-        problems.extend(
-            f"{lack}; use fewer folds or another scheme"
-            for lack in _missing_classes(table, settings.classes, ("train", "validation"))
-        )
-        notes.extend(
-            f"{lack}; figures that need it are undefined there"
-            for lack in _missing_classes(table, settings.classes, ("test",))
-        )
         tables.append(table)
+        by_modality.append(_by_modality(target, made.folds, data))
     return Audit(
         tuple(problems),
         tuple(notes),
         count_patients(experiment, data),
         excluded_patients(experiment, data),
         _joined(tables) if tables else None,
+        pd.concat(by_modality, ignore_index=True) if by_modality else None,
     )
 
 
@@ -125,23 +125,25 @@ def excluded_patients(experiment: Experiment, data: ExperimentData) -> pd.DataFr
     return pd.DataFrame(rows, columns=["PATIENT", "target", "reason"])
 
 
-def _selection_problems(experiment: Experiment, data: ExperimentData) -> Iterator[str]:
-    """Selections of genes that cannot work on this cohort; their outcome is thrown away."""
-    for name, block in experiment.genomics.items():
-        chosen = block.selection
-        if chosen.method == "univariate":  # needs classes, which the folds are checked for
-            continue
-        try:
-            select_genes(
-                data.genomics[name],
-                chosen.method,
-                chosen.n_genes,
-                survival=data.clinical.survival,
-                genes=chosen.genes,
-                exclude=chosen.exclude,
-            )
-        except InputError as error:
-            yield from (f"genomics.{name}: {problem}" for problem in error.problems)
+def _by_modality(target: str, folds: Sequence[Fold], data: ExperimentData) -> pd.DataFrame:
+    """Patients by part of each fold and by what they have."""
+    modality = pd.Series({patient: _modality(data, patient) for patient in data.patients})
+    codes = pd.Series([MODALITIES.index(name) for name in modality], index=modality.index)
+    table = fold_table(folds, codes, MODALITIES).drop(columns=["patients", "unlabelled"])
+    table.insert(0, "target", target)
+    return table
+
+
+def _modality_notes(data: ExperimentData) -> Iterator[str]:
+    """That patients without slides are divided like the others, which nobody asked for."""
+    alone = [patient for patient in data.patients if patient not in data.with_slides]
+    if data.with_slides and alone:
+        yield (
+            f"{len(alone)} of {len(data.patients)} patients have genomics and no slides "
+            f"({listed(alone, 3)}); they are divided into folds like all others: they train and "
+            "test the networks that read genes, and count in no result of slides. To leave them "
+            "out, take them off the clinical table"
+        )
 
 
 def _modality(data: ExperimentData, patient: str) -> str:
@@ -151,16 +153,3 @@ def _modality(data: ExperimentData, patient: str) -> str:
 
 def _class_name(classes: tuple[str, ...], label: object) -> str:
     return "unknown" if pd.isna(label) else classes[int(str(label))]  # type: ignore[call-overload]
-
-
-def _missing_classes(
-    table: pd.DataFrame, classes: tuple[str, ...], parts: tuple[str, ...]
-) -> list[str]:
-    """Where a class is missing from one of the parts."""
-    return [
-        f"target {row['target']}: repeat {row['repeat']} fold {row['fold']}: the {row['part']} "
-        f"part has no patient of class {name}"
-        for row in table.to_dict("records")
-        for name in classes
-        if row[name] == 0 and row["part"] in parts
-    ]

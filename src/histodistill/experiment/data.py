@@ -19,6 +19,7 @@ from histodistill.cohort import (
     read_clinical,
 )
 from histodistill.errors import InputError, listed
+from histodistill.experiment.genomic_checks import genomic_problems
 from histodistill.experiment.inputs import BlockSettings, FeatureSettings
 from histodistill.experiment.same_patients import same_patients
 from histodistill.experiment.settings import Experiment
@@ -90,7 +91,8 @@ def load(experiment: Experiment, progress: Progress | None = None) -> Experiment
         progress: Called with (bags read, bags in all).
 
     Raises:
-        InputError: Everything that is wrong in any of the files, all at once.
+        InputError: Everything that is wrong in any of the files, or that the experiment names and
+            they lack, all at once.
     """
     reading = _Reading()
     clinical = reading.attempt(lambda: _read_clinical(experiment))
@@ -106,13 +108,12 @@ def load(experiment: Experiment, progress: Progress | None = None) -> Experiment
     if bags is not None and bags.packed is None:  # packing has read them all
         reading.problems.extend(_read_all(bags, progress))
     tables = {name: block for name, block in blocks.items() if block is not None}
-    if known is not None:
-        reading.problems.extend(_strangers(experiment, tables, known))
     if clinical is not None:
         reading.problems.extend(_classes_of_nobody(experiment, clinical))
-    reading.problems.extend(_on_the_wrong_scale(experiment, tables))
-    if bags is not None and clinical is not None and not reading.problems:
-        reading.problems.extend(same_patients(bags, clinical))
+    reading.problems.extend(genomic_problems(experiment, tables, clinical))
+    if clinical is not None and not reading.problems:
+        values = {name: table.values for name, table in tables.items()}
+        reading.problems.extend(same_patients(clinical, bags, values))
     if reading.problems or clinical is None:
         raise InputError(*reading.problems)
     return _assembled(clinical, index, bags, tables)
@@ -231,19 +232,6 @@ def _read_all(bags: BagStore, progress: Progress | None) -> list[str]:
     return problems
 
 
-def _strangers(
-    experiment: Experiment, blocks: dict[str, GenomicTable], known: set[str]
-) -> Iterator[str]:
-    """Genomic blocks that share no patient with the clinical table."""
-    for name, block in blocks.items():
-        if known.isdisjoint(block.values.index):
-            yield (
-                f"{experiment.genomics[name].file} (block {name}): no sample belongs to a patient "
-                f"of {experiment.cohort.clinical}; samples name patients such as "
-                f"{listed([str(patient) for patient in block.values.index], 3)}"
-            )
-
-
 def _classes_of_nobody(experiment: Experiment, clinical: ClinicalTable) -> Iterator[str]:
     """Classes that the experiment names and that no patient has."""
     for name, target in experiment.targets.items():
@@ -255,13 +243,6 @@ def _classes_of_nobody(experiment: Experiment, clinical: ClinicalTable) -> Itera
                 f"{listed([repr(c) for c in absent])}; correct `targets: {name}: classes` (or "
                 "`map`), or the column"
             )
-
-
-def _on_the_wrong_scale(experiment: Experiment, blocks: dict[str, GenomicTable]) -> Iterator[str]:
-    """Blocks that cannot be learned from as they are, unless the user asked for no check."""
-    for name, block in blocks.items():
-        if experiment.genomics[name].check_scale:
-            yield from block.scale_problems
 
 
 def _assembled(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from histodistill.cohort import (
     Fold,
     check_folds,
     external_fold,
+    fold_table,
     read_folds,
     site_preserved_folds,
     stratified_folds,
@@ -28,28 +30,52 @@ class TargetFolds:
     Attributes:
         folds: The folds; nobody is in two parts of one.
         notes: What a reader should know of them, in sentences.
+        problems: Classes that a training or validation part lacks, in sentences.
     """
 
     folds: tuple[Fold, ...]
     notes: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
 
 
 def folds_for(experiment: Experiment, data: ExperimentData, target: str) -> TargetFolds:
     """Divide the patients whose label is known, and prove that nobody crosses.
 
     Raises:
+        InputError: The patients cannot be divided so, somebody crosses, or a class is missing
+            where a network trains or is validated.
+    """
+    made = divided(experiment, data, target)
+    if made.problems:
+        raise InputError(*made.problems)
+    return made
+
+
+def divided(experiment: Experiment, data: ExperimentData, target: str) -> TargetFolds:
+    """The folds of :func:`folds_for`, with the problems that keep them from being trained on.
+
+    Raises:
         InputError: The patients cannot be divided so, or somebody crosses.
     """
-    splits = experiment.splits
+    splits, classes = experiment.splits, experiment.targets[target].classes
     try:
         if splits.scheme == "files":
             made = _given(experiment, data, target)
         else:
-            made = TargetFolds(_divided(splits, data, target, experiment.targets[target].classes))
+            made = TargetFolds(_divided(splits, data, target, classes))
         check_folds(made.folds, sites=data.clinical.sites if splits.scheme == "site" else None)
     except InputError as error:
         raise InputError(*(f"target {target}: {problem}" for problem in error.problems)) from error
-    return TargetFolds(made.folds, tuple(f"target {target}: {note}" for note in made.notes))
+    table = fold_table(made.folds, data.labels(target), classes)
+    learned = _missing_classes(table, classes, ("train", "validation"))
+    tested = _missing_classes(table, classes, ("test",))
+    notes = (*made.notes, *(f"{lack}; figures that need it are undefined there" for lack in tested))
+    problems = (f"{lack}; use fewer folds or another scheme" for lack in learned)
+    return TargetFolds(
+        made.folds,
+        tuple(f"target {target}: {note}" for note in notes),
+        tuple(f"target {target}: {problem}" for problem in problems),
+    )
 
 
 def extra_patients(
@@ -70,6 +96,19 @@ def extra_patients(
         held_out = {*sites.reindex(list(apart)), *splits.external_sites}
         extras = [p for p in extras if pd.notna(sites[p]) and sites[p] not in held_out]
     return extras
+
+
+def _missing_classes(
+    table: pd.DataFrame, classes: tuple[str, ...], parts: tuple[str, ...]
+) -> Iterator[str]:
+    """Where a class is missing from one of the parts."""
+    for row in table.to_dict("records"):
+        for name in classes:
+            if row[name] == 0 and row["part"] in parts:
+                yield (
+                    f"repeat {row['repeat']} fold {row['fold']}: the {row['part']} part has no "
+                    f"patient of class {name}"
+                )
 
 
 def _divided(

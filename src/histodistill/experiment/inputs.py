@@ -89,6 +89,14 @@ class SelectionSettings(Settings):
     genes: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
 
+    @model_validator(mode="after")
+    def _genes_go_with_a_list(self) -> SelectionSettings:
+        if self.genes and self.method != "list":
+            raise ValueError(
+                "`genes` are read by `method: list` alone; write it, or leave them out"
+            )
+        return self
+
 
 class BlockSettings(Settings):
     """One block of genomic measurements, such as mRNA or copy number.
@@ -109,7 +117,7 @@ class BlockSettings(Settings):
     """
 
     file: Path
-    format: Literal["auto", "cbioportal", "xena", "gdc", "plain", "h5ad"] = "auto"
+    format: Literal["auto", "cbioportal", "xena", "gdc", "gct", "plain", "h5ad"] = "auto"
     transform: Literal["none", "log2p1"] = "none"
     gdc_column: str = "tpm_unstranded"
     patient_column: str = "PATIENT"

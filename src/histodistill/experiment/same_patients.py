@@ -1,18 +1,24 @@
-"""One patient under two names: found by slides that hold the same features."""
+"""One patient under two names: found by slides, or genes, that hold the same values."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from histodistill.cohort import ClinicalTable
 from histodistill.errors import listed
 from histodistill.features import BagStore
+
+# So many different values are not the same twice; levels such as GISTIC's are five.
+_FEWEST_VALUES = 12
 
 
 class _Slide(NamedTuple):
@@ -24,26 +30,69 @@ class _Slide(NamedTuple):
     first_row: int
 
 
-def same_patients(bags: BagStore, clinical: ClinicalTable) -> Iterator[str]:
-    """A problem for each group of patients with a slide in common, whatever the files are called.
+def same_patients(
+    clinical: ClinicalTable, bags: BagStore | None, blocks: Mapping[str, pd.DataFrame]
+) -> Iterator[str]:
+    """A problem for each group of patients with a slide or all genes in common.
 
-    Such a patient is on both sides of a fold sooner or later. Slides are compared by size, then
-    by their first patch, and only those that agree in both by everything that they hold.
+    Such a patient is on both sides of a fold sooner or later, whatever the files are called.
+
+    Args:
+        clinical: The patients.
+        bags: Their slides; None for none.
+        blocks: Genomic blocks by name, patients x genes; patients of no clinical record are
+            passed over.
     """
+    shared: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
+    for patients, what in (*_same_slides(bags), *_same_genes(blocks, set(clinical.patients))):
+        shared[patients].append(what)
+    for patients, found in shared.items():
+        yield (
+            f"patients {listed(list(patients))} have the same {' and the same '.join(found)}"
+            f"{_evidence(clinical, list(patients))}: one patient under several names, or data "
+            "under the wrong name; keep one of them"
+        )
+
+
+def _same_slides(bags: BagStore | None) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Patients who share slides, and which.
+
+    Slides are compared by size, then by their first patch, and only those that agree in both by
+    everything that they hold.
+    """
+    if bags is None:
+        return
     alike: list[list[_Slide]] = [list(_slides(bags))]
     for key in (_size, _first_patch(bags), _content(bags)):
         alike = [group for members in alike for group in _divided(members, key)]
     shared: defaultdict[tuple[str, ...], list[list[_Slide]]] = defaultdict(list)
     for group in alike:
-        shared[tuple(dict.fromkeys(slide.patient for slide in group))].append(group)
+        shared[tuple(sorted({slide.patient for slide in group}))].append(group)
     for patients, groups in shared.items():
         files = " = ".join(str(slide.path) for slide in groups[0])
         more = f" (and {len(groups) - 1} more)" if len(groups) > 1 else ""
-        yield (
-            f"patients {listed(list(patients))} have the same features in {files}{more}"
-            f"{_evidence(clinical, list(patients))}: one patient under several names, or a file "
-            "under the wrong name; keep one of them"
-        )
+        yield patients, f"features in {files}{more}"
+
+
+def _same_genes(
+    blocks: Mapping[str, pd.DataFrame], known: Collection[str]
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Patients who share every value of a block, and which block."""
+    for name, table in blocks.items():
+        groups: defaultdict[bytes, list[str]] = defaultdict(list)
+        for patient, row in zip(table.index, table.to_numpy(), strict=True):
+            if patient in known and _tells_a_patient(row):
+                # One NaN and one zero, however they came about.
+                plain = np.where(np.isnan(row), np.float32(np.nan), row + np.float32(0))
+                groups[hashlib.sha256(plain.tobytes()).digest()].append(str(patient))
+        for patients in groups.values():
+            if len(patients) > 1:
+                yield tuple(sorted(patients)), f"values of all genes in block {name}"
+
+
+def _tells_a_patient(row: NDArray[np.float32]) -> bool:
+    """Whether no two patients have this row by chance, as they have flat copy-number levels."""
+    return len(np.unique(row[np.isfinite(row)])) >= _FEWEST_VALUES
 
 
 def _slides(bags: BagStore) -> Iterator[_Slide]:

@@ -9,7 +9,12 @@ from histodistill.genomics.gene_names import absent_names
 from histodistill.genomics.preprocessing import GenomicPreprocessor, Imputation, Scaling
 from histodistill.genomics.readers import Format
 from histodistill.genomics.reference import Comparison, GeneReference, compare
-from histodistill.genomics.selection import SelectionMethod, SelectionSettings, select_genes
+from histodistill.genomics.selection import (
+    SelectionMethod,
+    SelectionSettings,
+    check_selection,
+    select_genes,
+)
 from histodistill.genomics.table import GenomicTable, Transform, read_genomic_table
 
 __all__ = [
@@ -24,6 +29,7 @@ __all__ = [
     "SelectionSettings",
     "Transform",
     "absent_names",
+    "check_selection",
     "compare",
     "cox_p_values",
     "read_genomic_table",

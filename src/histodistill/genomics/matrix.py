@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+Layout = Literal["cbioportal", "xena", "gdc", "gct", "plain", "h5ad"]
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,7 @@ class SampleMatrix:
         genes: Gene symbols in the order of the file, possibly repeated, empty where a row has none.
         array: float32 [n_samples, n_genes], NaN where the file has no value.
         patients: The patient of each sample where the file itself says so, else None.
+        layout: The layout that the file has.
         notes: What the reader left out or assumed, one sentence each.
     """
 
@@ -24,4 +28,5 @@ class SampleMatrix:
     genes: list[str]
     array: NDArray[np.float32]
     patients: list[str] | None = None
+    layout: Layout = "plain"
     notes: tuple[str, ...] = ()

@@ -24,11 +24,13 @@ class ResolvedSamples:
         rows: Positions of the samples that stay, in the order of the file.
         patients: Their patients, in the same order, each once.
         notes: How many samples were left out and by which rule.
+        by_pattern: Whether a sample was left to the user's pattern, having no TCGA barcode.
     """
 
     rows: list[int]
     patients: list[str]
     notes: tuple[str, ...]
+    by_pattern: bool
 
 
 def resolve_samples(
@@ -82,7 +84,8 @@ def resolve_samples(
         raise InputError(f"{source}: no sample is left. {' '.join(notes)}".strip())
     chosen = {min(rows, key=lambda row: samples[row]): who for who, rows in candidates.items()}
     rows = sorted(chosen)
-    return ResolvedSamples(rows, [chosen[row] for row in rows], tuple(notes))
+    by_pattern = not all(map(find_barcode, samples))
+    return ResolvedSamples(rows, [chosen[row] for row in rows], tuple(notes), by_pattern)
 
 
 def _compiled(pattern: str | None, source: str) -> re.Pattern[str] | None:

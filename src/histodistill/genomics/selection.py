@@ -74,9 +74,7 @@ def select_genes(
     """
     if n_genes is not None and n_genes < 1:
         raise InputError(f"The number of genes to select must be 1 or more, not {n_genes}.")
-    exclude = [normalised(gene) for gene in exclude]
-    genes = [normalised(gene) for gene in genes or ()]
-    candidates = values.drop(columns=[gene for gene in exclude if gene in values.columns])
+    candidates = _candidates(values, exclude)
     if method == "list":
         chosen = _named(candidates, genes, exclude)
     elif method == "all":
@@ -84,17 +82,54 @@ def select_genes(
     else:
         chosen = _ranked(candidates, method, labels, survival)
     if not chosen:
-        raise InputError(
-            f"The selection {method!r} leaves no gene: all {values.shape[1]} are excluded, "
-            "constant or without values in the training patients."
-        )
+        raise _no_gene(values, method)
     return chosen[:n_genes]
+
+
+def check_selection(
+    values: pd.DataFrame,
+    method: SelectionMethod,
+    *,
+    survival: pd.DataFrame | None = None,
+    genes: Sequence[str] | None = None,
+    exclude: Sequence[str] = (),
+) -> None:
+    """Refuse what :func:`select_genes` would refuse of a whole cohort, without ranking any gene.
+
+    What depends on the labels is not looked at: every fold has them of its own.
+
+    Raises:
+        InputError: See :func:`select_genes`, whose arguments these are.
+    """
+    candidates = _candidates(values, exclude)
+    if method == "list":
+        _named(candidates, genes, exclude)
+        return
+    if method == "cox":
+        _known_survival(candidates, survival)
+    array = candidates.to_numpy(np.float64)
+    useless = np.isnan(array).all(axis=0) if method == "all" else _constant(array)
+    if useless.all():
+        raise _no_gene(values, method)
+
+
+def _candidates(values: pd.DataFrame, exclude: Sequence[str]) -> pd.DataFrame:
+    excluded = {normalised(gene) for gene in exclude}
+    return values.drop(columns=[gene for gene in values.columns if gene in excluded])
+
+
+def _no_gene(values: pd.DataFrame, method: SelectionMethod) -> InputError:
+    return InputError(
+        f"The selection {method!r} leaves no gene: all {values.shape[1]} are excluded, "
+        "constant or without values in the training patients."
+    )
 
 
 def _named(values: pd.DataFrame, genes: Sequence[str] | None, exclude: Sequence[str]) -> list[str]:
     if not genes:
         raise InputError("The selection 'list' needs the names of the genes.")
-    wanted = [gene for gene in dict.fromkeys(genes) if gene not in set(exclude)]
+    excluded = {normalised(gene) for gene in exclude}
+    wanted = [gene for gene in dict.fromkeys(map(normalised, genes)) if gene not in excluded]
     absent = [gene for gene in wanted if gene not in values.columns]
     if absent:
         raise InputError(
@@ -147,6 +182,16 @@ def _constant(values: Floats) -> NDArray[np.bool_]:
 
 def _cox(values: pd.DataFrame, survival: pd.DataFrame | None) -> Floats:
     """Wald z score of each gene."""
+    known = _known_survival(values, survival)
+    return cox_z_scores(
+        values.loc[known.index].to_numpy(np.float64),
+        known["time"].to_numpy(),
+        known["event"].to_numpy(dtype=bool),
+    )
+
+
+def _known_survival(values: pd.DataFrame, survival: pd.DataFrame | None) -> pd.DataFrame:
+    """Time and event of the patients who have both."""
     if survival is None or not {"time", "event"} <= set(survival.columns):
         raise InputError(
             "The selection 'cox' needs survival: the columns 'time' and 'event' for the training "
@@ -169,11 +214,7 @@ def _cox(values: pd.DataFrame, survival: pd.DataFrame | None) -> Floats:
             f"The selection 'cox' needs 2 events or more; of the {len(known)} training patients "
             f"with genomics and survival {n_events} had one."
         )
-    return cox_z_scores(
-        values.loc[known.index].to_numpy(np.float64),
-        known["time"].to_numpy(),
-        known["event"].to_numpy(dtype=bool),
-    )
+    return known
 
 
 def _univariate(values: pd.DataFrame, labels: pd.Series | None) -> list[Floats]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -20,8 +20,9 @@ from histodistill.genomics.gene_names import (
     number_problem,
     shortened_notes,
 )
+from histodistill.genomics.matrix import SampleMatrix
 from histodistill.genomics.quantity import mixed_problems, quantity_of, transform_problem
-from histodistill.genomics.readers import Format, read_matrix
+from histodistill.genomics.readers import LAYOUTS, Format, read_matrix
 from histodistill.genomics.samples import resolve_samples
 
 Transform = Literal["none", "log2p1"]
@@ -38,12 +39,14 @@ class GenomicTable:
         notes: What was left out, resolved or found missing on the way, one sentence each.
         scale_problems: Why the values cannot be learned from as they are, one sentence each: a
             transform that does not fit them, or patients on different scales.
+        unused: Settings that this file gave no use for, each with the reason.
     """
 
     name: str
     values: pd.DataFrame
     notes: tuple[str, ...]
     scale_problems: tuple[str, ...] = ()
+    unused: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_genomic_table(
@@ -111,7 +114,21 @@ def read_genomic_table(
             np.log2(frame.to_numpy() + np.float32(1)), index=frame.index, columns=frame.columns
         )
     notes = (*matrix.notes, *resolved.notes, *gene_notes, *patient_notes, *missing_notes)
-    return GenomicTable(name, frame, notes, tuple(scale_problems))
+    return GenomicTable(
+        name, frame, notes, tuple(scale_problems), _unused(matrix, resolved.by_pattern, path)
+    )
+
+
+def _unused(matrix: SampleMatrix, by_pattern: bool, path: Path) -> dict[str, str]:
+    """Settings that the file gave no use for, and why."""
+    unused = {
+        setting: f"{path} has {LAYOUTS[matrix.layout]}"
+        for setting, layout in (("gdc_column", "gdc"), ("patient_column", "plain"))
+        if matrix.layout != layout
+    }
+    if not by_pattern:
+        unused["sample_pattern"] = f"every sample of {path} is named by a TCGA barcode"
+    return unused
 
 
 def _scale_problems(frame: pd.DataFrame, source: str, transform: Transform) -> Iterator[str]:

@@ -1,5 +1,5 @@
 """One reader a layout of genomic files, and the recognition of a file's layout by its content."""
 
-from histodistill.genomics.readers.recognition import Format, read_matrix
+from histodistill.genomics.readers.recognition import LAYOUTS, Format, read_matrix
 
-__all__ = ["Format", "read_matrix"]
+__all__ = ["LAYOUTS", "Format", "read_matrix"]

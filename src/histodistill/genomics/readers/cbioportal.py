@@ -11,7 +11,8 @@ from pathlib import Path
 
 from histodistill.errors import InputError
 from histodistill.genomics.matrix import SampleMatrix
-from histodistill.genomics.readers.delimited import Header, read_columns
+from histodistill.genomics.readers.delimited import read_columns
+from histodistill.genomics.readers.header import Header
 
 SYMBOL, ENTREZ = "Hugo_Symbol", "Entrez_Gene_Id"
 _ANNOTATIONS = (SYMBOL, ENTREZ, "Cytoband", "Composite.Element.REF")

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
-import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -18,76 +13,13 @@ import pyarrow.csv  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from histodistill.errors import InputError
-from histodistill.gate.archives import unzipped
-from histodistill.gate.plain import MB
+from histodistill.genomics.readers.header import HAS_NUL, NOT_UTF8, Header, open_binary
 
-MISSING = ("", "NA", "NaN", "nan", "N/A", "n/a", "null", "NULL")
+MISSING = ("", "NA", "NaN", "nan", "N/A", "n/a", "na", "null", "NULL")
 
-# Whole genomes of ten thousand patients.
-_MOST_BYTES = 16 * 1024 * MB
-# A header of 100,000 samples with long names has a tenth of it.
-_LINE_CHARACTERS = 64 * MB
 # Wide tables (20,000 columns) are slow in small blocks: every block costs an array a column.
 _BLOCK_BYTES = 1 << 26
 _LISTED_PROBLEMS = 10
-
-
-@dataclass(frozen=True)
-class Header:
-    """The head of a delimited file.
-
-    Attributes:
-        delimiter: Tab, comma or semicolon.
-        columns: Column names as written.
-        n_lines: Lines up to and including the header: leading comments, then the names.
-    """
-
-    delimiter: str
-    columns: list[str]
-    n_lines: int
-
-
-@contextmanager
-def open_binary(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for reading, decompressed where its content is gzip.
-
-    Raises:
-        InputError: The file is missing, unreadable, or a damaged or truncated gzip.
-    """
-    try:
-        with unzipped(path, most=_MOST_BYTES) as stream:
-            yield stream
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(
-            f"{path}: the gzip file is truncated or damaged; download or write it again."
-        ) from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from error
-
-
-def read_header(path: Path) -> Header:
-    """Read the column names, after any lines that start with ``#``.
-
-    Raises:
-        InputError: The file cannot be read, is not text, or has no header.
-    """
-    with open_binary(path) as stream, io.TextIOWrapper(stream, encoding="utf-8-sig") as text:
-        try:
-            lines = iter(lambda: text.readline(_LINE_CHARACTERS), "")
-            for number, line in enumerate(lines, start=1):
-                if len(line) == _LINE_CHARACTERS:
-                    raise InputError(f"{path}: line {number} is too long for a table.")
-                if line.strip() and not line.startswith("#"):
-                    return _header(line, number)
-        except UnicodeDecodeError as error:
-            raise InputError(f"{path}: is not a text table in UTF-8.") from error
-    raise InputError(f"{path}: is empty; it needs a header line and one line or more of values.")
-
-
-def _header(line: str, n_lines: int) -> Header:
-    delimiter = max("\t,;", key=line.count)
-    names = next(csv.reader([line.rstrip("\r\n")], delimiter=delimiter))
-    return Header(delimiter, [name.strip() for name in names], n_lines)
 
 
 def read_columns(
@@ -118,7 +50,11 @@ def read_columns(
     values = np.empty((table.num_rows, len(numbers)), dtype=np.float32)
     for place, column in enumerate(numbers):
         values[:, place] = table.column(str(column)).to_numpy()
-    return [[cell.strip() for cell in table.column(str(c)).to_pylist()] for c in texts], values
+    cells = [[cell.strip() for cell in table.column(str(c)).to_pylist()] for c in texts]
+    damaged = next((cell for column in cells for cell in column if "\0" in cell), None)
+    if damaged is not None:
+        raise InputError(f"{path}: {damaged!r} {HAS_NUL}")
+    return cells, values
 
 
 def _parse(path: Path, header: Header, texts: Sequence[int], numbers: Sequence[int]) -> pa.Table:
@@ -131,13 +67,23 @@ def _parse(path: Path, header: Header, texts: Sequence[int], numbers: Sequence[i
             read_options=pyarrow.csv.ReadOptions(
                 column_names=[str(position) for position in range(len(header.columns))],
                 skip_rows=header.n_lines,
+                encoding=header.encoding.removesuffix("-sig"),
                 block_size=_BLOCK_BYTES,
             ),
-            parse_options=pyarrow.csv.ParseOptions(delimiter=header.delimiter),
+            parse_options=pyarrow.csv.ParseOptions(
+                delimiter=header.delimiter, invalid_row_handler=_skip_if_blank
+            ),
             convert_options=pyarrow.csv.ConvertOptions(
-                column_types=kinds, include_columns=list(kinds), null_values=list(MISSING)
+                column_types=kinds,
+                include_columns=list(kinds),
+                null_values=[*MISSING, " "],
+                decimal_point=header.decimal,
             ),
         )
+
+
+def _skip_if_blank(row: pyarrow.csv.InvalidRow) -> str:
+    return "error" if row.text.strip(" \t,;") else "skip"
 
 
 def _malformed(path: Path, header: Header, numbers: Sequence[int]) -> list[str]:
@@ -153,15 +99,15 @@ def _malformed(path: Path, header: Header, numbers: Sequence[int]) -> list[str]:
 
 
 def _problems(path: Path, header: Header, numbers: Sequence[int]) -> Iterator[str]:
-    with open_binary(path) as stream, io.TextIOWrapper(stream, encoding="utf-8-sig") as text:
+    with open_binary(path) as stream, io.TextIOWrapper(stream, encoding=header.encoding) as text:
         lines = csv.reader(text, delimiter=header.delimiter)
         try:
             for cells in lines:
-                if lines.line_num <= header.n_lines or not cells:
+                if lines.line_num <= header.n_lines or not any(map(str.strip, cells)):
                     continue
                 yield from _line_problems(path, header, numbers, lines.line_num, cells)
-        except UnicodeDecodeError:
-            yield f"{path}: is not a text table in UTF-8."
+        except UnicodeError:
+            yield f"{path}: {NOT_UTF8}"
         except csv.Error as error:
             yield f"{path}: line {lines.line_num}: cannot be read as cells ({error})."
 
@@ -175,6 +121,8 @@ def _line_problems(
         return
     for column in numbers:
         cell = cells[column].strip()
+        if header.decimal == ",":
+            cell = cell.replace(",", ".")
         if cell not in MISSING and not is_number(cell):
             yield f"{where}, column {header.columns[column]}: {cell!r} is not a number."
 

@@ -22,12 +22,8 @@ from histodistill.barcodes import find_barcode
 from histodistill.errors import InputError, listed
 from histodistill.gate.text import read_json
 from histodistill.genomics.matrix import SampleMatrix
-from histodistill.genomics.readers.delimited import (
-    Header,
-    open_binary,
-    read_columns,
-    read_header,
-)
+from histodistill.genomics.readers.delimited import read_columns
+from histodistill.genomics.readers.header import Header, open_binary, read_header
 
 SUFFIX = ".rna_seq.augmented_star_gene_counts.tsv"
 _PSEUDOAUTOSOMAL = "_PAR_Y"

@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from histodistill.barcodes import find_barcode
 from histodistill.errors import InputError, listed
 from histodistill.gate.archives import require_plausible_parquet, require_plausible_zip
 from histodistill.genomics.matrix import SampleMatrix
-from histodistill.genomics.readers.delimited import MISSING, Header, read_columns
+from histodistill.genomics.readers.delimited import MISSING, read_columns
+from histodistill.genomics.readers.header import Header
 
 _LISTED_PROBLEMS = 10
 # Twenty thousand genes of ten thousand patients.
@@ -19,7 +21,9 @@ _MOST_CELLS = 200_000_000
 
 
 def is_plain(header: Header, patient_column: str) -> bool:
-    """Whether the header has the patient column."""
+    """Whether the header has the patient column, or R wrote patients as the names of rows."""
+    if not header.columns[0] and any(map(find_barcode, header.first_cells)):
+        return True
     return patient_column in header.columns
 
 
@@ -29,6 +33,8 @@ def read_plain_text(path: Path, header: Header, patient_column: str) -> SampleMa
     Raises:
         InputError: No patient column, no gene column, or malformed cells.
     """
+    if not header.columns[0] and patient_column not in header.columns:
+        patient_column = ""  # R's names of rows
     _check_columns(path, header.columns, patient_column)
     patient = header.columns.index(patient_column)
     genes = [i for i in range(len(header.columns)) if i != patient]
@@ -95,6 +101,9 @@ def _matrix(
     values: NDArray[np.float32],
 ) -> SampleMatrix:
     nameless = [row + 1 for row, sample in enumerate(samples) if not sample]
+    if nameless and np.isnan(values[[row - 1 for row in nameless]]).all():  # blank rows
+        named = [row for row, sample in enumerate(samples) if sample]
+        samples, values, nameless = [samples[row] for row in named], values[named], []
     if nameless:
         rows = listed([str(row) for row in nameless])
         raise InputError(f"{path}: no patient is named in row {rows} of the values.")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from histodistill.errors import InputError, listed
-from histodistill.genomics.matrix import SampleMatrix
+from histodistill.genomics.matrix import Layout, SampleMatrix
 from histodistill.genomics.readers.cbioportal import is_cbioportal, read_cbioportal
-from histodistill.genomics.readers.delimited import Header, open_binary, read_header
+from histodistill.genomics.readers.gct import is_gct, read_gct
 from histodistill.genomics.readers.gdc import read_gdc
 from histodistill.genomics.readers.h5ad import read_h5ad
+from histodistill.genomics.readers.header import Header, open_binary, read_header
 from histodistill.genomics.readers.plain import (
     is_plain,
     read_frame,
@@ -19,8 +21,16 @@ from histodistill.genomics.readers.plain import (
 )
 from histodistill.genomics.readers.xena import is_xena, read_xena
 
-Format = Literal["auto", "cbioportal", "xena", "gdc", "plain", "h5ad"]
+Format = Literal["auto", "cbioportal", "xena", "gdc", "gct", "plain", "h5ad"]
 
+LAYOUTS: dict[Layout, str] = {
+    "cbioportal": "cBioPortal's layout (genes x samples)",
+    "xena": "Xena's layout (genes x samples)",
+    "gdc": "the layout of GDC count files",
+    "gct": "the layout GCT (genes x samples)",
+    "plain": "the layout patients x genes",
+    "h5ad": "AnnData's layout",
+}
 _HDF5_MAGIC = b"\x89HDF"
 _PARQUET_MAGIC = b"PAR1"
 _ZIP_MAGIC = b"PK\x03\x04"
@@ -41,42 +51,86 @@ def read_matrix(
         InputError: The path does not exist, its layout is not recognised or not the one named, or
             its reader refuses it.
     """
+    layout, header = _layout(path, format_, patient_column)
+    if format_ not in ("auto", layout):
+        raise InputError(
+            f"{path}: has {LAYOUTS[layout]}, and the format {format_!r} was given; leave `format` "
+            "out, or give the file that it speaks of."
+        )
+    if layout == "gdc":
+        matrix = read_gdc(path, gdc_column)
+    elif layout == "h5ad":
+        matrix = read_h5ad(path)
+    elif layout == "gct":
+        matrix = read_gct(path)
+    elif header is None:
+        excel = _start(path) == _ZIP_MAGIC
+        matrix = read_plain_frame(path, read_frame(path, excel=excel), patient_column)
+    else:
+        matrix = _read_text(path, layout, header, patient_column)
+    return replace(matrix, layout=layout)
+
+
+def _start(path: Path) -> bytes:
+    with open_binary(path) as stream:
+        return stream.read(4)
+
+
+def _layout(path: Path, format_: Format, patient_column: str) -> tuple[Layout, Header | None]:
+    """The layout of a file or folder, and the header of a text table."""
     if not path.exists():
         raise InputError(f"{path}: does not exist.")
     if path.is_dir():
         if format_ not in ("auto", "gdc"):
             raise InputError(f"{path}: is a folder, which only the format 'gdc' reads.")
-        return read_gdc(path, gdc_column)
-    if format_ == "gdc":
-        raise InputError(f"{path}: the format 'gdc' needs the folder of the count files.")
-    with open_binary(path) as stream:
-        magic = stream.read(4)
-    if magic == _HDF5_MAGIC or format_ == "h5ad":
-        return read_h5ad(path)
-    if magic in (_PARQUET_MAGIC, _ZIP_MAGIC):
-        return read_plain_frame(path, read_frame(path, excel=magic == _ZIP_MAGIC), patient_column)
-    return _read_text(path, format_, patient_column)
-
-
-def _read_text(path: Path, format_: Format, patient_column: str) -> SampleMatrix:
+        return "gdc", None
+    start = _start(path)
+    if start == _HDF5_MAGIC:
+        return "h5ad", None
+    if start in (_PARQUET_MAGIC, _ZIP_MAGIC):
+        return "plain", None
+    if is_gct(start):
+        return "gct", None
+    if format_ in ("gdc", "h5ad", "gct"):
+        needs = {"gdc": "the folder of the count files", "h5ad": "an AnnData file"}
+        raise InputError(
+            f"{path}: the format {format_!r} needs {needs.get(format_, 'a GCT file')}."
+        )
     header = read_header(path)
-    layout = format_ if format_ != "auto" else _text_layout(path, header, patient_column)
+    return _text_layout(path, header, format_, patient_column), header
+
+
+def _read_text(path: Path, layout: Layout, header: Header, patient_column: str) -> SampleMatrix:
     if layout == "plain":
-        return read_plain_text(path, header, patient_column)
-    if layout == "cbioportal":
-        return read_cbioportal(path, header)
-    return read_xena(path, header)
+        matrix = read_plain_text(path, header, patient_column)
+    elif layout == "cbioportal":
+        matrix = read_cbioportal(path, header)
+    else:
+        matrix = read_xena(path, header)
+    return replace(matrix, notes=(*header.notes, *matrix.notes))
 
 
-def _text_layout(path: Path, header: Header, patient_column: str) -> Format:
+def _text_layout(path: Path, header: Header, format_: Format, patient_column: str) -> Layout:
+    """The layout of a text table; the one given, unless another is beyond doubt."""
+    recognised: list[Layout] = []
     if is_plain(header, patient_column):
-        return "plain"
+        recognised.append("plain")
     if is_cbioportal(header):
-        return "cbioportal"
+        recognised.append("cbioportal")
+    if is_xena(header):
+        recognised.append("xena")
     if "gene_id" in header.columns and "tpm_unstranded" in header.columns:
         raise InputError(f"{path}: is a single GDC count file; give the folder of all of them.")
-    if is_xena(header):
-        return "xena"
+    for layout in ("plain", "cbioportal", "xena"):
+        if format_ == layout and (layout in recognised or not recognised):
+            return layout
+    if recognised:
+        return recognised[0]
+    if not header.columns[0]:
+        raise InputError(
+            f"{path}: its first column has no name, as R writes names of rows; say what they are: "
+            "`format: xena` for genes, `format: plain` for patients."
+        )
     raise InputError(
         f"{path}: the layout is not recognised. Its first columns are {listed(header.columns, 5)}; "
         "expected Hugo_Symbol or Entrez_Gene_Id (cBioPortal), sample or Ensembl_ID (Xena), or "

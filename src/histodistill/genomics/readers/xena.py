@@ -14,7 +14,8 @@ from pathlib import Path
 from histodistill.barcodes import find_barcode
 from histodistill.errors import InputError, listed
 from histodistill.genomics.matrix import SampleMatrix
-from histodistill.genomics.readers.delimited import Header, open_binary, read_columns, read_header
+from histodistill.genomics.readers.delimited import read_columns
+from histodistill.genomics.readers.header import Header, open_binary, read_header
 
 _FIRST_COLUMNS = frozenset(
     {"sample", "xena_sample", "ensembl_id", "gene", "gene_id", "gene_name", "gene_symbol", "symbol"}
@@ -22,7 +23,9 @@ _FIRST_COLUMNS = frozenset(
 
 
 def is_xena(header: Header) -> bool:
-    """Whether the first column is one that Xena gives the genes."""
+    """Whether the first column is one that Xena gives the genes, or R gives rows of genes."""
+    if not header.columns[0]:
+        return any(map(find_barcode, header.columns[1:]))
     return header.columns[0].lower() in _FIRST_COLUMNS
 
 

@@ -41,8 +41,12 @@ def train_final(
         method: One of the experiment's methods.
         seed: Seed.
         on_epoch: Called after every epoch.
+
+    Raises:
+        InputError: What the audit refuses.
     """
     folder = experiment.output / "final" / target / method / f"seed-{seed}"
+    fits_of(experiment, data)  # whose folds are refused here as everywhere
     with open_run(experiment, data):
         fold = _everybody(experiment, data, target)
         inputs = prepare_fold(experiment, data, target, fold)

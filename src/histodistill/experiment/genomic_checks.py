@@ -1,0 +1,92 @@
+"""Genomic blocks against what the experiment asks of them: patients, scale, names, selection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import pandas as pd
+
+from histodistill.cohort import ClinicalTable
+from histodistill.errors import InputError, listed
+from histodistill.experiment.inputs import BlockSettings
+from histodistill.experiment.settings import Experiment
+from histodistill.genomics import GenomicTable, absent_names, check_selection
+
+
+def genomic_problems(
+    experiment: Experiment, tables: Mapping[str, GenomicTable], clinical: ClinicalTable | None
+) -> Iterator[str]:
+    """What keeps blocks from being used as the experiment says, in sentences.
+
+    Args:
+        experiment: The experiment.
+        tables: Its blocks by name, those that could be read.
+        clinical: The clinical table; None where it could not be read.
+    """
+    for name, table in tables.items():
+        block = experiment.genomics[name]
+        yield from _unused_settings(name, block, table)
+        if block.check_scale:
+            yield from table.scale_problems
+        unknown = list(_unknown_genes(name, block, table))
+        yield from unknown
+        if clinical is None:
+            continue
+        known = table.values.index.isin(clinical.patients)
+        if not known.any():
+            yield _strangers(experiment, name, table)
+        elif not unknown:
+            yield from _selection_problems(name, block, table.values[known], clinical)
+    if len(tables) == len(experiment.genomics):
+        yield from _unknown_single_genes(experiment, tables)
+
+
+def _unused_settings(name: str, block: BlockSettings, table: GenomicTable) -> Iterator[str]:
+    """Settings that the user changed and that reading the file had no use for."""
+    for setting, why in table.unused.items():
+        if getattr(block, setting) != BlockSettings.model_fields[setting].default:
+            yield f"genomics.{name}: `{setting}` is not used: {why}; leave it out"
+
+
+def _unknown_genes(name: str, block: BlockSettings, table: GenomicTable) -> Iterator[str]:
+    present = list(table.values.columns)
+    for problem in absent_names(block.selection.exclude, present):
+        yield f"genomics.{name}: `exclude` names a gene that is not excluded: {problem}"
+    for problem in absent_names(block.selection.genes, present):
+        yield f"genomics.{name}: `genes` names a gene that cannot be read: {problem}"
+
+
+def _unknown_single_genes(
+    experiment: Experiment, tables: Mapping[str, GenomicTable]
+) -> Iterator[str]:
+    """Genes to report one by one that no block has."""
+    # The default names the receptors' genes, which a panel may lack.
+    if "genes" in experiment.model_fields_set and tables:
+        present = sorted({gene for table in tables.values() for gene in table.values.columns})
+        for problem in absent_names(experiment.genes, present):
+            yield f"genes: {problem}"
+
+
+def _strangers(experiment: Experiment, name: str, table: GenomicTable) -> str:
+    return (
+        f"{experiment.genomics[name].file} (block {name}): no sample belongs to a patient of "
+        f"{experiment.cohort.clinical}; samples name patients such as "
+        f"{listed([str(patient) for patient in table.values.index], 3)}"
+    )
+
+
+def _selection_problems(
+    name: str, block: BlockSettings, values: pd.DataFrame, clinical: ClinicalTable
+) -> Iterator[str]:
+    """Selections of genes that cannot work on this cohort."""
+    chosen = block.selection
+    try:
+        check_selection(
+            values,
+            chosen.method,
+            survival=clinical.survival,
+            genes=chosen.genes,
+            exclude=chosen.exclude,
+        )
+    except InputError as error:
+        yield from (f"genomics.{name}: {problem}" for problem in error.problems)

@@ -1,0 +1,165 @@
+"""The head of a delimited text file: the names of its columns, and how its values are written."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, TextIO
+
+from histodistill.errors import InputError
+from histodistill.gate.archives import unzipped
+from histodistill.gate.plain import MB
+
+NOT_UTF8 = (
+    "is not a text table in UTF-8; save it as UTF-8 (in a terminal: iconv -f WINDOWS-1252 -t UTF-8 "
+    "FILE > NEW)."
+)
+HAS_NUL = "holds a NUL byte: the file is damaged or no text table; copy or export it again."
+
+# Whole genomes of ten thousand patients.
+_MOST_BYTES = 16 * 1024 * MB
+# A header of 100,000 samples with long names has a tenth of it.
+_LINE_CHARACTERS = 64 * MB
+_SAMPLED_LINES, _SAMPLED_CHARACTERS = 20, 4 * MB
+
+_WITH_COMMA = re.compile(r"[+-]?[\d.]*,[\d.,]*\d(?:[eE][+-]?\d+)?")
+_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
+_DECIMAL_POINT = re.compile(r"[+-]?\d*\.\d+(?:[eE][+-]?\d+)?")
+_PERHAPS_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+
+
+@dataclass(frozen=True)
+class Header:
+    """The head of a delimited file.
+
+    Attributes:
+        delimiter: Tab, comma or semicolon; a blank in R's ``write.table``.
+        columns: Column names as written; the first is empty where the rows have names and their
+            column has none, as R writes them.
+        n_lines: Lines up to and including the header: leading comments, then the names.
+        encoding: UTF-8, or UTF-16 where the file is marked so.
+        decimal: The decimal mark, a point or a comma.
+        first_cells: The first cell of some lines below.
+    """
+
+    delimiter: str
+    columns: list[str]
+    n_lines: int
+    encoding: str = "utf-8-sig"
+    decimal: str = "."
+    first_cells: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was assumed of the file, in sentences."""
+        return (
+            ("Commas in its numbers were read as decimal commas.",) if self.decimal == "," else ()
+        )
+
+
+@contextmanager
+def open_binary(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for reading, decompressed where its content is gzip.
+
+    Raises:
+        InputError: The file is missing, unreadable, or a damaged or truncated gzip.
+    """
+    try:
+        with unzipped(path, most=_MOST_BYTES) as stream:
+            yield stream
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise InputError(
+            f"{path}: the gzip file is truncated or damaged; download or write it again."
+        ) from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from error
+
+
+def read_header(path: Path, *, above: int = 0) -> Header:
+    """Read the column names, after any lines that start with ``#``.
+
+    Args:
+        path: A delimited file, plain or gzipped.
+        above: Lines to pass over, whatever they hold.
+
+    Raises:
+        InputError: The file cannot be read, is not text, has no header, or writes its numbers in
+            a way that can be read as several.
+    """
+    with open_binary(path) as stream:
+        start = stream.read(2)
+    encoding = "utf-16" if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+    with open_binary(path) as stream, io.TextIOWrapper(stream, encoding=encoding) as text:
+        try:
+            for number, line in enumerate(_lines(text), start=1):
+                if len(line) == _LINE_CHARACTERS:
+                    raise InputError(f"{path}: line {number} is too long for a table.")
+                if "\0" in line:
+                    raise InputError(f"{path}: line {number} {HAS_NUL}")
+                if number > above and line.strip() and not line.startswith("#"):
+                    return _header(path, line, _sampled(text), number, encoding)
+        except UnicodeError as error:
+            raise InputError(f"{path}: {NOT_UTF8}") from error
+        except csv.Error as error:
+            raise InputError(f"{path}: cannot be read as cells ({error}).") from error
+    raise InputError(f"{path}: is empty; it needs a header line and one line or more of values.")
+
+
+def _lines(text: TextIO) -> Iterator[str]:
+    return iter(lambda: text.readline(_LINE_CHARACTERS), "")
+
+
+def _sampled(text: TextIO) -> list[str]:
+    lines: list[str] = []
+    for line in _lines(text):
+        lines.append(line)
+        if len(lines) == _SAMPLED_LINES or sum(map(len, lines)) > _SAMPLED_CHARACTERS:
+            break
+    return lines
+
+
+def _header(path: Path, line: str, below: list[str], n_lines: int, encoding: str) -> Header:
+    """The head of a file, from its line of names and some lines of values below it."""
+    delimiter = max("\t,;", key=line.count)
+    if delimiter not in line and line.startswith('"'):  # R's write.table as it is
+        delimiter = " "
+    first, *rows = csv.reader([line.rstrip("\r\n"), *below], delimiter=delimiter)
+    names = [name.strip() for name in first]
+    rows = [row for row in rows if any(map(str.strip, row))]
+    # R's write.table does not name the column of row names.
+    if rows and all(names) and all(len(row) == len(names) + 1 and row[-1] for row in rows):
+        names = ["", *names]
+    decimal = _decimal(path, [cell.strip() for row in rows for cell in row[1:]])
+    return Header(
+        delimiter, names, n_lines, encoding, decimal, tuple(row[0].strip() for row in rows)
+    )
+
+
+def _decimal(path: Path, cells: list[str]) -> str:
+    """The decimal mark of some cells.
+
+    Raises:
+        InputError: Numbers have commas that may stand between thousands.
+    """
+    commas = [cell for cell in cells if _WITH_COMMA.fullmatch(cell)]
+    if not commas:
+        return "."
+    if (
+        all(map(_DECIMAL_COMMA.fullmatch, commas))
+        and not all(map(_PERHAPS_THOUSANDS.fullmatch, commas))
+        and not any(map(_DECIMAL_POINT.fullmatch, cells))
+    ):
+        return ","
+    raise InputError(
+        f"{path}: its numbers have commas, such as {commas[0]}, that may stand before decimals or "
+        "between thousands; write the table with decimal points and nothing between thousands (in "
+        "R: write.table(x, FILE, sep = '\\t', dec = '.', col.names = NA))."
+    )
