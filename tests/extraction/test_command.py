@@ -1,9 +1,12 @@
 """``histodistill extract`` as it is typed."""
 
+import json
+
 import pytest
 import typer
 from typer.testing import CliRunner
 
+from histodistill.cli.console import answering
 from histodistill.cli.extract import command as extract
 from histodistill.errors import InputError
 
@@ -48,6 +51,17 @@ def test_a_folder_becomes_features_and_a_summary(run, slides, tmp_path):
         "previews",
         "tissue",
     }
+
+
+def test_a_script_reads_the_summary(run, slides, tmp_path, capsys):
+    with answering(in_json=True):
+        told = run(slides, tmp_path / "out")
+    found = json.loads(capsys.readouterr().out)
+    assert (found["done"], found["skipped"], found["failed"], found["elsewhere"]) == (1, 1, 0, 0)
+    assert [fault["slide"] for fault in found["faults"]] == ["unscaled"]
+    assert found["folder"] == str(tmp_path / "out")
+    assert found["patches"] > 0
+    assert told.stdout == ""
 
 
 def test_the_same_command_continues(run, slides, tmp_path):

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from histodistill.cli.console import located, say, show
-from histodistill.cli.options import ExperimentFile, Jobs, Threads
+from histodistill.cli.console import answer, located, say, show
+from histodistill.cli.options import ExperimentFile, Jobs, Json, Threads
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def command(experiment_file: ExperimentFile, jobs: Jobs = 1, threads: Threads = None) -> None:
+def command(
+    experiment_file: ExperimentFile,
+    jobs: Jobs = 1,
+    threads: Threads = None,
+    _json: Json = False,
+) -> None:
     """Train the method without each of its parts, and write the ablation table.
 
     Takes the experiment's cohort, folds, targets and seeds. The folder ablation in its output
@@ -28,6 +33,7 @@ def command(experiment_file: ExperimentFile, jobs: Jobs = 1, threads: Threads = 
     )
     _show(tidy)
     say(f"Table: {located(experiment.output / 'ablation.md')}")
+    answer(results=tidy, table=experiment.output / "ablation.md")
 
 
 def _show(tidy: pd.DataFrame) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from histodistill.cli.console import counted, located, say, say_notes, say_problems, show
-from histodistill.cli.options import ExperimentFile
+from histodistill.cli.console import answer, counted, located, say, say_notes, say_problems, show
+from histodistill.cli.options import ExperimentFile, Json
 
 if TYPE_CHECKING:
     from histodistill.experiment.audit import Audit
@@ -22,6 +22,7 @@ def command(
             metavar="DIR", help="Folder for the tables; by default `audit` in the output folder."
         ),
     ] = None,
+    _json: Json = False,
 ) -> None:
     """Read every input of an experiment and say whether training on it can be trusted.
 
@@ -38,6 +39,7 @@ def command(
     folder = out or experiment.output / "audit"
     found.save(folder)
     _report(found)
+    answer(patients=found.counts, left_out=found.excluded, folds=found.folds, tables=folder)
     say_notes(found.notes)
     say_problems(found.problems)
     if found.counts is not None:

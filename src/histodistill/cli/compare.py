@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from histodistill.cli.console import located, say, say_notes, show, with_interval
-from histodistill.cli.options import OutFolder
+from histodistill.cli.console import answer, located, say, say_notes, show, with_interval
+from histodistill.cli.options import Json, OutFolder
 from histodistill.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def command(
             "or refuse to."
         ),
     ] = True,
+    _json: Json = False,
 ) -> None:
     """Compare methods on the same patients: DeLong and paired bootstrap, Holm-adjusted.
 
@@ -55,6 +56,7 @@ def command(
     write_csv(table, out / "comparison.csv")
     write_table(plain_table(table), out, "comparison", f"Differences from {reference}.")
     say(f"Tables: {located(out)}")
+    answer(comparisons=table, tables=out)
 
 
 def _show(table: pd.DataFrame, reference: str) -> None:

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from histodistill.cli.console import located, say, say_notes
-from histodistill.cli.options import ExperimentFile, Jobs, Threads
+from histodistill.cli.console import answer, located, say, say_notes
+from histodistill.cli.options import ExperimentFile, Jobs, Json, Threads
 
 
 def command(
@@ -18,6 +18,7 @@ def command(
         bool, typer.Option("--tensorboard", help="Write TensorBoard events (an extra).")
     ] = False,
     report: Annotated[bool, typer.Option(help="Write the report when all is trained.")] = True,
+    _json: Json = False,
 ) -> None:
     """Cross-validate every method of an experiment; resumes where it was interrupted.
 
@@ -41,6 +42,8 @@ def command(
         )
     show_aucs(predictions)
     say(f"Predictions: {located(experiment.output / PREDICTIONS)}")
+    answer(predictions=experiment.output / PREDICTIONS)
     if report:
         page = run_report(experiment, data, predictions)
         say(f"Report: {located(page)}")
+        answer(report=page)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from histodistill.cli.console import located, say, say_notes
-from histodistill.cli.options import OutFolder
+from histodistill.cli.console import answer, located, say, say_notes
+from histodistill.cli.options import Json, OutFolder
 from histodistill.errors import InputError
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def command(
     title: Annotated[
         str, typer.Option(metavar="TEXT", help="Headline of the report.")
     ] = "Evaluation",
+    _json: Json = False,
 ) -> None:
     """Evaluate predictions: metrics with intervals, tables, plots and a report page.
 
@@ -90,6 +91,7 @@ def command(
     show_aucs(joined)
     page = write_report(out, Report(title=title, predictions=joined, reference=reference))
     say(f"Report: {located(page)}")
+    answer(report=page)
 
 
 def _named(classes: str | None) -> tuple[str, ...]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from histodistill.cli.console import counted, located, say, say_notes
-from histodistill.cli.options import require_used
+from histodistill.cli.console import answer, counted, located, say, say_notes
+from histodistill.cli.options import Json, require_used
 from histodistill.computing.device import DEVICE_HELP
 from histodistill.encoders import ENCODERS, PrecisionChoice
 from histodistill.errors import InputError, Problems
@@ -27,6 +27,7 @@ _TISSUE = "Tissue"
 _ENCODER = "Encoder"
 _RUNNING = "Running"
 _SHOWN_FAULTS = 20
+_STATUSES = ("done", "skipped", "failed", "elsewhere")
 
 
 def command(
@@ -214,6 +215,7 @@ def command(
             rich_help_panel=_RUNNING,
         ),
     ] = None,
+    _json: Json = False,
 ) -> None:
     """Turn slides into patch features: tissue, patches, encoder, one HDF5 file a slide."""
     from histodistill.cli.progress import ExtractionProgress
@@ -304,6 +306,14 @@ def _tell(summary: ExtractionSummary, out: Path) -> None:
     if elsewhere:
         say(f"{counted(len(elsewhere), 'slide')}: another process is at work on them")
     faults = [record for record in summary.records if record.reason]
+    answer(
+        **{status: len(summary.with_status(status)) for status in _STATUSES},
+        earlier=summary.resumed,
+        patches=summary.patches,
+        seconds=summary.seconds,
+        faults=[{"slide": r.slide, "status": r.status, "reason": r.reason} for r in faults],
+        folder=out,
+    )
     for record in faults[:_SHOWN_FAULTS]:
         say(f"  {record.status} {record.slide}: {record.reason}")
     if len(faults) > _SHOWN_FAULTS:

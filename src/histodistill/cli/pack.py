@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from histodistill.cli.console import counted, located, say, say_notes
-from histodistill.cli.options import ExperimentFile
+from histodistill.cli.console import answer, counted, located, say, say_notes
+from histodistill.cli.options import ExperimentFile, Json
 from histodistill.errors import InputError
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def command(
             "dates.",
         ),
     ] = False,
+    _json: Json = False,
 ) -> None:
     """Pack all bags of an experiment into one file that training maps into memory.
 
@@ -92,4 +93,13 @@ def _report(bags: BagStore, path: Path) -> None:
     say(
         f"{counted(len(bags.patients), 'patient')}, {counted(slides, 'slide')}, {patches:,} "
         f"patches of {bags.width} x {dtype}, {bags.n_bytes / 1e6:,.1f} MB: {located(path)}"
+    )
+    answer(
+        file=path,
+        patients=len(bags.patients),
+        slides=slides,
+        patches=patches,
+        width=bags.width,
+        dtype=dtype,
+        bytes=bags.n_bytes,
     )

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from histodistill.barcodes import PRIMARY_TUMOUR
-from histodistill.cli.console import counted, located, say, say_notes
-from histodistill.cli.options import Device
+from histodistill.cli.console import answer, counted, located, say, say_notes
+from histodistill.cli.options import Device, Json
 from histodistill.errors import InputError
 
 if TYPE_CHECKING:
@@ -140,6 +140,7 @@ def command(
         ),
     ] = None,
     device: Device = "auto",
+    _json: Json = False,
 ) -> None:
     """Predict patients from slides, from genomics, or from both.
 
@@ -212,6 +213,12 @@ def command(
     by_network = predicted.table["answered_by"].replace("", "nobody").value_counts()
     answered = ", ".join(f"{count} by {name}" for name, count in by_network.items())
     say(f"{counted(len(predicted.table), 'patient')} ({answered}): {located(out)}")
+    answer(
+        predictions=out,
+        patients=len(predicted.table),
+        answered_by=by_network.to_dict(),
+        failed_slides=failed,
+    )
     if failed:  # as `extract` ends
         raise typer.Exit(1)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from histodistill.cli.console import show, with_interval
+from histodistill.cli.console import answer, show, with_interval
 from histodistill.evaluation import evaluate
 from histodistill.experiment import Experiment, ExperimentData
 from histodistill.experiment.audit import count_patients, excluded_patients
@@ -21,8 +21,9 @@ REPORT = "report"
 
 
 def show_aucs(predictions: pd.DataFrame) -> None:
-    """Print the AUC of every network of every method."""
+    """Print the AUC of every network of every method; a script gets all metrics."""
     summary = evaluate(predictions).summary
+    answer(results=summary)
     aucs = summary[summary["metric"] == "auc"]
     of_folds = zip(aucs["mean"], aucs["sd"], strict=True)
     of_all = zip(aucs["estimate"], aucs["low"], aucs["high"], strict=True)

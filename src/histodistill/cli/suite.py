@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from histodistill.cli.console import counted, located, say, show
-from histodistill.cli.options import ExperimentFile, Jobs, Threads
+from histodistill.cli.console import answer, counted, located, say, show
+from histodistill.cli.options import ExperimentFile, Jobs, Json, Threads
 from histodistill.errors import InputError, listed
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def _list_methods(asked: bool) -> None:
         known = descriptions()
         table = {"method": [d.name for d in known], "reads": [d.reads for d in known]}
         show(pd.DataFrame(table | {"what it is": [d.text for d in known]}), "Methods")
+        answer(methods=[{"method": d.name, "reads": d.reads, "text": d.text} for d in known])
         raise typer.Exit
 
 
@@ -48,6 +49,7 @@ def command(
             help="Show every method by name, with its source.",
         ),
     ] = False,
+    _json: Json = False,
 ) -> None:
     """Train many methods on the same folds, and rank them; resumes where it was interrupted.
 
@@ -79,6 +81,11 @@ def command(
     show(live_table(predictions), "Test AUC, mean over folds and seeds")
     say(f"Predictions: {located(experiment.output / PREDICTIONS)}")
     say(f"Leaderboard: {located(page)}")
+    answer(
+        results=pd.read_csv(page.parent / "results.csv"),
+        predictions=experiment.output / PREDICTIONS,
+        leaderboard=page,
+    )
 
 
 def _reference(experiment: Experiment, given: str | None) -> str | None:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from histodistill.cli.console import counted, located, say
-from histodistill.cli.options import ExperimentFile, one_of
+from histodistill.cli.console import answer, counted, located, say
+from histodistill.cli.options import ExperimentFile, Json, one_of
 from histodistill.errors import InputError
 
 
@@ -33,6 +33,7 @@ def command(
             help="Average all models of a finished cross-validation instead of training.",
         ),
     ] = False,
+    _json: Json = False,
 ) -> None:
     """Fit the model to deploy and write it as a bundle: safetensors and JSON, no pickle.
 
@@ -63,3 +64,4 @@ def command(
         bundle.save(out)
         forget_final(experiment, target, method, seed)
     say(f"Bundle: {located(out)} ({counted(len(bundle.members), 'model')}; see MODEL_CARD.md)")
+    answer(bundle=out, target=target, method=method, seed=seed, models=len(bundle.members))
