@@ -19,7 +19,8 @@ LEGEND = Legend("slide", ["faithful"], "negative", "positive")
 
 def grid(across: int, down: int, side: float, step: float | None = None) -> PatchPlaces:
     xs, ys = np.meshgrid(np.arange(across), np.arange(down))
-    return PatchPlaces(np.stack([xs.ravel(), ys.ravel()], axis=1) * (step or side), side)
+    places = np.stack([xs.ravel(), ys.ravel()], axis=1).astype(np.float64)
+    return PatchPlaces(places * (step or side), side)
 
 
 def test_patches_fill_their_place_and_nothing_else() -> None:
@@ -67,7 +68,8 @@ def test_the_overlay_colours_the_patch_where_it_lies() -> None:
     picture = draw_overlay(
         tissue, places, values, LEGEND, size=(1000, 1000), downsample=1.0, mpp=0.5
     )
-    inside, outside = picture.getpixel((750, 350)), picture.getpixel((650, 350))
+    pixels = np.asarray(picture)
+    inside, outside = pixels[350, 750].astype(int), pixels[350, 650]
     assert inside[0] > inside[2] + 40
     assert outside[0] == outside[1] == outside[2]  # grey
     assert picture.height > 1000
@@ -95,8 +97,11 @@ def test_ome_tiff_has_layers_and_micrometres(tmp_path: Path) -> None:
     layer[10, 20] = 1.5
     write_ome_tiff(tmp_path / "a.ome.tiff", {"ER": layer, "other": layer * 2}, 8.0)
     with tifffile.TiffFile(tmp_path / "a.ome.tiff") as file:
+        assert file.ome_metadata is not None
+        (page, *_) = file.pages
+        assert isinstance(page, tifffile.TiffPage)
         values = file.asarray()
         assert values.shape == (2, 300, 500)
         assert values[1, 10, 20] == 3
         assert 'PhysicalSizeX="8.0"' in file.ome_metadata
-        assert file.pages[0].is_tiled
+        assert page.is_tiled

@@ -98,7 +98,8 @@ def test_integrated_gradients_of_a_whole_network_are_complete() -> None:
 
     def answer(bag: Tensor) -> Tensor:
         hidden = torch.tanh(layer(bag))
-        return classify(torch.softmax(score(hidden)[:, 0], dim=0) @ hidden)
+        logits: Tensor = classify(torch.softmax(score(hidden)[:, 0], dim=0) @ hidden)
+        return logits
 
     bag = torch.randn(20, 5)
     found = path_contributions(answer, bag)

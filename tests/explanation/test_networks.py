@@ -1,6 +1,7 @@
 """Every network's maps: complete, exact where they claim it, and never those of another network."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from histodistill.explanation.contributions import path_contributions
 from histodistill.explanation.patients import explain
 from histodistill.features import BagStore
 from histodistill.inference import Member
-from histodistill.model import Bags, Networks, NetworkSettings
+from histodistill.model import Bags, NetworkName, Networks, NetworkSettings
 from histodistill.model.registries import MULTIMODAL_TEACHERS, STUDENTS
 from histodistill.model.students.abmil import ABMIL
 from histodistill.preparation import PreparedPatients
@@ -21,7 +22,7 @@ EXACT = {"abmil", "abmil-plain", "mean", "max", "linear", "clam-sb", "clam-mb"}
 ADDED_UP = {"mkd", "late", "porpoise", "pathomic"}
 
 
-def made(classes: int = 2, **settings: str) -> Member:
+def made(classes: int = 2, **settings: Any) -> Member:
     """A member with random weights of a network."""
     torch.manual_seed(3)
     chosen = NetworkSettings(
@@ -39,12 +40,13 @@ def made(classes: int = 2, **settings: str) -> Member:
     return Member(networks.eval(), member().transforms, {"student": 0.4, "multimodal": 0.4})
 
 
-def logits(made_of: Member, bags: BagStore, network: str) -> np.ndarray:
+def logits(made_of: Member, bags: BagStore, network: NetworkName) -> np.ndarray:
     scaled = made_of.transforms.scaled({"mrna": expression(["A"])})
     prepared = PreparedPatients(bags, scaled, made_of.transforms, 16)
     with torch.no_grad():
         outputs = made_of.networks(prepared.batch(["A"], device=torch.device("cpu")))
-    return outputs[network].logits[0].double().numpy()
+    values: np.ndarray = outputs[network].logits[0].double().numpy()
+    return values
 
 
 def check(found, expected: np.ndarray) -> None:
@@ -110,11 +112,13 @@ def test_a_subclass_is_not_explained_by_what_it_inherits(tmp_path: Path) -> None
 @pytest.mark.parametrize("name", ["abmil-plain", "transmil", "mean"])
 def test_integrated_gradients_are_those_of_captum(name: str) -> None:
     network = made(student=name).networks.student
+    assert network is not None
     bag = torch.randn(12, WIDTH)
 
     def answer(patches: torch.Tensor) -> torch.Tensor:
         bags = Bags((patches,), (len(patches),), torch.tensor([0]), None, patches.dtype)
-        return network(bags).logits[0]
+        answered: torch.Tensor = network(bags).logits[0]
+        return answered
 
     found = path_contributions(answer, bag)
     assert found is not None
