@@ -125,7 +125,7 @@ def _written(path: Path, sizes: Sizes) -> Manifest:
             digest.update(block)
     patients = []
     for number, name in enumerate(sizes.names):
-        slide = SlideFeatures(Path(name), "generated", sizes.patches, sizes.width, "float16")
+        slide = SlideFeatures(Path(name), sizes.patches, sizes.width, "float16")
         slides = (PackedSlide(slide=slide, sources={}),)
         offset = number * sizes.patches
         patients.append(

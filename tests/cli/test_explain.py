@@ -128,7 +128,7 @@ def test_finished_patients_are_not_made_again_and_others_are_refused(
     ("arguments", "sentence"),
     [
         (["--patient", "Z"], "nobody of this name has slides: Z"),
-        (["--slide-mpp", "0.5"], "--slide-mpp belongs to --slides"),
+        (["--slide-mpp", "0.5"], "--slide-mpp has no effect without --slides"),
     ],
 )
 def test_what_cannot_be_done_is_told(

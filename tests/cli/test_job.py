@@ -248,11 +248,14 @@ def test_slides_that_do_not_fit_are_told_when_predicting(job, tmp_path):
     model = next((job / "results" / "fits" / "ER" / "abmil").rglob("model"))
     slides = pd.read_csv(job / "cohort" / "slides.csv")
     more = pd.DataFrame({"PATIENT": ["SIM-NEW"], "FILENAME": ["gone.h5"]})
-    pd.concat([slides.iloc[1:], more]).to_csv(tmp_path / "slides.csv")
-    told = succeed(
+    pd.concat([slides.iloc[1:], more]).to_csv(tmp_path / "slides.csv", index=False)
+    words = (
         *("predict", model, "--features", job / "cohort" / "features"),
         *("--slides-table", tmp_path / "slides.csv", "--out", tmp_path / "p.csv"),
-    ).stdout
+    )
+    (problem,) = fail(*words)
+    assert problem.endswith("or delete the rows, or give `--leave-out-missing`.")
+    told = succeed(*words, "--leave-out-missing").stdout
     assert "Note: slides of the table absent from the folder (1): gone.h5 (SIM-NEW)" in told
     unknown = slides["FILENAME"][0]
     assert f"Note: slides that belong to no known patient (1): {unknown}" in told
@@ -274,6 +277,20 @@ def test_evaluate_says_what_is_wrong(job, tmp_path):
     assert "say what they are of: --clinical needs --target and --classes" in problem
     (problem,) = fail("evaluate", plain, *out, *clinical, *TWO[:4], "--positive", "yes")
     assert "which of its classes is positive, negative or positive." in problem
+    other = job / "cohort" / "other.csv"
+    pd.DataFrame({"NAME": ["SIM-1", "SIM-2"], "STATUS": ["Pos", "Neg"]}).to_csv(other, index=False)
+    asked = ("evaluate", plain, "--labels", other, *out, *TWO)
+    (problem,) = fail(*asked, "--patient-column", "NAMES", "--column", "STATUS")
+    assert "do you mean 'NAME'? Then give `--patient-column NAME`." in problem
+    (problem,) = fail(*asked, "--patient-column", "NAME", "--column", "STATUS")
+    assert "give `--map Neg=negative --map Pos=positive` (nothing after =: unknown)" in problem
+    words = ("--patient-column", "NAME", "--column", "STATUS", "--map", "Neg=negative")
+    (problem,) = fail(*asked, *words, "--map", "Pos=positive", "--map", "Equivocal=")
+    assert "`--map` names 'Equivocal', which no cell of column 'STATUS' holds" in problem
+    problems = fail(*asked, *words, "--map", "Pos", "--map", "Neg=positive")
+    assert [problem.split(":")[0] for problem in problems] == ["--map Pos", "--map Neg=positive"]
+    result = succeed(*asked, *words, "--map", "Pos=positive", "--out", tmp_path / "mapped")
+    assert "'Pos' (1) read as 'positive'" in result.stdout.replace("\n", " ")
     problems = fail("evaluate", predictions, predictions, *out)
     assert "have more than one row for the same target, method, seed and repeat" in problems[0]
     (problem,) = fail("evaluate", predictions, *out, "--reference", "abmil")

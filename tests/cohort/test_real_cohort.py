@@ -43,11 +43,11 @@ def test_clinical_table(clinical):
 
 
 def test_slides_by_table_and_by_barcode_agree(tcga, clinical):
-    by_table = find_slides(tcga / "features", table=tcga / "slides.csv")
+    by_table = find_slides(tcga / "features", suffixes=(".h5",), table=tcga / "slides.csv")
     assert set(by_table.slides) == set(clinical.patients)
     assert sum(map(len, by_table.slides.values())) == 668
     assert (by_table.missing, by_table.unmatched, by_table.notes) == ((), (), ())
-    assert find_slides(tcga / "features") == by_table
+    assert find_slides(tcga / "features", suffixes=(".h5",)) == by_table
 
 
 @pytest.mark.parametrize("name", COUNTS)

@@ -1,10 +1,16 @@
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from histodistill.cohort import SlideIndex, find_slides
+from histodistill.cohort import SlideIndex
+from histodistill.cohort import slides as module
 from histodistill.errors import InputError
+
+SUFFIXES = (".h5", ".hdf5", ".pt", ".npz", ".npy")
+COMPANIONS = ("*.coordinates.npz", "tiles/*.npz", "coordinates/*.npz")
+find_slides = partial(module.find_slides, suffixes=SUFFIXES, companions=COMPANIONS)
 
 
 def touch(directory: Path, *names: str) -> Path:
@@ -215,6 +221,11 @@ def test_npz_files_are_features_and_their_coordinates_are_not(folder):
     assert found(find_slides(folder, pattern="^([^_]+)_"), folder) == {
         "P1": ["tile_embeddings/P1_x.npz"]
     }
+
+
+def test_a_folder_that_is_called_as_one_of_coordinates(tmp_path):
+    folder = touch(tmp_path / "tiles", "P1_x.npz")
+    assert found(find_slides(folder, pattern="^([^_]+)_"), folder) == {"P1": ["P1_x.npz"]}
 
 
 def test_what_cannot_be_read_is_a_problem(folder):

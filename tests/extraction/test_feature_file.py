@@ -52,7 +52,7 @@ def test_it_carries_tridents_names_and_everything_that_decides_the_features(
 
 def test_the_projects_own_reader_takes_it_for_a_trident_file(extracted):
     slide = feature_room.inspect(extracted)
-    assert (slide.layout, slide.encoder) == ("TRIDENT h5", "torchscript")
+    assert (slide.layout, slide.encoder) == ("trident", "torchscript")
     assert (slide.patch_um, slide.patch_px, slide.width) == (64.0, 64, 12)
     assert feature_room.read_patches(slide).shape == (slide.n_patches, 12)
 

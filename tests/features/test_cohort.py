@@ -22,7 +22,7 @@ def test_real_cohort(tcga: Path):
     assert (store.width, store.dtype, store.encoder) == (640, torch.float16, "tilmap16+hif")
     inspected = [slide for patient in store.patients for slide in store.slides(patient)]
     assert (len(store.patients), len(inspected)) == (615, 668)
-    assert {slide.layout for slide in inspected} == {"TRIDENT h5"}
+    assert {slide.layout for slide in inspected} == {"trident"}
     assert {slide.patch_um for slide in inspected} == {800.0}
 
     some = store.patients[::40]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from histodistill.cli.console import answer, located, say, say_notes
-from histodistill.cli.options import Json, OutFolder
+from histodistill.cli.options import Json, OutFolder, require_used
 from histodistill.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
     from histodistill.evaluation import Question
 
 
+# Options that speak of the table of labels.
+_OF_LABELS = ("target", "column", "classes", "positive", "meanings", "patient_column")
+
+
 def command(
+    context: typer.Context,
     predictions: Annotated[
         list[Path],
         typer.Argument(
@@ -28,7 +34,12 @@ def command(
     out: OutFolder,
     clinical: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Clinical table with the labels, for output of predict."),
+        typer.Option(
+            "--clinical",
+            "--labels",
+            metavar="FILE",
+            help="Clinical table with the labels, for output of predict.",
+        ),
     ] = None,
     target: Annotated[
         str | None, typer.Option(metavar="NAME", help="With --clinical: name of the target.")
@@ -45,6 +56,15 @@ def command(
     ] = None,
     positive: Annotated[
         str | None, typer.Option(metavar="NAME", help="The positive one of two classes.")
+    ] = None,
+    meanings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="CELL=CLASS",
+            help="What cells of the column mean, as often as needed: Pos=positive; Equivocal= for "
+            "unknown. Classes in another case and the usual codes for unknown need none.",
+        ),
     ] = None,
     patient_column: Annotated[
         str, typer.Option(metavar="NAME", help="Patient column of the table.")
@@ -76,11 +96,13 @@ def command(
     )
     from histodistill.report import Report, write_report
 
+    require_used(context, {option: ["clinical"] for option in _OF_LABELS})
     if clinical is None:
         tables = [read_predictions(path) for path in predictions]
     else:
         asked = Question(target, _named(classes), positive)
-        tables = _labelled(predictions, clinical, asked, column, patient_column)
+        read = _LabelTable(clinical, column, patient_column, _meanings(meanings or []))
+        tables = _labelled(predictions, asked, read)
     # One file's rows must not be averaged with another's that has the same method names.
     joined = check_predictions(
         pd.concat(tables, ignore_index=True), ", ".join(str(path) for path in predictions)
@@ -99,11 +121,7 @@ def _named(classes: str | None) -> tuple[str, ...]:
 
 
 def _labelled(
-    paths: list[Path],
-    clinical: Path,
-    asked: Question,
-    column: str | None,
-    patient_column: str,
+    paths: list[Path], asked: Question, table_of_labels: _LabelTable
 ) -> list[pd.DataFrame]:
     """The predictions of bundles with the labels of their patients."""
     from histodistill.evaluation import Question, attach_labels, contradictions, question_of
@@ -123,7 +141,7 @@ def _labelled(
         asked.classes or said[0].classes,
         asked.positive or said[0].positive,
     )
-    labels = _labels(clinical, asked, column, patient_column)
+    labels = table_of_labels.read(asked)
     methods = [own.method or path.stem for own, path in zip(said, paths, strict=True)]
     if len(set(methods)) < len(methods):
         methods = [f"{name} ({path.stem})" for name, path in zip(methods, paths, strict=True)]
@@ -140,19 +158,44 @@ def _labelled(
     ]
 
 
-def _labels(
-    clinical: Path, asked: Question, column: str | None, patient_column: str
-) -> pd.Series[str]:
-    """Class name of every patient whose label is known."""
-    from histodistill.cohort import declared_target, read_clinical
+@dataclass(frozen=True)
+class _LabelTable:
+    """Where labels stand, and what the cells mean."""
 
-    if asked.target is None or not asked.classes:
-        raise InputError(
-            "the predictions do not say what they are of: --clinical needs --target and --classes "
-            "(and --positive for two classes)"
+    path: Path
+    column: str | None
+    patient_column: str
+    meanings: dict[str, str | None]
+
+    def read(self, asked: Question) -> pd.Series[str]:
+        """Class name of every patient whose label is known."""
+        from histodistill.cohort import declared_target, read_clinical
+
+        if asked.target is None or not asked.classes:
+            raise InputError(
+                "the predictions do not say what they are of: --clinical needs --target and "
+                "--classes (and --positive for two classes)"
+            )
+        declared = declared_target(
+            asked.target, self.column, asked.classes, asked.positive, self.meanings
         )
-    declared = declared_target(asked.target, column, asked.classes, asked.positive)
-    table = read_clinical(clinical, [declared], patient_column=patient_column)
-    say_notes(table.notes)
-    known = table.labels[asked.target].dropna()
-    return known.map(lambda index: asked.classes[int(index)])
+        table = read_clinical(
+            self.path, [declared], patient_column=self.patient_column, by_options=True
+        )
+        say_notes(table.notes)
+        known = table.labels[asked.target].dropna()
+        return known.map(lambda index: asked.classes[int(index)])
+
+
+def _meanings(items: list[str]) -> dict[str, str | None]:
+    """What --map says, by cell."""
+    meanings: dict[str, str | None] = {}
+    problems = []
+    for item in items:
+        cell, sign, name = (part.strip() for part in item.rpartition("="))
+        if not sign or not cell or cell in meanings:
+            problems.append(f"--map {item}: write CELL=CLASS, each cell once; CELL= for unknown")
+        meanings[cell] = name or None
+    if problems:
+        raise InputError(*problems)
+    return meanings

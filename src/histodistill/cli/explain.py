@@ -8,6 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from histodistill.cli.console import counted, located, say, say_notes
+from histodistill.cli.options import require_used
+from histodistill.cli.patch_features import (
+    Layout,
+    LeaveOutMissing,
+    PatchFeatures,
+    require_layout,
+)
 from histodistill.errors import InputError
 
 if TYPE_CHECKING:
@@ -16,7 +23,17 @@ if TYPE_CHECKING:
     from histodistill.features import BagStore
 
 
+# Options, and those of which one gives them a meaning.
+_NEEDS = {
+    "slides_table": ["features"],
+    "leave_out_missing": ["slides_table"],
+    "layout": ["features"],
+    "slide_mpp": ["slides"],
+}
+
+
 def command(
+    context: typer.Context,
     bundle_folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The model bundle.")],
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder for the maps, a folder a patient.")
@@ -37,6 +54,8 @@ def command(
         Path | None,
         typer.Option(metavar="FILE", help="Table PATIENT, FILENAME; else the file names tell."),
     ] = None,
+    leave_out_missing: LeaveOutMissing = False,
+    layout: Layout = "auto",
     patient_pattern: Annotated[
         str | None,
         typer.Option(metavar="REGEX", help="Regular expression of the patient in a file name."),
@@ -84,10 +103,8 @@ def command(
 
     if features is None and slides is None:
         raise InputError("give --features DIR, --slides DIR, or both")
-    if slide_mpp is not None and slides is None:
-        raise InputError("--slide-mpp belongs to --slides, which is not given")
-    if slides_table is not None and features is None:
-        raise InputError("--slides-table belongs to --features, which is not given")
+    require_used(context, _NEEDS)
+    require_layout(layout)
     bundle = Bundle.load(bundle_folder, allow or ())
     say_notes(bundle.notes)
     blocks = _read_blocks(bundle, genomics or [], [PRIMARY_TUMOUR])
@@ -96,7 +113,9 @@ def command(
         assert slides is not None
         files = _extracted(bundle, slides, out / "features", slide_mpp, patient_pattern)
     else:
-        files = _found(features, slides_table, patient_pattern)
+        files = PatchFeatures(
+            features, slides_table, patient_pattern, layout, leave_out_missing
+        ).open()
     how = ExplanationSettings(out, images, mpp, n_shown=patches, jobs=jobs)
     with counting("Patients") as progress:
         explained = explain_patients(
@@ -108,17 +127,6 @@ def command(
         f"{counted(maps['PATIENT'].nunique(), 'patient')}, {counted(len(maps), 'map')}, "
         f"{int(maps['regional'].sum())} with regional evidence: {located(out / 'maps.csv')}"
     )
-
-
-def _found(features: Path, table: Path | None, pattern: str | None) -> BagStore:
-    """Bags of features that are there."""
-    from histodistill.cohort import find_slides
-    from histodistill.experiment.data import slide_notes
-    from histodistill.features import open_bags
-
-    index = find_slides(features, table=table, pattern=pattern)
-    say_notes(slide_notes(index))
-    return open_bags(index.slides)
 
 
 def _extracted(

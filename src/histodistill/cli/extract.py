@@ -31,6 +31,7 @@ _STATUSES = ("done", "skipped", "failed", "elsewhere")
 
 
 def command(
+    context: typer.Context,
     slides: Annotated[
         str,
         typer.Argument(
@@ -229,17 +230,8 @@ def command(
     )
 
     problems = Problems()
-    problems.attempt(
-        lambda: require_used(
-            ("--tissue-class", tissue_class, "--tissue-dir", tissue_dir),
-            (
-                "--allow-torchscript-code",
-                allow_torchscript_code,
-                "--encoder torchscript",
-                encoder == "torchscript",
-            ),
-        )
-    )
+    problems.attempt(partial(require_used, context, {"tissue_class": ["tissue_dir"]}))
+    problems.attempt(partial(_require_code, encoder, allow_torchscript_code))
     choice = EncoderChoice(
         encoder,
         weights,
@@ -322,6 +314,11 @@ def _tell(summary: ExtractionSummary, out: Path) -> None:
         f"All of them in {located(out / 'extraction.csv')}; outlines to look at in "
         f"{located(out / 'previews')}"
     )
+
+
+def _require_code(encoder: str, allowed: bool) -> None:
+    if allowed and encoder != "torchscript":
+        raise InputError("--allow-torchscript-code has no effect without --encoder torchscript.")
 
 
 def _triple(option: str, text: str | None) -> Triple | None:

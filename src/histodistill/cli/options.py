@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -48,19 +49,26 @@ def one_of(kind: str, chosen: str | None, known: list[str]) -> str:
     return chosen
 
 
-def require_used(*options: tuple[str, object, str, object]) -> None:
-    """Refuse options that would have no effect.
+def require_used(context: typer.Context, needs: Mapping[str, Sequence[str]]) -> None:
+    """Refuse options that were given and have no effect without others.
 
     Args:
-        *options: Name and value of an option, what it needs, and whether that is there.
+        context: Of the command.
+        needs: Parameters, and for each those of which one must be given too.
 
     Raises:
-        InputError: Options were given without what they need.
+        InputError: A sentence for each.
     """
+    names = {str(each.name): each.opts[0] for each in context.command.params}
     problems = [
-        f"{name} has no effect without {needed}."
-        for name, value, needed, there in options
-        if value and not there
+        f"{names[option]} has no effect without {' or '.join(names[each] for each in needed)}."
+        for option, needed in needs.items()
+        if _is_given(context, option) and not any(_is_given(context, each) for each in needed)
     ]
     if problems:
         raise InputError(*problems)
+
+
+def _is_given(context: typer.Context, parameter: str) -> bool:
+    source = context.get_parameter_source(parameter)
+    return source is not None and source.name in ("COMMANDLINE", "ENVIRONMENT")

@@ -9,7 +9,13 @@ import typer
 
 from histodistill.barcodes import PRIMARY_TUMOUR
 from histodistill.cli.console import answer, counted, located, say, say_notes
-from histodistill.cli.options import Device, Json
+from histodistill.cli.options import Device, Json, require_used
+from histodistill.cli.patch_features import (
+    Layout,
+    LeaveOutMissing,
+    PatchFeatures,
+    require_layout,
+)
 from histodistill.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,7 +27,23 @@ _SLIDES = "Slides"
 _GENOMICS = "Genomics"
 
 
+# Options, and those of which one gives them a meaning.
+_NEEDS = {
+    "slides_table": ["features"],
+    "leave_out_missing": ["slides_table"],
+    "layout": ["features"],
+    "patient_pattern": ["features", "slides"],
+    "features_out": ["slides"],
+    "weights": ["slides"],
+    "allow_torchscript_code": ["slides"],
+    "slide_mpp": ["slides"],
+    "max_missing_genes": ["genomics"],
+    "check_scale": ["genomics"],
+}
+
+
 def command(
+    context: typer.Context,
     bundle_folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The model bundle.")],
     out: Annotated[
         Path, typer.Option(metavar="FILE", help="CSV for the predictions, a row a patient.")
@@ -50,6 +72,8 @@ def command(
             rich_help_panel=_SLIDES,
         ),
     ] = None,
+    leave_out_missing: LeaveOutMissing = False,
+    layout: Layout = "auto",
     patient_pattern: Annotated[
         str | None,
         typer.Option(
@@ -149,14 +173,14 @@ def command(
     which network answered and why. Research use only; not a medical device.
     """
     from histodistill.cli.progress import ExtractionProgress
-    from histodistill.cohort import find_slides
     from histodistill.deploy import Bundle, predict
     from histodistill.deploy.predict import check_request
-    from histodistill.experiment.data import slide_notes
     from histodistill.features import open_bags
     from histodistill.files import require_writable, whole_file
     from histodistill.workflows.new_slides import NewSlideSettings, plan_slides
 
+    require_used(context, _NEEDS)
+    require_layout(layout)
     bundle = Bundle.load(bundle_folder, allow or ())
     say_notes(bundle.notes)
     if slides is None and features is None and not genomics:
@@ -193,11 +217,10 @@ def command(
         say_notes(extracted.notes)
         bags, failed = open_bags(extracted.files), extracted.failed
     elif features is not None:
-        index = find_slides(
-            features, table=slides_table, pattern=patient_pattern, sample_types=wanted
+        found = PatchFeatures(
+            features, slides_table, patient_pattern, layout, leave_out_missing, wanted
         )
-        say_notes(slide_notes(index))
-        bags = open_bags(index.slides)
+        bags = found.open()
     predicted = predict(
         bundle,
         bags=bags,

@@ -8,9 +8,11 @@ from typing import Annotated
 import typer
 
 from histodistill.cli.console import located, say
+from histodistill.cli.options import require_used
 
 
 def command(
+    context: typer.Context,
     out: Annotated[Path, typer.Argument(help="Folder for the cohort.")],
     patients: Annotated[int, typer.Option(min=20, help="Number of patients.")] = 160,
     seed: Annotated[int, typer.Option(min=0, help="Seed.")] = 0,
@@ -29,6 +31,7 @@ def command(
 
     from histodistill.simulation import SimulationSettings, simulate_cohort, simulate_slides
 
+    require_used(context, {"slide_px": ["slides"]})
     settings = SimulationSettings(n_patients=patients, seed=seed)
     if slides:
         simulate_slides(

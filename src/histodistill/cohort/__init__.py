@@ -14,11 +14,10 @@ from histodistill.cohort.folds import (
     site_preserved_folds,
     stratified_folds,
 )
-from histodistill.cohort.slides import FEATURE_SUFFIXES, SlideIndex, find_slides
+from histodistill.cohort.slides import SlideIndex, find_slides
 from histodistill.cohort.targets import Target, declared_target, with_names
 
 __all__ = [
-    "FEATURE_SUFFIXES",
     "ClinicalTable",
     "Fold",
     "FoldFiles",

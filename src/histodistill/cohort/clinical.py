@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from histodistill.barcodes import site_of
-from histodistill.cohort.labels import by_value, read_labels
+from histodistill.cohort.labels import BY_OPTIONS, BY_SETTINGS, Spelling, by_value, read_labels
 from histodistill.cohort.patients import (
     PATIENT,
     PatientNames,
@@ -85,6 +85,7 @@ def read_clinical(
     patient_column: str = PATIENT,
     site_column: str | None = None,
     survival: SurvivalColumns | None = None,
+    by_options: bool = False,
 ) -> ClinicalTable:
     """Read labels, sites and survival of the patients.
 
@@ -101,6 +102,8 @@ def read_clinical(
         survival: The columns of time and event, if wanted. Events read ``1`` or ``0`` (also
             ``1:DECEASED``, as cBioPortal writes it), dead or alive, deceased or living, true
             or false, in any case.
+        by_options: Whether columns and targets were named by options of a command: messages then
+            name ``--patient-column``, ``--column`` and ``--map`` rather than settings.
 
     Returns:
         The checked table.
@@ -112,7 +115,7 @@ def read_clinical(
     """
     found = _Found(path)
     table = read_table(path, found.notes)
-    wanted = _wanted(targets, patient_column, site_column, survival)
+    wanted = _wanted(targets, patient_column, site_column, survival, by_options)
     table = resolved_columns(table, wanted, path, found.notes, found.problems)
     if patient_column not in table.columns:
         raise InputError(*found.problems)
@@ -124,7 +127,8 @@ def read_clinical(
     table.index = pd.Index(names.patients, name=PATIENT)
 
     found.problems += _repeated_names(targets)
-    rows = _read_rows(table, targets, site_column, survival, found)
+    spelled = BY_OPTIONS if by_options else BY_SETTINGS
+    rows = _read_rows(table, targets, site_column, survival, found, spelled)
     merged = _row_per_patient(rows, names, found)
     if found.problems:
         raise InputError(*found.problems)
@@ -136,8 +140,12 @@ def _wanted(
     patient_column: str,
     site_column: str | None,
     survival: SurvivalColumns | None,
+    by_options: bool,
 ) -> list[Column]:
-    """The columns to read, each with the setting that names it."""
+    """The columns to read, each with the setting or the option that names it."""
+    if by_options:
+        columns = [Column(target.column, "--column") for target in targets]
+        return [column_of_patients(patient_column, "--patient-column"), *columns]
     wanted = [column_of_patients(patient_column)]
     wanted += [Column(t.column, f"targets: {t.name}: column") for t in targets]
     wanted += [Column(site_column, "cohort: site_column")] if site_column else []
@@ -168,6 +176,7 @@ def _read_rows(
     site_column: str | None,
     survival: SurvivalColumns | None,
     found: _Found,
+    spelled: Spelling,
 ) -> _Rows:
     path, notes, problems = found.path, found.notes, found.problems
     values: dict[tuple[str, str], pd.Series] = {}
@@ -175,7 +184,7 @@ def _read_rows(
     for target in targets:
         columns["label", target.name] = target.column
         values["label", target.name] = read_labels(
-            table[target.column], target, path, notes, problems
+            table[target.column], target, path, notes, problems, spelled
         )
     if site_column:
         columns["site", ""] = site_column

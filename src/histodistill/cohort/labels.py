@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -18,8 +21,42 @@ _POSITIVE = frozenset({"pos", "positive", "+", "1", "yes", "y", "true", "t", "am
 _NEGATIVE = frozenset({"neg", "negative", "-", "0", "no", "n", "false", "f", "not amplified", "wt"})
 
 
+@dataclass(frozen=True)
+class Spelling:
+    """How the user says what cells mean.
+
+    Attributes:
+        of_map: What is called the map of a target, by the target's name.
+        recipe: What to write for cells that mean a class, or None, in a target's map.
+    """
+
+    of_map: Callable[[str], str]
+    recipe: Callable[[str, Mapping[str, str | None]], str]
+
+
+def _in_yaml(target: str, meanings: Mapping[str, str | None]) -> str:
+    written = yaml.safe_dump(
+        {"map": dict(meanings)}, default_flow_style=True, width=float("inf"), allow_unicode=True
+    )
+    return f"below `targets: {target}` write `{written.strip()[1:-1]}` (null: unknown)"
+
+
+def _in_options(_: str, meanings: Mapping[str, str | None]) -> str:
+    words = (shlex.quote(f"{cell}={meaning or ''}") for cell, meaning in meanings.items())
+    return f"give `{' '.join(f'--map {word}' for word in words)}` (nothing after =: unknown)"
+
+
+BY_SETTINGS = Spelling(lambda target: f"`map` of target '{target}'", _in_yaml)
+BY_OPTIONS = Spelling(lambda _: "`--map`", _in_options)
+
+
 def read_labels(
-    cells: pd.Series[str], target: Target, path: Path, notes: list[str], problems: list[str]
+    cells: pd.Series[str],
+    target: Target,
+    path: Path,
+    notes: list[str],
+    problems: list[str],
+    spelled: Spelling = BY_SETTINGS,
 ) -> pd.Series[int]:
     """The position of each cell's class, ``Int64``; ``<NA>`` where nothing is known.
 
@@ -33,16 +70,17 @@ def read_labels(
         notes: Takes what was read as something else, with counts.
         problems: Takes cells that mean none of this, with a recipe, and parts of ``map`` that no
             cell has.
+        spelled: How the user says what cells mean.
     """
     meanings = _Meanings(target)
     values = [str(value) for value in cells.dropna().unique()]
     strange = cells[cells.notna() & ~cells.isin([v for v in values if meanings.knows(v)])]
     if len(strange):
-        problems.append(_strange(strange, target, path))
+        problems.append(_strange(strange, target, path, spelled))
     unused = [key for key in target.map if key not in map(meanings.key_of, values)]
     if unused and values:
         problems.append(
-            f"{path}: `map` of target '{target.name}' names {_quoted(unused)}, which no cell of "
+            f"{path}: {spelled.of_map(target.name)} names {_quoted(unused)}, which no cell of "
             f"column '{target.column}' holds; correct the spelling or take it out."
         )
     notes += _notes(cells, target, meanings, path)
@@ -100,16 +138,12 @@ def _notes(cells: pd.Series[str], target: Target, meanings: _Meanings, path: Pat
     return told
 
 
-def _strange(strange: pd.Series[str], target: Target, path: Path) -> str:
+def _strange(strange: pd.Series[str], target: Target, path: Path, spelled: Spelling) -> str:
     guesses = {value: _guess(value, target.classes) for value in sorted(strange.unique())}
-    recipe = yaml.safe_dump(
-        {"map": guesses}, default_flow_style=True, width=float("inf"), allow_unicode=True
-    )
     return (
         f"{path}: column '{target.column}' holds values that are not among the classes of target "
         f"'{target.name}' ({', '.join(target.classes)}): {by_value(strange)}; correct them, or "
-        f"say what they mean: below `targets: {target.name}` write `{recipe.strip()[1:-1]}` "
-        "(null: unknown)."
+        f"say what they mean: {spelled.recipe(target.name, guesses)}."
     )
 
 

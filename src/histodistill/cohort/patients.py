@@ -19,9 +19,9 @@ _ALSO = (
 )
 
 
-def column_of_patients(name: str) -> Column:
+def column_of_patients(name: str, setting: str = "cohort: patient_column") -> Column:
     """The column with the patient; the usual one is known by the names of common sources too."""
-    return Column(name, "cohort: patient_column", _ALSO if name == PATIENT else ())
+    return Column(name, setting, _ALSO if name == PATIENT else ())
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,8 +20,6 @@ from histodistill.cohort.patients import column_of_patients, patient_names
 from histodistill.errors import InputError, listed
 from histodistill.tables import Column, read_table, resolved_columns
 
-FEATURE_SUFFIXES = (".h5", ".hdf5", ".pt", ".npz", ".npy")
-_COORDS_FOLDERS = ("tiles", "coordinates")
 FILENAME = "FILENAME"
 # The column of CLAM, of the GDC's manifests, and plain English.
 _ALSO = ("slide_id", "file_name", "filename", "slide", "file")
@@ -53,13 +51,15 @@ class SlideIndex:
 def find_slides(
     directory: Path,
     *,
+    suffixes: Sequence[str],
+    companions: Sequence[str] = (),
     table: Path | None = None,
     patient_column: str = "PATIENT",
     filename_column: str = FILENAME,
     pattern: str | None = None,
     sample_types: Collection[str] = (PRIMARY_TUMOUR,),
-    suffixes: Sequence[str] = FEATURE_SUFFIXES,
     leave_out_missing: bool = False,
+    by_options: bool = False,
 ) -> SlideIndex:
     """Find the feature files under a folder, and the patient of each.
 
@@ -71,6 +71,9 @@ def find_slides(
 
     Args:
         directory: Searched with its subfolders; names that start with a point are passed over.
+        suffixes: What feature files end in, the preferred ones first.
+        companions: Patterns (``Path.match``, below the folder) of files that end so and hold no
+            features.
         table: A slides table. ``filename_column`` holds the file's name or its path, below
             ``directory`` or on any machine, with or without the suffix, or the slide's name.
         patient_column: The table's column with the patient.
@@ -79,8 +82,9 @@ def find_slides(
             its suffix); its group ``patient``, else its first group, is the patient. Without a
             pattern the patient is a TCGA barcode.
         sample_types: TCGA sample types whose slides are wanted, as genomic samples are.
-        suffixes: What counts as a feature file, the preferred format first.
         leave_out_missing: Whether files of the table may be absent; each is a problem otherwise.
+        by_options: Whether all this was asked by options of a command, which messages then name
+            rather than settings.
 
     Returns:
         The files by patient, and what did not fit.
@@ -96,20 +100,22 @@ def find_slides(
             f"The patients of the slides under {directory}: give a slides table or a pattern, "
             "not both."
         )
-    files = _feature_files(directory, suffixes)
+    files = _feature_files(directory, suffixes, companions)
     if table is None:
         index = _slides_by_name(directory, files, patient_reader(pattern), suffixes)
     else:
         notes: list[str] = []
-        rows = _table_rows(table, patient_column, filename_column, notes)
+        rows = _table_rows(table, patient_column, filename_column, notes, by_options)
         index = _slides_by_table(directory, files, table, rows, suffixes)
         if index.missing and not leave_out_missing:
-            raise InputError(_absent_files(directory, table, index.missing))
+            raise InputError(_absent_files(directory, table, index.missing, by_options))
         index = replace(index, notes=(*notes, *index.notes))
-    return _of_sample_types(index, directory, sample_types)
+    return _of_sample_types(index, directory, sample_types, by_options)
 
 
-def _of_sample_types(index: SlideIndex, directory: Path, wanted: Collection[str]) -> SlideIndex:
+def _of_sample_types(
+    index: SlideIndex, directory: Path, wanted: Collection[str], by_options: bool
+) -> SlideIndex:
     """The index without slides of other tissue than the tumour that is asked about."""
     slides: dict[str, tuple[Path, ...]] = {}
     left_out: dict[str, str] = {}
@@ -127,18 +133,23 @@ def _of_sample_types(index: SlideIndex, directory: Path, wanted: Collection[str]
         f"{listed(sorted(left_out), 5)}."
     )
     if not slides:
-        raise InputError(f"{told} No slide is left; name the types to keep in `sample_types`.")
+        where = "`--sample-type`" if by_options else "`sample_types`"
+        raise InputError(f"{told} No slide is left; name the types to keep in {where}.")
     return replace(index, slides=slides, notes=(*index.notes, told))
 
 
-def _feature_files(directory: Path, suffixes: Sequence[str]) -> list[Path]:
+def _feature_files(
+    directory: Path, suffixes: Sequence[str], companions: Sequence[str]
+) -> list[Path]:
     """The feature files below a folder, sorted; what cannot be read is refused, not passed over."""
     if not directory.is_dir():
         raise InputError(f"{directory}: there is no such folder of patch features.")
     problems: list[str] = []
     files: list[Path] = []
     for path in sorted(_below(directory, problems)):
-        if path.suffix.lower() not in suffixes or path.name.startswith(".") or _coordinates(path):
+        if path.suffix.lower() not in suffixes or path.name.startswith("."):
+            continue
+        if any(path.relative_to(directory).match(each) for each in companions):
             continue
         reason = _unreadable(path)
         if reason is None:
@@ -150,12 +161,6 @@ def _feature_files(directory: Path, suffixes: Sequence[str]) -> list[Path]:
     if not files:
         raise InputError(f"{directory}: holds no feature files ({', '.join(suffixes)}).")
     return files
-
-
-def _coordinates(path: Path) -> bool:
-    """Whether a file holds the coordinates that slide2vec writes beside its features."""
-    beside = path.name.endswith((".coordinates.npz", ".tiles.npz"))
-    return beside or (path.suffix in (".npz", ".npy") and path.parent.name in _COORDS_FOLDERS)
 
 
 def _below(directory: Path, problems: list[str]) -> Iterator[Path]:
@@ -238,15 +243,15 @@ def _slides_by_name(
 
 
 def _table_rows(
-    path: Path, patient_column: str, filename_column: str, notes: list[str]
+    path: Path, patient_column: str, filename_column: str, notes: list[str], by_options: bool
 ) -> list[tuple[str, str]]:
     """The table's (patient, file) pairs, each once."""
     problems: list[str] = []
     columns = [
-        column_of_patients(patient_column),
+        column_of_patients(patient_column, "" if by_options else "cohort: patient_column"),
         Column(
             filename_column,
-            "cohort: filename_column",
+            "" if by_options else "cohort: filename_column",
             _ALSO if filename_column == FILENAME else (),
         ),
     ]
@@ -265,11 +270,18 @@ def _table_rows(
     return list(dict.fromkeys(zip(patients, cells[filename_column], strict=True)))
 
 
-def _absent_files(directory: Path, table: Path, missing: Sequence[tuple[str, str]]) -> str:
+def _absent_files(
+    directory: Path, table: Path, missing: Sequence[tuple[str, str]], by_options: bool
+) -> str:
+    remedy = (
+        "give `--leave-out-missing`"
+        if by_options
+        else "write `missing_slides: leave out` below `cohort`"
+    )
     names = listed([f"{name} ({patient})" for patient, name in missing])
     return (
         f"{table}: {len(missing)} of its files lie nowhere under {directory}: {names}. Extract "
-        "them or delete the rows, or write `missing_slides: leave out` below `cohort`."
+        f"them or delete the rows, or {remedy}."
     )
 
 

@@ -24,6 +24,7 @@ from histodistill.experiment.inputs import BlockSettings, FeatureSettings
 from histodistill.experiment.same_patients import same_patients
 from histodistill.experiment.settings import Experiment
 from histodistill.features import BagStore, open_bags, user_cache
+from histodistill.features.layouts.registry import companion_patterns, feature_suffixes
 from histodistill.genomics import GenomicTable, read_genomic_table
 
 T = TypeVar("T")
@@ -175,6 +176,8 @@ def _find_slides(experiment: Experiment) -> SlideIndex | None:
     cohort = experiment.cohort
     return find_slides(
         experiment.features.directory,
+        suffixes=feature_suffixes(experiment.features.layout),
+        companions=companion_patterns(experiment.features.layout),
         table=cohort.slides,
         patient_column=cohort.patient_column,
         filename_column=cohort.filename_column,
@@ -207,6 +210,7 @@ def _open_bags(
         slides,
         memory_limit_bytes=int(settings.memory_gb * 1e9),
         dtype=getattr(torch, settings.dtype) if settings.dtype else None,
+        layout=settings.layout,
         cache=cache,
         check=check,
         progress=progress if cache else None,

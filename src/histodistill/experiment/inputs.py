@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
 
 from histodistill.barcodes import PRIMARY_TUMOUR
 from histodistill.cohort import SurvivalColumns
+from histodistill.features.layouts.registry import AUTO, checked_layout
 from histodistill.settings import Settings
 
 
@@ -58,6 +59,9 @@ class FeatureSettings(Settings):
 
     Attributes:
         directory: Folder of feature files, one a slide.
+        layout: Layout of the files: ``auto`` recognises each by its content; else ``trident``,
+            ``clam``, ``stamp``, ``slide2vec``, ``pytorch``, ``numpy``, that of an installed
+            package, or an import path such as ``my_package.layouts:Mine``.
         standardise: Standardise every feature with the training patients' mean and sd.
         memory_gb: Bags stay in memory when the cohort needs no more than this; those of larger
             cohorts are read batch by batch.
@@ -67,6 +71,7 @@ class FeatureSettings(Settings):
     """
 
     directory: Path
+    layout: Annotated[str, AfterValidator(checked_layout)] = AUTO
     standardise: bool = False
     memory_gb: PositiveFloat = 8.0
     dtype: Literal["float16", "bfloat16", "float32"] | None = None

@@ -5,6 +5,8 @@ from .formats import (
     read_coords as read_coords,
     read_patches as read_patches,
 )
+from .layouts.base import FeatureLayout as FeatureLayout
+from .layouts.registry import LAYOUTS as LAYOUTS
 from .packing import PackedBags as PackedBags, user_cache as user_cache
 from .prefetching import prefetched as prefetched
 from .scaling import FeatureScaler as FeatureScaler

@@ -12,6 +12,7 @@ import torch
 from histodistill.errors import InputError, listed
 from histodistill.features import formats
 from histodistill.features.inspection import inspect_slides
+from histodistill.features.layouts.registry import AUTO
 from histodistill.features.packing import PackedBags, cached_pack
 from histodistill.features.packing.writing import narrowest
 from histodistill.features.slide import SlideFeatures
@@ -175,6 +176,7 @@ def open_bags(
     *,
     memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
     dtype: torch.dtype | None = None,
+    layout: str = AUTO,
     cache: Path | None = None,
     check: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -185,6 +187,8 @@ def open_bags(
         slide_paths: Feature files of each patient, in order.
         memory_limit_bytes: Largest total size of all bags that is kept in memory.
         dtype: Dtype of the bags; by default the narrowest one that holds every slide's values.
+        layout: The layout of all files, a name of :data:`.layouts.registry.LAYOUTS` or an import
+            path, which is code that runs; by default that which recognises each.
         cache: Folder of packed bags, such as :func:`histodistill.features.user_cache`. Where it
             cannot be written, the feature files are read, and the store's notes say so.
         check: Whether to compare the content hashes of all files with the pack's, not only sizes
@@ -204,7 +208,7 @@ def open_bags(
     if cache is not None:
         try:
             packed, manifest, notes = cached_pack(
-                cache, slide_paths, dtype=dtype, check=check, progress=progress
+                cache, slide_paths, dtype=dtype, layout=layout, check=check, progress=progress
             )
             return BagStore(
                 manifest.slides, memory_limit_bytes=memory_limit_bytes, packed=packed, notes=notes
@@ -215,5 +219,5 @@ def open_bags(
                 "files are read, which is slower; set `features.cache` to a folder with room, or "
                 "to null"
             )
-    slides = inspect_slides(slide_paths, progress)
+    slides = inspect_slides(slide_paths, progress, layout)
     return BagStore(slides, memory_limit_bytes=memory_limit_bytes, dtype=dtype, notes=notes)

@@ -3,53 +3,69 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from histodistill.errors import InputError, listed
-from histodistill.features.layouts import arrays, hdf5, pytorch, slide2vec
-from histodistill.features.slide import KNOWN_LAYOUTS, SlideFeatures, damaged, reading
+from histodistill.features.layouts.registry import AUTO, LAYOUTS, layout_facts
+from histodistill.features.slide import (
+    SlideFeatures,
+    bag_shape,
+    damaged,
+    feature_dtype,
+    known_layouts,
+    reading,
+)
 from histodistill.gate.plain import opened
 
-# How a tensor file of PyTorch before 1.6 starts: the pickle of a magic number.
-_TORCH_BEFORE_1_6 = b"\x80\x02\x8a\nl\xfc\x9cF"
+if TYPE_CHECKING:
+    import torch
 
 
-class Container(Protocol):
-    """What a module that reads one container format offers."""
-
-    def inspect(self, path: Path) -> SlideFeatures:
-        """Describe a file from its header."""
-
-    def read_patches(self, path: Path, rows: NDArray[np.int64] | None) -> torch.Tensor:
-        """Read the patches [n, F], or those of the given increasing rows."""
-
-    def read_coords(self, slide: SlideFeatures) -> NDArray[np.generic] | None:
-        """Read the coordinates [n, 2] (x, y), or None where there are none."""
-
-
-def inspect(path: Path) -> SlideFeatures:
+def inspect(path: Path, layout: str = AUTO) -> SlideFeatures:
     """Describe the patch features of one slide; reads the file's header only.
 
     Args:
-        path: A feature file of TRIDENT, CLAM, STAMP or slide2vec, or a NumPy array. Its content
-            decides, not its suffix.
+        path: A feature file. Its content decides over its layout, not its suffix.
+        layout: The layout that it must be of; by default that which recognises it.
 
     Returns:
         What the file says of itself.
 
     Raises:
-        InputError: The file is missing, damaged, of no known layout, or not a bag of patches.
+        InputError: The file is missing, damaged, of no known or another layout, or not a bag of
+            patches.
     """
     path = Path(path)
-    return _container(path).inspect(path)
+    head = _head(path)
+    for facts in layout_facts(layout):
+        if facts.starts and not head.startswith(facts.starts):
+            continue
+        with reading(path):
+            slide = LAYOUTS.load(facts.name)().inspect(path)
+        if slide is not None:
+            return _checked(path, replace(slide, layout=facts.name))
+    if layout != AUTO:
+        raise InputError(
+            f"{path} is not of the layout `{layout}`; leave out `layout`, and the file's content "
+            "decides, or give the folder of such files"
+        )
+    raise InputError(
+        f"{path} is no feature file: it starts with {head!r}. Known layouts: {known_layouts()}."
+    )
+
+
+def _checked(path: Path, slide: SlideFeatures) -> SlideFeatures:
+    """What a layout says of a file, if it can be so."""
+    bag_shape(path, (slide.n_patches, slide.width))
+    feature_dtype(path, slide.dtype)
+    return slide
 
 
 def read_patches(
@@ -71,7 +87,14 @@ def read_patches(
         InputError: The file is damaged, has changed since it was inspected, or holds NaN or
             infinite values, in itself or in a dtype that is too narrow.
     """
-    patches = _container(slide.path).read_patches(slide.path, rows)
+    import torch
+
+    _head(slide.path)  # tells a file that is gone
+    with reading(slide.path):
+        stored = LAYOUTS.load(slide.layout)().read_patches(slide.path, rows)
+        patches = _of_array(stored) if isinstance(stored, np.ndarray) else stored
+    if patches.dtype == torch.float64:
+        patches = patches.float()
     n_expected = slide.n_patches if rows is None else len(rows)
     if patches.shape != (n_expected, slide.width) or patches.dtype != slide.bag_dtype:
         raise InputError(f"{slide.path} has changed since it was inspected; start again.")
@@ -83,10 +106,20 @@ def read_patches(
     return converted
 
 
+def _of_array(array: NDArray[Any]) -> torch.Tensor:
+    """Make a tensor [n, F] of a stored array [n, F] or [1, n, F]; float64 becomes float32."""
+    import torch
+
+    native = np.float32 if array.dtype.itemsize > 4 else array.dtype.newbyteorder("=")
+    with np.errstate(over="ignore"):  # an overflow is reported as infinity, with the file's name
+        contiguous = np.ascontiguousarray(array, dtype=native)
+    patches = torch.from_numpy(contiguous)
+    return patches[0] if patches.ndim == 3 else patches
+
+
 def sources(slide: SlideFeatures) -> list[Path]:
-    """The files that describe a slide: the feature file, and what slide2vec wrote beside it."""
-    # HDF5 files tell everything themselves.
-    beside = () if slide.layout.endswith("h5") else slide2vec.companions(slide.path)
+    """The files that describe a slide: the feature file, and what its tool wrote beside it."""
+    beside = LAYOUTS.load(slide.layout)().companions(slide.path)
     return [slide.path, *(path for path in beside if path.is_file())]
 
 
@@ -103,7 +136,8 @@ def read_coords(slide: SlideFeatures) -> NDArray[np.float64] | None:
     Raises:
         InputError: The file that holds them is damaged.
     """
-    coords = _container(slide.path).read_coords(slide)
+    with reading(slide.coords_path or slide.path):
+        coords = LAYOUTS.load(slide.layout)().read_coords(slide)
     return None if coords is None else coords.astype(np.float64)
 
 
@@ -117,6 +151,8 @@ def require_finite(path: Path, patches: torch.Tensor) -> None:
     Raises:
         InputError: Any value is not finite; says in how many patches.
     """
+    import torch
+
     smallest, largest = torch.aminmax(patches)  # NaN wins; many times faster than isfinite().all()
     if not (smallest.isfinite() and largest.isfinite()):
         n_bad = int((~patches.isfinite()).any(dim=1).sum())
@@ -193,31 +229,6 @@ def _odd(
     return problems
 
 
-def _container(path: Path) -> Container:
-    """The module that reads this file, by the file's first bytes.
-
-    Raises:
-        InputError: The file cannot be opened, or starts like no known layout.
-    """
-    head = _head(path)
-    if head.startswith(b"\x89HDF\r\n\x1a\n"):
-        return hdf5
-    if head.startswith(b"\x93NUMPY"):
-        return arrays
-    if head.startswith(b"PK\x03\x04"):
-        return pytorch if _is_torch_archive(path) else arrays
-    if head == _TORCH_BEFORE_1_6:
-        return pytorch
-    if head.startswith(b"\x80"):
-        raise InputError(
-            f"{path} is a Python pickle, which can run any code when it is opened, so it was not "
-            f"opened. {pytorch.HOW_TO_SAVE}"
-        )
-    raise InputError(
-        f"{path} is no feature file: it starts with {head!r}. Known layouts: {KNOWN_LAYOUTS}."
-    )
-
-
 def _head(path: Path) -> bytes:
     try:
         with opened(path) as stream:
@@ -229,8 +240,3 @@ def _head(path: Path) -> bytes:
     if not head:
         raise damaged(path, "it is empty, 0 bytes")
     return head
-
-
-def _is_torch_archive(path: Path) -> bool:
-    with reading(path), zipfile.ZipFile(path) as archive:
-        return any(name.endswith("data.pkl") for name in archive.namelist())

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from histodistill.errors import InputError, listed
 from histodistill.features import formats
+from histodistill.features.layouts.registry import AUTO
 from histodistill.features.slide import SlideFeatures
 
 _THREADS = 8
@@ -18,12 +19,14 @@ _TOLD_ONE_BY_ONE = 3
 def inspect_slides(
     slide_paths: Mapping[str, Sequence[Path]],
     progress: Callable[[int, int], None] | None = None,
+    layout: str = AUTO,
 ) -> dict[str, list[SlideFeatures]]:
     """Inspect the feature files of a cohort; reads their headers only.
 
     Args:
         slide_paths: Feature files of each patient, in order.
         progress: Called with (files inspected, files in all) after each file.
+        layout: The layout of all of them; by default that which recognises each.
 
     Returns:
         The slides of each patient, in order.
@@ -45,7 +48,7 @@ def inspect_slides(
     without = [patient for patient, paths in slide_paths.items() if not paths]
     if without or not owners:
         problems.append(f"No slides for: {listed(without) or 'any patient'}.")
-    inspected, unreadable = _inspect_all(list(owners), progress)
+    inspected, unreadable = _inspect_all(list(owners), progress, layout)
     problems += unreadable
     try:
         formats.check_slides(list(inspected.values()))
@@ -59,11 +62,11 @@ def inspect_slides(
 
 
 def _inspect_all(
-    paths: Sequence[Path], progress: Callable[[int, int], None] | None
+    paths: Sequence[Path], progress: Callable[[int, int], None] | None, layout: str
 ) -> tuple[dict[Path, SlideFeatures], list[str]]:
     """Inspect files in threads; return the readable ones and all problems, in the files' order."""
     with ThreadPoolExecutor(_THREADS) as pool:
-        waiting = {path: pool.submit(formats.inspect, path) for path in paths}
+        waiting = {path: pool.submit(formats.inspect, path, layout) for path in paths}
         for done, _ in enumerate(as_completed(waiting.values()), start=1):
             if progress is not None:
                 progress(done, len(paths))

@@ -6,29 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
-import torch
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Literal
 
 from histodistill.errors import InputError, listed
+from histodistill.features.layouts.registry import layout_facts
+
+if TYPE_CHECKING:
+    import torch
 
 CoordsUnit = Literal["level-0 px", "µm"]
 
-# Stored dtype -> the dtype that a bag of it has in memory.
-BAG_DTYPES: Mapping[str, torch.dtype] = {
-    "float16": torch.float16,
-    "bfloat16": torch.bfloat16,
-    "float32": torch.float32,
-    "float64": torch.float32,
-}
-
-KNOWN_LAYOUTS = (
-    "TRIDENT h5 (features, coords), CLAM h5 (features, coords) and .pt (one tensor), "
-    "STAMP h5 (feats, coords), slide2vec .pt or .npz (features) with its coordinates, "
-    "NumPy .npy (one array)"
-)
+FEATURE_DTYPES = ("float16", "bfloat16", "float32", "float64")
 
 
 @dataclass(frozen=True)
@@ -37,10 +25,10 @@ class SlideFeatures:
 
     Args:
         path: The feature file.
-        layout: Name of the layout that was recognised, e.g. ``"TRIDENT h5"``.
         n_patches: Rows, one a patch.
         width: Features a patch.
         dtype: Stored dtype: float16, bfloat16, float32 or float64.
+        layout: Name of the layout that was recognised, ``trident`` for example.
         encoder: Name of the patch encoder, where it is recorded.
         patch_um: Edge of a patch on the tissue in µm, where it is recorded. For TRIDENT it follows
             from the nominal magnification (10 / magnification µm a pixel).
@@ -53,10 +41,10 @@ class SlideFeatures:
     """
 
     path: Path
-    layout: str
     n_patches: int
     width: int
     dtype: str
+    layout: str = ""
     encoder: str | None = None
     patch_um: float | None = None
     patch_px: int | None = None
@@ -67,8 +55,11 @@ class SlideFeatures:
 
     @property
     def bag_dtype(self) -> torch.dtype:
-        """The dtype of the slide's patches in memory."""
-        return BAG_DTYPES[self.dtype]
+        """The dtype of the slide's patches in memory: float64 becomes float32."""
+        import torch
+
+        dtype: torch.dtype = getattr(torch, self.dtype)
+        return torch.float32 if dtype == torch.float64 else dtype
 
 
 def bag_shape(path: Path, shape: Sequence[int]) -> tuple[int, int]:
@@ -102,11 +93,16 @@ def feature_dtype(path: Path, name: str) -> str:
     Raises:
         InputError: Integers, Python objects or another dtype that features don't have.
     """
-    if name not in BAG_DTYPES:
+    if name not in FEATURE_DTYPES:
         raise InputError(
-            f"{path} holds {name} values, not features; expected {', '.join(BAG_DTYPES)}."
+            f"{path} holds {name} values, not features; expected {', '.join(FEATURE_DTYPES)}."
         )
     return name
+
+
+def known_layouts() -> str:
+    """All layouts, in a line."""
+    return "; ".join(facts.text or facts.name for facts in layout_facts())
 
 
 def unknown_layout(path: Path, found: Sequence[str]) -> InputError:
@@ -114,7 +110,7 @@ def unknown_layout(path: Path, found: Sequence[str]) -> InputError:
     inside = listed(list(found)) if found else "nothing"
     return InputError(
         f"{path} has no known feature layout. Found inside: {inside}. "
-        f"Known layouts: {KNOWN_LAYOUTS}."
+        f"Known layouts: {known_layouts()}."
     )
 
 
@@ -134,12 +130,3 @@ def reading(path: Path) -> Iterator[None]:
         raise
     except Exception as error:  # on damaged bytes, parsers fail in any way
         raise damaged(path, str(error).partition("\n")[0] or type(error).__name__) from error
-
-
-def patches_of(array: NDArray[Any]) -> torch.Tensor:
-    """Make a tensor [n, F] of a stored array [n, F] or [1, n, F]; float64 becomes float32."""
-    native = np.float32 if array.dtype.itemsize > 4 else array.dtype.newbyteorder("=")
-    with np.errstate(over="ignore"):  # an overflow is reported as infinity, with the file's name
-        contiguous = np.ascontiguousarray(array, dtype=native)
-    patches = torch.from_numpy(contiguous)
-    return patches[0] if patches.ndim == 3 else patches

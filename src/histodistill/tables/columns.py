@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,8 @@ class Column:
 
     Attributes:
         name: The column.
-        setting: The setting's name below its section, such as ``cohort: patient_column``; empty
-            where none can be changed.
+        setting: What names it: a setting below its section, such as ``cohort: patient_column``, or
+            an option, ``--patient-column``; empty where none can be changed.
         also: Names that the column has in files of common sources.
     """
 
@@ -85,10 +86,16 @@ def _suggestion(column: Column, names: list[str]) -> str:
     nearest = difflib.get_close_matches(column.name.lower(), list(by_lower), n=1)
     if not nearest:
         return "."
-    section, _, key = column.setting.rpartition(": ")
     name = by_lower[nearest[0]]
-    recipe = f" Then write `{key}: {name}` below `{section}`." if section else ""
-    return f"; do you mean '{name}'?{recipe}"
+    return f"; do you mean '{name}'?{_recipe(column.setting, name)}"
+
+
+def _recipe(setting: str, name: str) -> str:
+    """How to name another column."""
+    if setting.startswith("--"):
+        return f" Then give `{setting} {shlex.quote(name)}`."
+    section, _, key = setting.rpartition(": ")
+    return f" Then write `{key}: {name}` below `{section}`." if section else ""
 
 
 def require_columns(table: pd.DataFrame, columns: Iterable[Column], path: Path) -> None:

@@ -1,7 +1,7 @@
-"""The file layouts of patch features, one module a container format.
+"""The file layouts of patch features, one file a layout.
 
-``hdf5`` reads TRIDENT, CLAM and STAMP, ``pytorch`` and ``arrays`` read CLAM, slide2vec and plain
-tensors and arrays, ``slide2vec`` reads what slide2vec writes beside its features. The containers
-share one interface (:class:`histodistill.features.formats.Container`); files are opened, read and
-closed in each call.
+Each layout is a class under ``@LAYOUTS.declare`` (:mod:`.registry`), which says what its files are
+called and how they begin; the class (:mod:`.base`) recognises, describes and reads them. What
+layouts share lies beside them: ``hdf5`` (features and coordinates in one HDF5 file) and
+``attributes``.
 """

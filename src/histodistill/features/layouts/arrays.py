@@ -1,4 +1,4 @@
-"""Features in NumPy files: a plain array in ``.npy``, slide2vec's ``features`` in ``.npz``."""
+"""NumPy files: a plain array in ``.npy``, or ``features`` in ``.npz``."""
 
 from __future__ import annotations
 
@@ -8,56 +8,51 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-import torch
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from histodistill.features.layouts import slide2vec
+from histodistill.features.layouts.base import FeatureLayout
+from histodistill.features.layouts.pytorch import is_of_pytorch
+from histodistill.features.layouts.registry import LAYOUTS
 from histodistill.features.slide import (
     SlideFeatures,
     bag_shape,
     damaged,
     feature_dtype,
-    patches_of,
     reading,
     unknown_layout,
 )
 from histodistill.gate.archives import require_plausible_zip
 
 
-def inspect(path: Path) -> SlideFeatures:
-    """Describe a NumPy feature file from its header.
+@LAYOUTS.declare(
+    "numpy",
+    text="NumPy .npy (one array) or .npz (features)",
+    suffixes=(".npz", ".npy"),
+    starts=(b"\x93NUMPY", b"PK\x03\x04"),
+    asked_last=True,
+)
+class NumPyArray(FeatureLayout):
+    """One array, or the array ``features`` of an archive."""
 
-    Raises:
-        InputError: The file is damaged, of no known layout, or not a bag of patch features.
-    """
-    archive = zipfile.is_zipfile(path)
-    shape, dtype = _archive_header(path) if archive else _array_header(path)
-    n_patches, width = bag_shape(path, shape)
-    slide = SlideFeatures(
-        path=path,
-        layout="NumPy array",
-        n_patches=n_patches,
-        width=width,
-        dtype=dtype,
-    )
-    return slide2vec.described(slide) if archive else slide
+    def inspect(self, path: Path) -> SlideFeatures | None:
+        """Describe a file from its header; None for other archives of PyTorch."""
+        found = _archive_header(path) if zipfile.is_zipfile(path) else _array_header(path)
+        if found is None:
+            return None
+        shape, dtype = found
+        n_patches, width = bag_shape(path, shape)
+        return SlideFeatures(path=path, n_patches=n_patches, width=width, dtype=dtype)
 
-
-def read_patches(path: Path, rows: NDArray[np.int64] | None) -> torch.Tensor:
-    """Read the patches [n, F], or those of the given rows."""
-    with reading(path):
-        stored = np.load(path, allow_pickle=False, mmap_mode=None if rows is None else "r")
-        if isinstance(stored, np.ndarray):
-            return patches_of(stored if rows is None else stored[..., rows, :])
-        with stored:
-            features = stored["features"]
-        return patches_of(features if rows is None else features[..., rows, :])
-
-
-def read_coords(slide: SlideFeatures) -> NDArray[np.generic] | None:
-    """Read the coordinates [n, 2] (x, y) in level-0 pixels that slide2vec wrote."""
-    return None if slide.coords_path is None else slide2vec.read_coords(slide.coords_path)
+    def read_patches(self, path: Path, rows: NDArray[np.int64] | None) -> NDArray[Any]:
+        """Read the patches, or those of the given rows."""
+        with reading(path):
+            stored = np.load(path, allow_pickle=False, mmap_mode=None if rows is None else "r")
+            if isinstance(stored, np.ndarray):
+                return stored if rows is None else np.asarray(stored[..., rows, :])
+            with stored:
+                features: NDArray[Any] = stored["features"]
+            return features if rows is None else features[..., rows, :]
 
 
 def _array_header(path: Path) -> tuple[tuple[int, ...], str]:
@@ -71,12 +66,14 @@ def _array_header(path: Path) -> tuple[tuple[int, ...], str]:
     return shape, name
 
 
-def _archive_header(path: Path) -> tuple[tuple[int, ...], str]:
-    """Shape and dtype of `features` in an .npz file, without unpacking it."""
+def _archive_header(path: Path) -> tuple[tuple[int, ...], str] | None:
+    """Shape and dtype of `features` in an .npz file, not unpacked; None for one of PyTorch."""
     with reading(path):
         require_plausible_zip(path)
     with reading(path), zipfile.ZipFile(path) as archive:
         names = archive.namelist()
+        if is_of_pytorch(names):
+            return None
         if "features.npy" not in names:
             raise unknown_layout(path, [name.removesuffix(".npy") for name in names])
         with archive.open("features.npy") as stream:

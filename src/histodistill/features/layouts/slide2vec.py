@@ -1,4 +1,4 @@
-"""What slide2vec writes beside its features: metadata and coordinates.
+"""slide2vec's features, with the metadata and the coordinates that it writes beside them.
 
 ``tile_embeddings/<id>.pt`` (or ``.npz``) comes with ``<id>.meta.json`` and
 ``tiles/<id>.coordinates.npz`` (arrays ``x`` and ``y``, level-0 pixels). Earlier versions wrote
@@ -11,38 +11,92 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from histodistill.errors import InputError
+from histodistill.features.layouts.arrays import NumPyArray
 from histodistill.features.layouts.attributes import Attributes, number, plain, text
+from histodistill.features.layouts.base import FeatureLayout
+from histodistill.features.layouts.pytorch import PyTorchTensor, is_tensor_file
+from histodistill.features.layouts.registry import LAYOUTS
 from histodistill.features.slide import SlideFeatures, damaged, reading
 from histodistill.gate.plain import require_regular
 from histodistill.gate.text import read_json
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _COORDS_FOLDERS = ("tiles", "coordinates")
 _ARCHIVES = (".coordinates.npz", ".tiles.npz", ".npz")
 
 
-def described(slide: SlideFeatures) -> SlideFeatures:
-    """Add what the files beside the features record; unchanged where there are none.
+@LAYOUTS.declare(
+    "slide2vec",
+    text="slide2vec .pt or .npz (features) with its coordinates",
+    suffixes=(".pt", ".npz"),
+    starts=(b"PK\x03\x04", b"\x80\x02\x8a\nl\xfc\x9cF"),
+    beside=(
+        "*.coordinates.npz",
+        "*.tiles.npz",
+        "tiles/*.npz",
+        "tiles/*.npy",
+        "coordinates/*.npz",
+        "coordinates/*.npy",
+    ),
+    coordinates="beside",
+)
+class Slide2vec(FeatureLayout):
+    """A tensor or an array of features, with metadata or coordinates beside it."""
 
-    Raises:
-        InputError: The metadata are unreadable or describe an embedding of the whole slide; the
-            coordinates are unreadable or not as many as the patches.
-    """
+    def inspect(self, path: Path) -> SlideFeatures | None:
+        """Describe features and what lies beside them; None where nothing does.
+
+        Raises:
+            InputError: The metadata are unreadable or describe an embedding of the whole slide;
+                the coordinates are unreadable or not as many as the patches.
+        """
+        if not any(each.is_file() for each in self.companions(path)):
+            return None
+        slide = _container(path).inspect(path)
+        return None if slide is None else _described(slide)
+
+    def read_patches(self, path: Path, rows: NDArray[np.int64] | None) -> NDArray[Any] | Tensor:
+        """Read the patches, or those of the given rows."""
+        return _container(path).read_patches(path, rows)
+
+    def read_coords(self, slide: SlideFeatures) -> NDArray[np.generic] | None:
+        """Read the coordinates in level-0 pixels."""
+        if slide.coords_path is None:
+            return None
+        coords = _xy(slide.coords_path)
+        if coords is None:
+            raise damaged(slide.coords_path, "no x and y inside")
+        return coords
+
+    def companions(self, path: Path) -> Iterator[Path]:
+        """Where metadata and coordinates may lie."""
+        yield _sidecar(path)
+        yield from _candidates(path)
+
+
+def _container(path: Path) -> FeatureLayout:
+    return PyTorchTensor() if is_tensor_file(path) else NumPyArray()
+
+
+def _described(slide: SlideFeatures) -> SlideFeatures | None:
+    """Add what the files beside the features record; None where they record nothing."""
     metadata = _metadata(slide.path)
     coords_path = _find_coords(slide)
     if metadata is None and coords_path is None:
-        return slide
+        return None
     recorded = metadata or {}
     requested_px = number(recorded, "requested_tile_size_px")
     spacing_um = number(recorded, "requested_spacing_um")
     return replace(
         slide,
-        layout="slide2vec",
         encoder=text(recorded, "encoder_name"),
         patch_um=requested_px * spacing_um if requested_px and spacing_um else None,
         patch_px=None if requested_px is None else round(requested_px),
@@ -50,24 +104,6 @@ def described(slide: SlideFeatures) -> SlideFeatures:
         coords_path=coords_path,
         tiling=recorded,
     )
-
-
-def read_coords(coords_path: Path) -> NDArray[np.int64]:
-    """Read coordinates [n, 2] (x, y) in level-0 pixels.
-
-    Raises:
-        InputError: The file is unreadable.
-    """
-    coords = _xy(coords_path)
-    if coords is None:
-        raise damaged(coords_path, "no x and y inside")
-    return coords
-
-
-def companions(path: Path) -> Iterator[Path]:
-    """Where the files that describe a feature file may lie."""
-    yield _sidecar(path)
-    yield from _candidates(path)
 
 
 def _sidecar(path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What STAMP records in its HDF5 files, from version 1 on.
+"""STAMP's HDF5 files, from version 1 on.
 
 ``feats`` [n, F] float16 and ``coords`` [n, 2], file attributes ``extractor``, ``unit`` and
 ``tile_size_um`` (2.1 and later) or ``tile_size`` (2.0). Version 1 recorded the extractor alone:
@@ -17,7 +17,10 @@ from numpy.typing import NDArray
 
 from histodistill.errors import InputError
 from histodistill.features.layouts.attributes import Attributes, number, plain, text
+from histodistill.features.layouts.hdf5 import HDF5Layout, opened
+from histodistill.features.layouts.registry import LAYOUTS
 from histodistill.features.slide import CoordsUnit, SlideFeatures
+from histodistill.gate.hdf5 import dataset
 
 _V1_TILE_PX = 224
 _V1_TILE_UM = 256.0
@@ -31,12 +34,57 @@ class _Tiling(NamedTuple):
     um_per_unit: float
 
 
-def require_tiles(path: Path, attributes: Attributes) -> None:
-    """Refuse STAMP's slide and patient embeddings.
+@LAYOUTS.declare(
+    "stamp",
+    text="STAMP h5 (feats, coords)",
+    source="El Nahhas 2024, Nature Protocols",
+    suffixes=(".h5",),
+    starts=(b"\x89HDF\r\n\x1a\n",),
+    coordinates="within",
+)
+class STAMP(HDF5Layout):
+    """``feats`` and ``coords``, with the extractor and the tile size as attributes of the file."""
 
-    Raises:
-        InputError: The file says that it does not hold tile features.
-    """
+    features = "feats"
+
+    def is_own(self, path: Path, h5: h5py.File) -> bool:
+        """Whether there are ``feats``.
+
+        Raises:
+            InputError: They are STAMP's embeddings of slides or patients.
+        """
+        if dataset(path, h5, self.features) is None:
+            return False
+        _require_tiles(path, plain(h5.attrs))
+        return True
+
+    def described(self, slide: SlideFeatures, h5: h5py.File) -> SlideFeatures:
+        """Add what the file records about extractor and tiling."""
+        attributes = plain(h5.attrs)
+        guess_unit = slide.coords_path is not None and not _UNIT_ATTRIBUTES & attributes.keys()
+        coords = h5["coords"][:].reshape(-1, 2) if guess_unit else None
+        tiling = _tiling(attributes, coords)
+        return replace(
+            slide,
+            encoder=text(attributes, "extractor") or text(attributes, "encoder"),
+            patch_um=tiling.tile_um,
+            patch_px=tiling.tile_px,
+            coords_unit=tiling.unit if slide.coords_path else None,
+            tiling=attributes,
+        )
+
+    def read_coords(self, slide: SlideFeatures) -> NDArray[np.generic] | None:
+        """Read coordinates in µm (version 1's pixels converted), or as stored in unknown units."""
+        coords = super().read_coords(slide)
+        if coords is None:
+            return None
+        with opened(slide.path) as h5:
+            attributes = plain(h5.attrs)
+        return coords.astype(np.float64) * _tiling(attributes, coords).um_per_unit
+
+
+def _require_tiles(path: Path, attributes: Attributes) -> None:
+    """Refuse STAMP's slide and patient embeddings."""
     encoded = "feat_type" not in attributes and "encoder" in attributes
     kind = text(attributes, "feat_type") or ("slide" if encoded else "tile")
     if kind != "tile":
@@ -44,28 +92,6 @@ def require_tiles(path: Path, attributes: Attributes) -> None:
             f"{path} holds STAMP features of a whole {kind}, not of its tiles; give the files that "
             "`stamp preprocess` wrote."
         )
-
-
-def described(slide: SlideFeatures, h5: h5py.File) -> SlideFeatures:
-    """Add what the file records about extractor and tiling."""
-    attributes = plain(h5.attrs)
-    guess_unit = slide.coords_path is not None and not _UNIT_ATTRIBUTES & attributes.keys()
-    coords = h5["coords"][:].reshape(-1, 2) if guess_unit else None
-    tiling = _tiling(attributes, coords)
-    return replace(
-        slide,
-        layout="STAMP h5",
-        encoder=text(attributes, "extractor") or text(attributes, "encoder"),
-        patch_um=tiling.tile_um,
-        patch_px=tiling.tile_px,
-        coords_unit=tiling.unit if slide.coords_path else None,
-        tiling=attributes,
-    )
-
-
-def scaled(coords: NDArray[np.generic], attributes: Attributes) -> NDArray[np.float64]:
-    """Coordinates in µm (version 1's pixels converted), or as stored where the unit is unknown."""
-    return coords.astype(np.float64) * _tiling(attributes, coords).um_per_unit
 
 
 def _tiling(attributes: Attributes, coords: NDArray[np.generic] | None) -> _Tiling:

@@ -1,40 +1,54 @@
-"""What TRIDENT and CLAM record beside `features` and `coords` in their HDF5 files.
+"""TRIDENT's HDF5 files, in whose layout ``histodistill extract`` writes as well.
 
-TRIDENT writes ``features`` [n, F] or [1, n, F] (attribute ``encoder`` in later versions) and
-``coords`` [n, 2] in level-0 pixels, whose attributes describe the tiling. CLAM writes the same two
-datasets without attributes.
+``features`` [n, F] or [1, n, F] (attribute ``encoder`` in later versions) and ``coords`` [n, 2] in
+level-0 pixels, whose attributes describe the tiling.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import h5py
 
-from histodistill.features.layouts.attributes import number, plain, text
+from histodistill.features.layouts.attributes import number, plain
+from histodistill.features.layouts.clam import CLAM
+from histodistill.features.layouts.registry import LAYOUTS
 from histodistill.features.slide import SlideFeatures
+from histodistill.gate.hdf5 import dataset
 
 # TRIDENT defines magnification by resolution: 10x is 1 µm a pixel.
 _UM_PER_PX_AT_1X = 10.0
 
 
-def described(slide: SlideFeatures, h5: h5py.File) -> SlideFeatures:
-    """Add what the file records about encoder and tiling."""
-    tiling = plain(h5["coords"].attrs) if slide.coords_path else {}
-    patch_px = number(tiling, "patch_size")
-    magnification = number(tiling, "target_magnification")
-    if patch_px is None or magnification is None:
-        # CLAM's patch_size is in pixels of patch_level, whose resolution differs between slides.
-        patch_px, patch_um = None, None
-    else:
-        patch_um = patch_px * _UM_PER_PX_AT_1X / magnification
-    return replace(
-        slide,
-        layout="CLAM h5" if patch_um is None else "TRIDENT h5",
-        encoder=text(plain(h5["features"].attrs), "encoder"),
-        patch_um=patch_um,
-        patch_px=None if patch_px is None else round(patch_px),
-        coords_unit="level-0 px" if slide.coords_path else None,
-        tiling=tiling,
-        extraction=text(plain(h5.attrs), "extraction"),
-    )
+@LAYOUTS.declare(
+    "trident",
+    text="TRIDENT h5 (features, coords and their attributes)",
+    source="Zhang 2025, arXiv",
+    suffixes=(".h5", ".hdf5"),
+    starts=(b"\x89HDF\r\n\x1a\n",),
+    coordinates="within",
+)
+class TRIDENT(CLAM):
+    """CLAM's two datasets, with the size of a patch and its magnification recorded."""
+
+    def is_own(self, path: Path, h5: h5py.File) -> bool:
+        """Whether a size in µm follows from what is recorded beside the coordinates."""
+        if any(dataset(path, h5, name) is None for name in (self.features, "coords")):
+            return False
+        return _patch_px_and_um(h5) is not None
+
+    def described(self, slide: SlideFeatures, h5: h5py.File) -> SlideFeatures:
+        """Add the size of a patch to what CLAM's layout records."""
+        px, um = _patch_px_and_um(h5) or (None, None)
+        recorded = super().described(slide, h5)
+        return replace(recorded, patch_um=um, patch_px=None if px is None else round(px))
+
+
+def _patch_px_and_um(h5: h5py.File) -> tuple[float, float] | None:
+    """Edge of a patch in pixels and in µm, where both are recorded."""
+    tiling = plain(h5["coords"].attrs)
+    px, magnification = number(tiling, "patch_size"), number(tiling, "target_magnification")
+    if px is None or magnification is None:
+        return None
+    return px, px * _UM_PER_PX_AT_1X / magnification

@@ -16,6 +16,7 @@ from histodistill import files
 from histodistill.errors import InputError
 from histodistill.features import formats
 from histodistill.features.inspection import inspect_slides
+from histodistill.features.layouts.registry import AUTO, LAYOUTS
 from histodistill.features.packing.manifest import (
     FORMAT,
     Check,
@@ -45,6 +46,7 @@ def cached_pack(
     slide_paths: SlidePaths,
     *,
     dtype: torch.dtype | None = None,
+    layout: str = AUTO,
     check: bool = False,
     progress: Progress | None = None,
 ) -> tuple[PackedBags, Manifest, list[str]]:
@@ -58,6 +60,7 @@ def cached_pack(
         folder: The cache.
         slide_paths: Feature files of each patient, in order.
         dtype: Type of the values; by default the narrowest that holds those of every slide.
+        layout: The layout of all files; by default that which recognises each.
         check: Whether to compare the content hashes of all files, whatever their dates.
         progress: Called with (slides packed, slides in all) while packing.
 
@@ -69,20 +72,21 @@ def cached_pack(
         OSError: The folder cannot be written, or the disk is full.
     """
     absolute = {p: [Path(path).absolute() for path in paths] for p, paths in slide_paths.items()}
-    path = folder / f"{_key(absolute, dtype)}.bags"
+    path = folder / f"{_key(absolute, dtype, layout)}.bags"
     if not check:
         # What is whole needs no lock, and no right to write.
         with contextlib.suppress(Stale, InputError):
-            manifest = _read(path, "dates")
+            manifest = _read(path, "dates", layout)
             return PackedBags(path, manifest), manifest, []
     with _locked(path):
-        manifest, notes = _opened_or_packed(path, absolute, dtype, check, progress)
+        manifest, notes = _opened_or_packed(path, absolute, dtype, layout, check, progress)
         return PackedBags(path, manifest), manifest, notes
 
 
-def _key(slide_paths: SlidePaths, dtype: torch.dtype | None) -> str:
+def _key(slide_paths: SlidePaths, dtype: torch.dtype | None, layout: str) -> str:
     files = [[patient, [str(path) for path in paths]] for patient, paths in slide_paths.items()]
-    return hashlib.sha256(json.dumps([FORMAT, str(dtype), files]).encode()).hexdigest()[:32]
+    asked = [FORMAT, str(dtype), layout, files]
+    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:32]
 
 
 @contextmanager
@@ -98,26 +102,27 @@ def _opened_or_packed(
     path: Path,
     slide_paths: SlidePaths,
     dtype: torch.dtype | None,
+    layout: str,
     check: bool,
     progress: Progress | None,
 ) -> tuple[Manifest, list[str]]:
     notes = []
     try:
         # Another process may have packed while this one waited.
-        return _read(path, "everything" if check else "changed"), []
+        return _read(path, "everything" if check else "changed", layout), []
     except Stale as reason:
         if path.exists():
             notes.append(f"the bags were packed again, because {reason}")
     for left in path.parent.glob(f".{path.stem}-*"):  # by builds that were killed
         left.unlink()
-    slides = inspect_slides(slide_paths)
+    slides = inspect_slides(slide_paths, layout=layout)
     manifest = _shared(path, slides, dtype) or write_pack(
         path, slides, dtype=dtype, progress=progress
     )
     return manifest, notes
 
 
-def _read(path: Path, check: Check) -> Manifest:
+def _read(path: Path, check: Check, layout: str) -> Manifest:
     """The manifest of packed bags that can be used.
 
     Raises:
@@ -126,6 +131,10 @@ def _read(path: Path, check: Check) -> Manifest:
     manifest = read_manifest(path)
     if manifest is None:
         raise Stale(f"{path} has no manifest")
+    # What a manifest names is not imported: it may be of somebody else.
+    unknown = manifest.layouts.difference(LAYOUTS.names(), {layout})
+    if unknown:
+        raise Stale(f"{path} names a layout that was not asked for ({', '.join(sorted(unknown))})")
     renewed = manifest.renewed(path, check)
     if renewed != manifest:
         write_manifest(path, renewed)

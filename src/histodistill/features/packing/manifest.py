@@ -153,6 +153,11 @@ class Manifest(_Record):
         """The slides of each patient, in order."""
         return {p.patient: [packed.slide for packed in p.slides] for p in self.patients}
 
+    @property
+    def layouts(self) -> set[str]:
+        """The layouts of the slides."""
+        return {slide.layout for own in self.slides.values() for slide in own}
+
     def renewed(self, data: Path, check: Check) -> Manifest:
         """The manifest with today's dates of the data file and of everything it was made from.
 
