@@ -50,3 +50,18 @@ def test_a_table_is_guarded_and_read_back(tmp_path):
     assert frame["=name"].tolist()[0] == "=1+1", "the caller's table is left alone"
     again = read_back(pd.read_csv(tmp_path / "a.csv"))
     pd.testing.assert_frame_equal(again.fillna(""), frame.fillna(""), check_dtype=False)
+
+
+def test_a_table_without_such_cells_is_written_as_it_is(tmp_path):
+    frame = pd.DataFrame(
+        {
+            "name": ["a", None, "-1.5"],
+            "mixed": [1, "b", None],
+            "count": pd.array([1, None, 3], dtype="Int64"),
+            "when": pd.to_datetime(["2026-01-01", None, "2026-01-03"]),
+            "kind": pd.Categorical(["x", "y", None]),
+            "value": [0.1, float("nan"), 1e-300],
+        }
+    )
+    write_csv(tmp_path / "a.csv", frame)
+    assert (tmp_path / "a.csv").read_text() == frame.to_csv(index=False)

@@ -40,7 +40,9 @@ def write_csv(path: Path, frame: pd.DataFrame) -> None:
     safe = frame.rename(columns=lambda name: guarded(name) if isinstance(name, str) else name)
     for place, kind in enumerate(frame.dtypes):
         if not pd.api.types.is_numeric_dtype(kind):
-            safe.isetitem(place, frame.iloc[:, place].map(_guarded_cell).tolist())
+            column = frame.iloc[:, place]
+            if any(isinstance(cell, str) and _computed(cell) for cell in column):
+                safe.isetitem(place, column.map(_guarded_cell).tolist())
     with whole_file(path) as temporary:
         safe.to_csv(temporary, index=False)
 

@@ -160,11 +160,15 @@ def fold(tcga, target, values):
 def test_genes_of_the_real_cohort(tcga):
     values = read_genomic_table(tcga / "mrna_zscores.txt.gz", name="mRNA").values
     (training, y), (test, truth) = fold(tcga, "ER", values)
-    scaler = GenomicPreprocessor(selection=SelectionSettings("all")).fit(training)
+    scaler = GenomicPreprocessor(selection=SelectionSettings(method="all", n_genes=None)).fit(
+        training
+    )
     logistic = LogisticBaseline().fit(scaler.transform(training), y)
     assert roc_auc_score(truth, logistic.predict_proba(scaler.transform(test))[:, 1]) > 0.85
     (training, y), (test, truth) = fold(tcga, "HER2", values)
-    scaler = GenomicPreprocessor(selection=SelectionSettings("all")).fit(training)
+    scaler = GenomicPreprocessor(selection=SelectionSettings(method="all", n_genes=None)).fit(
+        training
+    )
     single = SingleGeneBaseline(scaler.genes_).fit(scaler.transform(training), y)
     assert single.gene_ == "ERBB2"
     assert roc_auc_score(truth, single.predict_proba(scaler.transform(test))[:, 1]) > 0.85

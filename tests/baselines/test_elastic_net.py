@@ -144,7 +144,9 @@ def test_unusable_training_data_are_refused():
 def test_genes_of_the_real_cohort(tcga):
     values = read_genomic_table(tcga / "mrna_zscores.txt.gz", name="mRNA").values
     (training, y), (test, truth) = fold(tcga, "ER", values)
-    scaler = GenomicPreprocessor(selection=SelectionSettings("all")).fit(training)
+    scaler = GenomicPreprocessor(selection=SelectionSettings(method="all", n_genes=None)).fit(
+        training
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # every fit of the inner search converges
         fitted = ElasticNetBaseline().fit(scaler.transform(training), y)

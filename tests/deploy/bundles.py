@@ -77,9 +77,9 @@ def member(
             weights.normal_(0, 0.5)
     training = [f"T{i}" for i in range(12)]
     fitted = {
-        name: GenomicPreprocessor(selection=SelectionSettings("all"), block=name).fit(
-            expression(training, seed=seed + 1)
-        )
+        name: GenomicPreprocessor(
+            selection=SelectionSettings(method="all", n_genes=None), block=name
+        ).fit(expression(training, seed=seed + 1))
         for name in reads
     }
     scaler = FeatureScaler(torch.arange(WIDTH).float(), torch.arange(1, WIDTH + 1).float())

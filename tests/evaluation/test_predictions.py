@@ -181,3 +181,15 @@ def test_answers_of_a_network_that_never_answers_are_empty():
         answers = answers_of(table, network, target_classes(table))
         assert len(answers) == 0
         assert answers.probabilities.shape == (0, len(target_classes(table)))
+
+
+def test_names_that_a_spreadsheet_would_compute_are_guarded_and_read_back(tmp_path: Path):
+    table = two_class(n=4)
+    table["method"] = "+" + table["method"]
+    names = ["=cmd|' /C calc'!A0", "-P2", "@P3", "'=P4"]
+    table["PATIENT"] = table["PATIENT"].replace(table["PATIENT"].unique().tolist(), names)
+    path = tmp_path / "predictions.csv"
+    write_predictions(path, table)
+    cells = [line.split(",") for line in path.read_text().splitlines()[1:]]
+    assert not [cell for row in cells for cell in row if cell.startswith(("=", "+", "-", "@"))]
+    pd.testing.assert_frame_equal(read_predictions(path), table, check_exact=True)

@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from histodistill.errors import InputError
 from histodistill.genomics import GenomicPreprocessor, SelectionSettings
 
-ALL = SelectionSettings("all")
+ALL = SelectionSettings(method="all", n_genes=None)
 
 
 def frame(rows, columns="ABC") -> pd.DataFrame:
@@ -47,7 +47,7 @@ def test_without_scaling_values_pass_through():
 
 
 def test_genes_are_chosen_in_order_of_rank_and_found_by_name():
-    settings = SelectionSettings("variance", n_genes=2, exclude=("Z",))
+    settings = SelectionSettings(method="variance", n_genes=2, exclude=("Z",))
     fitted = GenomicPreprocessor(selection=settings, scale="none", clip=None).fit(TRAINING)
     assert fitted.genes_ == ["A", "C"]
     shuffled = frame([[9, 8, 7, 1]], "CXAB")
@@ -59,8 +59,8 @@ def test_labels_and_survival_reach_the_selection():
     values = frame(random.normal(size=(40, 3)))
     labels = pd.Series((values["B"] > 0).astype(int))
     survival = pd.DataFrame({"time": np.exp(-values["C"]) + random.random(40), "event": 1})
-    by_label = GenomicPreprocessor(selection=SelectionSettings("univariate", 1))
-    by_survival = GenomicPreprocessor(selection=SelectionSettings("cox", 1))
+    by_label = GenomicPreprocessor(selection=SelectionSettings(method="univariate", n_genes=1))
+    by_survival = GenomicPreprocessor(selection=SelectionSettings(method="cox", n_genes=1))
     assert by_label.fit(values, labels=labels).genes_ == ["B"]
     assert by_survival.fit(values, survival=survival).genes_ == ["C"]
 
@@ -85,7 +85,7 @@ def test_absent_genes_are_imputed_up_to_a_limit():
 
 @pytest.mark.parametrize("impute", ["median", "mean", "zero"])
 def test_stored_and_restored_it_does_exactly_the_same(impute):
-    settings = SelectionSettings("list", genes=("C", "A"), exclude=("Z",))
+    settings = SelectionSettings(method="list", n_genes=None, genes=("C", "A"), exclude=("Z",))
     fitted = GenomicPreprocessor(selection=settings, block="CNA", impute=impute, clip=4).fit(
         TRAINING
     )
@@ -114,7 +114,9 @@ def test_identity_passes_the_named_genes_on():
 
 
 def test_problems_name_the_block():
-    preprocessor = GenomicPreprocessor(selection=SelectionSettings("list"), block="mRNA")
+    preprocessor = GenomicPreprocessor(
+        selection=SelectionSettings(method="list", n_genes=None), block="mRNA"
+    )
     with pytest.raises(InputError, match="Block mRNA: The selection 'list' needs the names"):
         preprocessor.fit(TRAINING)
     with pytest.raises(InputError, match="Block mRNA: there is no training patient"):

@@ -178,7 +178,9 @@ def test_a_tumour_without_copy_number_changes_is_not_refused():
 
 def test_the_reference_travels_with_the_preprocessor():
     table = scales(1, 50)["log2"]
-    fitted = GenomicPreprocessor(selection=SelectionSettings("variance", 100)).fit(table)
+    fitted = GenomicPreprocessor(selection=SelectionSettings(method="variance", n_genes=100)).fit(
+        table
+    )
     arrays = fitted.to_arrays()
     restored = GenomicPreprocessor.from_dict(fitted.to_dict(), arrays)
     assert restored.reference_ is not None
@@ -188,13 +190,15 @@ def test_the_reference_travels_with_the_preprocessor():
 
 def test_models_that_recorded_no_reference_are_held_against_their_scaling():
     table = scales(1, 50)["log2"]
-    fitted = GenomicPreprocessor(selection=SelectionSettings("all")).fit(table)
+    fitted = GenomicPreprocessor(selection=SelectionSettings(method="all", n_genes=None)).fit(table)
     old = {key: fitted.to_arrays()[key] for key in ("fill", "centre", "scale")}
     restored = GenomicPreprocessor.from_dict(fitted.to_dict(), old).reference_
     assert restored is not None
     given = scales(3, 3)
     assert compare(restored, given["log2"]).problem is None
     assert compare(restored, given["tpm"]).problem is not None
-    unscaled = GenomicPreprocessor(selection=SelectionSettings("all"), scale="none").fit(table)
+    unscaled = GenomicPreprocessor(
+        selection=SelectionSettings(method="all", n_genes=None), scale="none"
+    ).fit(table)
     assert GenomicPreprocessor.from_dict(unscaled.to_dict(), old).reference_ is None
     assert GenomicPreprocessor.identity(["A"]).reference_ is None

@@ -39,4 +39,6 @@ def table(patients: str, n_genes: int = 5, seed: int = 1, prefix: str = "G") -> 
 
 def preprocessor(method: SelectionMethod = "all", **settings: Any) -> GenomicPreprocessor:
     """An unfitted preprocessor of a block called mrna."""
-    return GenomicPreprocessor(selection=SelectionSettings(method, **settings), block="mrna")
+    return GenomicPreprocessor(
+        selection=SelectionSettings(**{"method": method, "n_genes": None} | settings), block="mrna"
+    )

@@ -16,10 +16,10 @@ from histodistill.report import (
     plain_table,
     to_latex,
     to_markdown,
-    write_csv,
     write_table,
 )
 from histodistill.report.tables import p_value
+from histodistill.spreadsheets import write_csv
 from tests.evaluation.simulated import three_class, two_class
 
 
@@ -143,7 +143,7 @@ def test_plain_table():
 
 def test_files(tmp_path: Path):
     write_table(headline_table(RESULTS), tmp_path / "new", "auc", "AUC.")
-    write_csv(RESULTS, tmp_path / "new" / "summary.csv")
+    write_csv(tmp_path / "new" / "summary.csv", RESULTS)
     assert (tmp_path / "new" / "auc.md").read_text().startswith("| Method | ER patients")
     assert r"\caption{AUC.}" in (tmp_path / "new" / "auc.tex").read_text()
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "new" / "summary.csv"), RESULTS)

@@ -38,7 +38,8 @@ def command(
     With several files, each contender is named after its file's folder as well.
     """
     from histodistill.evaluation import compare, contenders_in, read_predictions
-    from histodistill.report import plain_table, write_csv, write_table
+    from histodistill.report import plain_table, write_table
+    from histodistill.spreadsheets import write_csv
 
     several = len(predictions) > 1
     contenders = [
@@ -53,7 +54,7 @@ def command(
     table = compare(contenders, reference, common_patients=common_patients)
     _show(table, reference)
     say_notes(sorted({note for note in table["notes"] if note}))
-    write_csv(table, out / "comparison.csv")
+    write_csv(out / "comparison.csv", table)
     write_table(plain_table(table), out, "comparison", f"Differences from {reference}.")
     say(f"Tables: {located(out)}")
     answer(comparisons=table, tables=out)

@@ -125,9 +125,10 @@ def _labelled(
 ) -> list[pd.DataFrame]:
     """The predictions of bundles with the labels of their patients."""
     from histodistill.evaluation import Question, attach_labels, contradictions, question_of
+    from histodistill.spreadsheets import read_back
     from histodistill.tables import read_table
 
-    tables = [read_table(path) for path in paths]
+    tables = [read_back(read_table(path)) for path in paths]
     said = [question_of(table, str(path)) for table, path in zip(tables, paths, strict=True)]
     problems = [
         problem

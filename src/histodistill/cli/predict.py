@@ -176,7 +176,8 @@ def command(
     from histodistill.deploy import Bundle, predict
     from histodistill.deploy.predict import check_request
     from histodistill.features import open_bags
-    from histodistill.files import require_writable, whole_file
+    from histodistill.files import require_writable
+    from histodistill.spreadsheets import write_csv
     from histodistill.workflows.new_slides import NewSlideSettings, plan_slides
 
     require_used(context, _NEEDS)
@@ -230,8 +231,7 @@ def command(
         thresholds=thresholds,
         device=device,
     )
-    with whole_file(out) as temporary:
-        predicted.table.to_csv(temporary, index=False)
+    write_csv(out, predicted.table)
     say_notes(predicted.notes)
     by_network = predicted.table["answered_by"].replace("", "nobody").value_counts()
     answered = ", ".join(f"{count} by {name}" for name, count in by_network.items())

@@ -63,6 +63,7 @@ def command(
     from histodistill.evaluation import live_table
     from histodistill.experiment import read_experiment
     from histodistill.report import write_leaderboard
+    from histodistill.spreadsheets import read_back
     from histodistill.training.folders import PREDICTIONS
     from histodistill.training.run.costs import COSTS
 
@@ -71,7 +72,7 @@ def command(
     predictions = train_and_watch(experiment, jobs, threads)
     page = write_leaderboard(
         predictions,
-        pd.read_csv(experiment.output / COSTS),
+        read_back(pd.read_csv(experiment.output / COSTS)),
         experiment.output / LEADERBOARD,
         reference=reference,
         title=experiment.name,
@@ -82,7 +83,7 @@ def command(
     say(f"Predictions: {located(experiment.output / PREDICTIONS)}")
     say(f"Leaderboard: {located(page)}")
     answer(
-        results=pd.read_csv(page.parent / "results.csv"),
+        results=read_back(pd.read_csv(page.parent / "results.csv")),
         predictions=experiment.output / PREDICTIONS,
         leaderboard=page,
     )

@@ -12,7 +12,7 @@ import pandas as pd
 from histodistill.errors import InputError
 from histodistill.evaluation.checks import check_predictions
 from histodistill.evaluation.layout import network_columns
-from histodistill.files import whole_file
+from histodistill.spreadsheets import read_back, write_csv
 from histodistill.tables import read_table, with_decimal_points
 
 
@@ -27,8 +27,7 @@ def write_predictions(path: Path, frame: pd.DataFrame) -> None:
         InputError: The table breaks the layout; every problem is named.
     """
     checked = check_predictions(frame, str(path))
-    with whole_file(path) as temporary:
-        checked.to_csv(temporary, index=False)
+    write_csv(path, checked)
 
 
 def read_predictions(path: Path) -> pd.DataFrame:
@@ -44,7 +43,7 @@ def read_predictions(path: Path) -> pd.DataFrame:
     """
     if not path.is_file():
         raise InputError(f"{path}: there is no such file; give a predictions CSV.")
-    frame = read_table(path)
+    frame = read_back(read_table(path))
     for name in network_columns(frame):
         frame[name] = with_decimal_points(frame[name], path, [])
     return check_predictions(frame, str(path))

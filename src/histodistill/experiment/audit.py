@@ -13,7 +13,7 @@ from histodistill.errors import InputError, listed
 from histodistill.experiment.data import ExperimentData, Progress, load
 from histodistill.experiment.folds import divided
 from histodistill.experiment.settings import Experiment
-from histodistill.files import whole_file
+from histodistill.spreadsheets import write_csv
 
 MODALITIES = ("slides and genomics", "slides alone", "genomics alone")
 
@@ -49,8 +49,7 @@ class Audit:
         }
         for name, table in tables.items():
             if table is not None:
-                with whole_file(folder / f"{name}.csv") as temporary:
-                    table.to_csv(temporary, index=False)
+                write_csv(folder / f"{name}.csv", table)
 
 
 def audit(experiment: Experiment, progress: Progress | None = None) -> Audit:

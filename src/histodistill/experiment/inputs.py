@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, PositiveFloat, model_validator
 
 from histodistill.barcodes import PRIMARY_TUMOUR
 from histodistill.cohort import SurvivalColumns
 from histodistill.features.layouts.registry import AUTO, checked_layout
+from histodistill.genomics.selection import SelectionSettings
 from histodistill.settings import Settings
 
 
@@ -76,31 +77,6 @@ class FeatureSettings(Settings):
     memory_gb: PositiveFloat = 8.0
     dtype: Literal["float16", "bfloat16", "float32"] | None = None
     cache: str | None = Field(default="auto", min_length=1, exclude=True)
-
-
-class SelectionSettings(Settings):
-    """Which genes of a block are read, chosen on the training patients of a fold.
-
-    Attributes:
-        method: ``cox`` (p-value against survival), ``univariate`` (association with the
-            label), ``variance``, ``list`` (named genes) or ``all``.
-        n_genes: How many of the best; None keeps all, in order of rank.
-        genes: Names for ``list``.
-        exclude: Genes never read, such as the ones that encode the label itself.
-    """
-
-    method: Literal["cox", "univariate", "variance", "list", "all"] = "variance"
-    n_genes: PositiveInt | None = 8192
-    genes: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-
-    @model_validator(mode="after")
-    def _genes_go_with_a_list(self) -> SelectionSettings:
-        if self.genes and self.method != "list":
-            raise ValueError(
-                "`genes` are read by `method: list` alone; write it, or leave them out"
-            )
-        return self
 
 
 class BlockSettings(Settings):

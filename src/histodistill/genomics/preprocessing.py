@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -69,7 +68,7 @@ class GenomicPreprocessor:
     def identity(cls, genes: Sequence[str], *, block: str = "genomics") -> Self:
         """Pass the named genes on unscaled, zero for missing: for checkpoints trained elsewhere."""
         made = cls(
-            selection=SelectionSettings("list", genes=tuple(genes)),
+            selection=SelectionSettings(method="list", n_genes=None, genes=tuple(genes)),
             block=block,
             impute="zero",
             scale="none",
@@ -153,7 +152,7 @@ class GenomicPreprocessor:
         return {
             "selection": {
                 key: list(value) if isinstance(value, tuple) else value
-                for key, value in asdict(self.selection).items()
+                for key, value in self.selection.model_dump().items()
             },
             "block": self.block,
             "impute": self.impute,
@@ -176,16 +175,7 @@ class GenomicPreprocessor:
             InputError: The arrays are not those of the genes.
         """
         rest = {key: settings[key] for key in settings if key not in ("selection", "genes")}
-        chosen = settings["selection"]
-        restored = cls(
-            selection=SelectionSettings(
-                chosen["method"],
-                chosen["n_genes"],
-                tuple(chosen["genes"]),
-                tuple(chosen["exclude"]),
-            ),
-            **rest,
-        )
+        restored = cls(selection=SelectionSettings(**settings["selection"]), **rest)
         restored.genes_ = list(settings["genes"])
         wrong = [
             name

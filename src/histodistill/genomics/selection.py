@@ -3,40 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import PositiveInt, model_validator
 from scipy.stats import f_oneway
 from sklearn.feature_selection import f_classif
 
 from histodistill.errors import InputError, listed
 from histodistill.genomics.cox import cox_z_scores
 from histodistill.genomics.gene_names import normalised
+from histodistill.settings import Settings
 
 SelectionMethod = Literal["cox", "univariate", "variance", "list", "all"]
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class SelectionSettings:
-    """How genes are chosen.
+class SelectionSettings(Settings):
+    """Which genes of a block are read, chosen on the training patients of a fold.
 
     Attributes:
-        method: ``cox``: association with survival (the paper's choice); ``univariate``:
-            association with the label; ``variance``; ``list``: the named genes in their order;
-            ``all``: every gene in the order of the table.
-        n_genes: How many of the best to keep; None keeps all that can be ranked.
-        genes: The named genes, for ``list``.
-        exclude: Genes never to be used, such as those that the label is measured on.
+        method: ``cox`` (p-value against survival, the paper's choice), ``univariate`` (association
+            with the label), ``variance``, ``list`` (named genes, in their order) or ``all`` (in
+            the order of the table).
+        n_genes: How many of the best; None keeps all that can be ranked, in order of rank.
+        genes: Names for ``list``.
+        exclude: Genes never read, such as the ones that encode the label itself.
     """
 
-    method: SelectionMethod
-    n_genes: int | None = None
+    method: SelectionMethod = "variance"
+    n_genes: PositiveInt | None = 8192
     genes: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _genes_go_with_a_list(self) -> SelectionSettings:
+        if self.genes and self.method != "list":
+            raise ValueError(
+                "`genes` are read by `method: list` alone; write it, or leave them out"
+            )
+        return self
 
 
 def select_genes(

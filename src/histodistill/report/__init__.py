@@ -27,7 +27,6 @@ from histodistill.report.tables import (
     plain_table,
     to_latex,
     to_markdown,
-    write_csv,
     write_table,
 )
 
@@ -51,7 +50,6 @@ __all__ = [
     "to_latex",
     "to_markdown",
     "training_figure",
-    "write_csv",
     "write_figure",
     "write_leaderboard",
     "write_paper_table",

@@ -19,8 +19,8 @@ from histodistill.report.tables import (
     p_value,
     to_latex,
     to_markdown,
-    write_csv,
 )
+from histodistill.spreadsheets import write_csv
 
 CAPTION = (
     "Ablation. AUC of each network, averaged over folds and seeds; p, Holm-adjusted, of the "
@@ -49,7 +49,7 @@ def write_ablation(
     tidy = ablation_results(predictions, components, reference)
     table = _table(tidy, components)
     caption = CAPTION.format(reference=reference)
-    write_csv(tidy, folder / "ablation.csv")
+    write_csv(folder / "ablation.csv", tidy)
     write_text(folder / "ablation.md", to_markdown(table))
     latex = to_latex(table, caption).replace(_MARK, r"$\checkmark$")
     write_text(folder / "ablation.tex", latex)

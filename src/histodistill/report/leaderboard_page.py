@@ -19,7 +19,8 @@ from histodistill.report.forest import forest_figure
 from histodistill.report.html import LIMITS, Picture, page_template, picture
 from histodistill.report.paper_tables import paper_table, write_paper_table
 from histodistill.report.plots import write_figure
-from histodistill.report.tables import INPUTS, Table, p_value, plain_table, write_csv
+from histodistill.report.tables import INPUTS, Table, p_value, plain_table
+from histodistill.spreadsheets import write_csv
 
 PAGE = "index.html"
 
@@ -76,9 +77,9 @@ def write_leaderboard(
     board = build_leaderboard(
         predictions, costs, reference=reference, n_resamples=n_resamples, seed=seed
     )
-    write_csv(board.results, folder / "results.csv")
-    write_csv(board.comparisons, folder / "comparisons.csv")
-    write_csv(ranks_table(board.rankings), folder / "ranks.csv")
+    write_csv(folder / "results.csv", board.results)
+    write_csv(folder / "comparisons.csv", board.comparisons)
+    write_csv(folder / "ranks.csv", ranks_table(board.rankings))
     table = paper_table(board)
     write_paper_table(table, folder, "table", f"{title}: area under the ROC curve.")
     page = page_template("leaderboard.html.jinja").render(

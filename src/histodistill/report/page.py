@@ -34,9 +34,9 @@ from histodistill.report.tables import (
     headline_table,
     metrics_table,
     plain_table,
-    write_csv,
     write_table,
 )
+from histodistill.spreadsheets import write_csv
 
 PAGE = "report.html"
 
@@ -94,8 +94,8 @@ def write_report(
         Path of the page, which needs no other file.
     """
     evaluation = evaluate(report.predictions, n_resamples=n_resamples, seed=seed)
-    write_csv(evaluation.summary, folder / "tables" / "summary.csv")
-    write_csv(evaluation.folds, folder / "tables" / "folds.csv")
+    write_csv(folder / "tables" / "summary.csv", evaluation.summary)
+    write_csv(folder / "tables" / "folds.csv", evaluation.folds)
     headline = headline_table(evaluation.summary)
     write_table(headline, folder / "tables", "auc", "Area under the ROC curve.")
     comparison, not_compared = _comparison(folder, report, n_resamples, seed)
@@ -131,7 +131,7 @@ def _comparison(
         )
     except InputError as error:
         return None, error.problems
-    write_csv(table, folder / "tables" / "comparison.csv")
+    write_csv(folder / "tables" / "comparison.csv", table)
     shown = plain_table(_readable(table))
     write_table(shown, folder / "tables", "comparison", f"Differences from {report.reference}.")
     return shown, ()
@@ -166,7 +166,7 @@ def _excluded(folder: Path, excluded: pd.DataFrame | None) -> Table | None:
     """Patients left out, counted by reason; each one is listed in a CSV."""
     if excluded is None or excluded.empty:
         return None
-    write_csv(excluded, folder / "tables" / "excluded.csv")
+    write_csv(folder / "tables" / "excluded.csv", excluded)
     counts = excluded["reason"].value_counts().rename_axis("Reason").reset_index(name="Patients")
     return plain_table(counts)
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from histodistill.evaluation import NETWORKS
 from histodistill.evaluation.metrics import CALIBRATION, METRICS
-from histodistill.files import whole_file, write_text
+from histodistill.files import write_text
 
 INPUTS = {
     "student": "Slides only",
@@ -158,12 +158,6 @@ def write_table(table: Table, folder: Path, stem: str, caption: str = "") -> Non
     """Write ``stem.md`` and ``stem.tex``."""
     write_text(folder / f"{stem}.md", to_markdown(table))
     write_text(folder / f"{stem}.tex", to_latex(table, caption))
-
-
-def write_csv(frame: pd.DataFrame, path: Path) -> None:
-    """Write a data frame as CSV, numbers in full precision."""
-    with whole_file(path) as temporary:
-        frame.to_csv(temporary, index=False)
 
 
 def number(value: float, digits: int = 3) -> str:

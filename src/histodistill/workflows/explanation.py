@@ -18,7 +18,7 @@ from histodistill.explanation.patients import PatientMap, explain
 from histodistill.explanation.slide_pictures import SlideImage, write_slide
 from histodistill.features import BagStore
 from histodistill.files import require_writable, whole_folder, write_json
-from histodistill.spreadsheets import write_csv
+from histodistill.spreadsheets import read_back, write_csv
 
 _RECORD, _MAPS = "explained.json", "maps.csv"
 
@@ -106,7 +106,8 @@ def explain_patients(
     for finished, _ in enumerate(run(tasks), start=done + 1):
         if progress is not None:
             progress(finished, len(wanted))
-    maps = pd.concat([pd.read_csv(places[p] / _MAPS) for p in wanted], ignore_index=True)
+    parts = [pd.read_csv(places[p] / _MAPS, dtype={"PATIENT": str}) for p in wanted]
+    maps = read_back(pd.concat(parts, ignore_index=True))
     write_csv(how.folder / _MAPS, maps)
     return Explained(maps, tuple(notes), done)
 

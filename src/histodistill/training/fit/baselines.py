@@ -98,7 +98,7 @@ def _label(name: str) -> str:
 def _scaled(table: pd.DataFrame, train: Sequence[str], settings: BlockSettings) -> pd.DataFrame:
     """All genes of a block, imputed, scaled and cut as those that networks read."""
     every = GenomicPreprocessor(
-        selection=SelectionSettings("all"),
+        selection=SelectionSettings(method="all", n_genes=None),
         impute=settings.impute,
         scale=settings.scale,
         clip=settings.clip,

@@ -16,7 +16,7 @@ from histodistill.experiment.data import ExperimentData
 from histodistill.experiment.folds import extra_patients
 from histodistill.experiment.inputs import BlockSettings
 from histodistill.experiment.settings import Experiment
-from histodistill.genomics import GenomicPreprocessor, SelectionSettings
+from histodistill.genomics import GenomicPreprocessor
 from histodistill.genomics.preprocessing import Floats
 from histodistill.preparation import ExpressionProgrammes, Transforms, fit_transforms
 from histodistill.preparation.gene_weights import gene_weights
@@ -168,14 +168,8 @@ def prepare_fold(
 
 def preprocessor(name: str, block: BlockSettings) -> GenomicPreprocessor:
     """An unfitted preprocessor as a block's settings say."""
-    chosen = block.selection
     return GenomicPreprocessor(
-        selection=SelectionSettings(
-            method=chosen.method,
-            n_genes=chosen.n_genes,
-            genes=chosen.genes,
-            exclude=chosen.exclude,
-        ),
+        selection=block.selection,
         impute=block.impute,
         scale=block.scale,
         clip=block.clip,

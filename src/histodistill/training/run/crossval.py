@@ -11,7 +11,7 @@ from histodistill.errors import InputError
 from histodistill.evaluation import read_predictions, write_predictions
 from histodistill.experiment.data import ExperimentData
 from histodistill.experiment.settings import Experiment
-from histodistill.files import whole_file
+from histodistill.spreadsheets import write_csv
 from histodistill.training.fit.tuning import require_optuna
 from histodistill.training.folders import PREDICTIONS, VALIDATION
 from histodistill.training.run.costs import COSTS, collected_costs
@@ -74,12 +74,10 @@ def cross_validate(
 
 def _collect(fits: Sequence[Fit], output: Path) -> pd.DataFrame:
     """The results of all trainings in one table each; the predictions."""
-    with whole_file(output / COSTS) as temporary:
-        collected_costs(fits, output).to_csv(temporary, index=False)
+    write_csv(output / COSTS, collected_costs(fits, output))
     places = [fit.folder(output) for fit in fits]
-    with whole_file(output / VALIDATION) as temporary:
-        # A patient validates in several folds, so this is no table to be evaluated.
-        joined(place / VALIDATION for place in places).to_csv(temporary, index=False)
+    # A patient validates in several folds, so this is no table to be evaluated.
+    write_csv(output / VALIDATION, joined(place / VALIDATION for place in places))
     predictions = joined(place / PREDICTIONS for place in places)
     write_predictions(output / PREDICTIONS, predictions)
     return predictions

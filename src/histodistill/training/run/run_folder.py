@@ -15,8 +15,9 @@ import torch
 from histodistill.errors import InputError, listed
 from histodistill.experiment.data import ExperimentData
 from histodistill.experiment.settings import Experiment
-from histodistill.files import whole_file, write_json
+from histodistill.files import write_json
 from histodistill.gate.records import damaged_record, read_record
+from histodistill.spreadsheets import write_csv
 
 CONFIGURATION = "experiment.json"
 VERSIONS = "versions.json"
@@ -47,8 +48,7 @@ def open_run(experiment: Experiment, data: ExperimentData) -> Iterator[Path]:
             raise InputError(f"{folder}: another process is writing here; wait for it") from None
         write_json(folder / CONFIGURATION, _agreed(experiment))
         write_json(folder / VERSIONS, versions())
-        with whole_file(folder / EXCLUDED) as temporary:
-            data.excluded.to_csv(temporary, index=False)
+        write_csv(folder / EXCLUDED, data.excluded)
         yield folder
 
 
