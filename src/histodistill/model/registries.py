@@ -59,12 +59,14 @@ class DistillerDeclaration(Declaration):
         in_words: Its formula in words.
         reads: What it reads of the networks and of the patients.
         balance: Its own weights, and its balance against the cross-entropy.
+        differs: Where it departs from its source.
         one_width: It needs features of ``network.width`` from student and teacher.
     """
 
     in_words: str = ""
     reads: str = ""
     balance: str = ""
+    differs: str = ""
     one_width: bool = False
 
 

@@ -30,28 +30,26 @@ def heads_of(projected: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
     return [(query[:, part], key[:, part], value[:, part]) for part in parts]
 
 
-def within(attention: RegionAttention, places: Tensor, taken: list[bool]) -> Tensor:
-    """R-MSA with EPEG for one region; rows of empty places are left zero."""
+def within(attention: RegionAttention, places: Tensor) -> Tensor:
+    """R-MSA with EPEG for one region."""
     size, half = len(places), attention.positions.kernel_size[0] // 2
     merged = []
     for h, (query, key, value) in enumerate(heads_of(attention.projections(places))):
         kernel = attention.positions.weight[h, 0, :, 0]
         scores = query @ key.T / math.sqrt(query.shape[1])
-        scores = scores * torch.tensor(taken)[:, None]
         rows = []
         for t in range(size):
             located = scores[t]
             for s in range(max(0, t - half), min(size, t + half + 1)):
                 located = located + kernel[s - t + half] * scores[s]
-            mine = [s for s in range(size) if taken[s]]
-            rows.append(torch.softmax(located[mine], dim=0) @ value[mine])
+            rows.append(torch.softmax(located, dim=0) @ value)
         merged.append(torch.stack(rows))
     answers: Tensor = attention.output(torch.cat(merged, dim=1))
     return answers
 
 
 def across(attention: CrossRegionAttention, regions: list[Tensor]) -> list[Tensor]:
-    """CR-MSA; each region holds its patches alone."""
+    """CR-MSA."""
     K = REPRESENTATIVES
     scores = [attention.representatives(patches) for patches in regions]
     updated = []
@@ -85,19 +83,22 @@ def test_re_embedding(size: int) -> None:
     hidden = model.patches(bags({0: size}).patches)
     places = Regions.of(size, CPU).patches.tolist()
 
-    normed, after = model.norms[0](hidden), hidden.clone()
-    for region in places:
-        taken = [place < size for place in region]
-        rows = [normed[p] if p < size else torch.zeros(8).double() for p in region]
-        for p, vector in zip(region, within(model.within, torch.stack(rows), taken), strict=True):
+    def divided(rows: Tensor) -> list[Tensor]:
+        """Each region with its patches, and with zeros where there is none."""
+        return [torch.stack([rows[p] if p < size else 0 * rows[0] for p in r]) for r in places]
+
+    after = hidden.clone()
+    for region, rows in zip(places, divided(model.norms[0](hidden)), strict=True):
+        for p, vector in zip(region, within(model.within, rows), strict=True):
             if p < size:
                 after[p] = after[p] + vector
 
-    normed, last = model.norms[1](after), after.clone()
-    owned = [[p for p in region if p < size] for region in places]
-    answers = across(model.across, [normed[mine] for mine in owned])
-    for mine, answer in zip(owned, answers, strict=True):
-        last[mine] = last[mine] + answer
+    last = after.clone()
+    answers = across(model.across, divided(model.norms[1](after)))
+    for region, answer in zip(places, answers, strict=True):
+        for p, vector in zip(region, answer, strict=True):
+            if p < size:
+                last[p] = last[p] + vector
 
     embedded = model.norms[2](last)
     feature = torch.softmax(model.attention(embedded), dim=0) @ embedded
@@ -106,25 +107,16 @@ def test_re_embedding(size: int) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 16, 17, 64, 70, 400, 1024, 1025, 3000])
-def test_regions_are_the_squares_of_a_square(size: int) -> None:
+def test_regions_are_the_64_squares_of_a_square(size: int) -> None:
     regions = Regions.of(size, CPU)
-    held = regions.patches[regions.taken]
-    assert sorted(held.tolist()) == list(range(size))
-    assert regions.taken.any(dim=1).all()
+    assert sorted(regions.patches[regions.taken].tolist()) == list(range(size))
     edge = math.isqrt(regions.patches.shape[1])
-    assert edge**2 == regions.patches.shape[1]
-    side = max(math.ceil(math.sqrt(size)), edge)
-    width = -(-side // edge) * edge
-    assert width // edge <= 8
+    assert regions.patches.shape == (64, edge**2)
+    assert 8 * (edge - 1) < math.ceil(math.sqrt(size)) <= 8 * edge
     for region in regions.patches:
-        rows, columns = region // width, region % width
+        rows, columns = region // (8 * edge), region % (8 * edge)
         assert (rows // edge).unique().numel() == 1
         assert (columns // edge).unique().numel() == 1
-
-
-@pytest.mark.parametrize(("size", "n_regions"), [(1, 1), (49, 1), (64, 4), (400, 25), (4096, 64)])
-def test_small_bags_have_fewer_regions(size: int, n_regions: int) -> None:
-    assert len(Regions.of(size, CPU).taken) == n_regions
 
 
 def test_dividing_and_joining() -> None:

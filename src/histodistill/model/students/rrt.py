@@ -4,9 +4,8 @@ The patches are laid row by row on a square that is cut into regions. Patches at
 their region, with positions from a convolution of the attention (EPEG); then a few
 representatives of each region attend to those of the other regions, and are handed back.
 
-The authors always cut 8 x 8 regions and let patches attend to the zeros that fill the square up.
-Here regions have at least 4 x 4 places, so that small bags have fewer, and the padding is
-masked. The order of the patches counts.
+As in the authors' code, there are always 8 x 8 regions, and the zeros that fill the square up are
+attended like patches. The order of the patches counts.
 """
 
 from __future__ import annotations
@@ -28,18 +27,17 @@ from histodistill.model.students.base import MILStudent
 
 HEADS = 8
 REGIONS_A_SIDE = 8
-LEAST_SIDE = 4
 POSITION_KERNEL = 15
 REPRESENTATIVES = 3
 
 
 @dataclass(frozen=True)
 class Regions:
-    """Where the N patches of a bag lie in its R regions of S places.
+    """Where the N patches of a bag lie in its R = 64 regions of S places.
 
     Attributes:
         patches: The patch at each place, [R, S] int64; N or more where a place is empty.
-        taken: Whether there is a patch, [R, S] bool; at least one in each region.
+        taken: Whether there is a patch, [R, S] bool.
     """
 
     patches: Tensor
@@ -47,14 +45,12 @@ class Regions:
 
     @classmethod
     def of(cls, n_patches: int, device: torch.device) -> Regions:
-        """The regions of a bag of ``n_patches``, those without a patch left out."""
+        """The regions of a bag of ``n_patches``."""
         side = math.isqrt(n_patches - 1) + 1
-        a_side = min(max(side // LEAST_SIDE, 1), REGIONS_A_SIDE)
-        size = -(-side // a_side)
-        a_side = -(-side // size)
-        places = torch.arange((a_side * size) ** 2, device=device)
-        blocks = places.view(a_side, size, a_side, size).transpose(1, 2).reshape(-1, size * size)
-        blocks = blocks[(blocks < n_patches).any(dim=1)]
+        size = -(-side // REGIONS_A_SIDE)
+        places = torch.arange((REGIONS_A_SIDE * size) ** 2, device=device)
+        grid = places.view(REGIONS_A_SIDE, size, REGIONS_A_SIDE, size)
+        blocks = grid.transpose(1, 2).reshape(-1, size * size)
         return cls(blocks, blocks < n_patches)
 
     def divide(self, bag: Tensor) -> Tensor:
@@ -91,13 +87,11 @@ class RegionAttention(nn.Module):
         )
         self.output = nn.Sequential(nn.Linear(inner, width), nn.Dropout(dropout))
 
-    def forward(self, places: Tensor, taken: Tensor) -> Tensor:
-        """From regions [R, S, d], with patches at the places ``taken`` [R, S], to the same."""
+    def forward(self, places: Tensor) -> Tensor:
+        """From regions [R, S, d] to the same."""
         query, key, value = _heads(self.projections(places))
-        query = query * taken[:, None, :, None] / math.sqrt(query.shape[-1])
-        scores = query @ key.transpose(-2, -1)
-        scores = scores + self.positions(scores)
-        weights = torch.softmax(scores.masked_fill(~taken[:, None, None], -torch.inf), dim=-1)
+        scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
+        weights = torch.softmax(scores + self.positions(scores), dim=-1)
         attended: Tensor = self.output(_merged(weights.to(value.dtype) @ value))
         return attended
 
@@ -117,17 +111,14 @@ class CrossRegionAttention(nn.Module):
         self.projections = nn.Linear(width, 3 * inner)
         self.output = nn.Sequential(nn.Linear(inner, width), nn.Dropout(dropout))
 
-    def forward(self, places: Tensor, taken: Tensor) -> Tensor:
-        """From regions [R, S, d], with patches at the places ``taken`` [R, S], to the same."""
+    def forward(self, places: Tensor) -> Tensor:
+        """From regions [R, S, d] to the same."""
         scores = self.representatives(places)
-        empty = ~taken[..., None]
-        highest = scores.masked_fill(empty, -torch.inf)
-        gathered = torch.einsum("rsd,rsk->krd", places, torch.softmax(highest, 1).to(places.dtype))
+        gathered = torch.einsum("rsd,rsk->krd", places, torch.softmax(scores, 1).to(places.dtype))
         tokens = self.output(
             _merged(scaled_dot_product_attention(*_heads(self.projections(gathered))))
         )
-        top = highest.amax(dim=1, keepdim=True)
-        bottom = scores.masked_fill(empty, torch.inf).amin(dim=1, keepdim=True)
+        top, bottom = scores.amax(dim=1, keepdim=True), scores.amin(dim=1, keepdim=True)
         scaled = (scores - bottom) / (top - bottom + 1e-8)
         share = scaled * torch.softmax(scores, dim=2)
         return torch.einsum("krd,rsk->rsd", tokens, share.to(tokens.dtype))
@@ -137,8 +128,7 @@ class CrossRegionAttention(nn.Module):
     "rrt",
     text="RRT-MIL, patches embedded again by regions",
     source="Tang 2024, CVPR",
-    differs="regions have at least 4 x 4 places, so that small bags have fewer than 8 x 8; "
-    "padding is masked, where the code attends to it",
+    differs="nothing: as the code, which attends to the zeros that fill the square up",
     reads="slides, the order of patches counts",
 )
 class RRT(MILStudent):
@@ -168,8 +158,7 @@ class RRT(MILStudent):
         """The patches of one bag [N, d] after both attentions, [N, d]."""
         regions = Regions.of(len(bag), bag.device)
         for norm, attention in zip(self.norms, (self.within, self.across), strict=False):
-            places = regions.divide(norm(bag))
-            bag = bag + regions.join(attention(places, regions.taken))
+            bag = bag + regions.join(attention(regions.divide(norm(bag))))
         embedded: Tensor = self.norms[2](bag)
         return embedded
 

@@ -17,7 +17,7 @@ from histodistill.model.losses.distillation import (
     rkd,
 )
 from histodistill.model.losses.distillation.fitnet import FitNet
-from histodistill.model.losses.distillation.vid import LEAST_VARIANCE, VariationalInformation
+from histodistill.model.losses.distillation.vid import LEAST_VARIANCE, PACE, VariationalInformation
 from histodistill.model.losses.objectives import similarity
 from tests.model.losses.distillation.patients import (
     WIDTH,
@@ -57,26 +57,43 @@ def test_fitnet_is_half_the_squared_distance_of_the_regressed_features() -> None
     assert hint(*pair(), classes()).item() == pytest.approx(total / 6)
 
 
+def informed() -> VariationalInformation:
+    found = distiller("vid")
+    assert isinstance(found, VariationalInformation)
+    return found
+
+
 def test_vid_is_the_negative_log_likelihood_of_a_gaussian() -> None:
-    informed = distiller("vid")
-    assert isinstance(informed, VariationalInformation)
+    vid = informed()
     with torch.no_grad():
-        informed.raw_variance.copy_(torch.linspace(-3, 3, WIDTH))
+        vid.paced_variance.copy_(torch.linspace(-3, 3, WIDTH) / PACE)
     student, teacher = pair()
-    mean = informed.mean(student.features)
-    deviation = (torch.log1p(informed.raw_variance.exp()) + LEAST_VARIANCE).sqrt()
-    likelihood = torch.distributions.Normal(mean, deviation).log_prob(teacher.features)
-    expected = -likelihood.sum(dim=1).mean() - WIDTH * math.log(2 * math.pi) / 2
-    assert informed(student, teacher, classes()).item() == pytest.approx(expected.item())
+    first, second, third = (p for name, p in vid.named_parameters() if "mean" in name)
+    hidden = ((student.features @ first.T).clamp(min=0) @ second.T).clamp(min=0)
+    deviation = (torch.log1p(torch.linspace(-3, 3, WIDTH).exp()) + LEAST_VARIANCE).sqrt()
+    likelihood = torch.distributions.Normal(hidden @ third.T, deviation).log_prob(teacher.features)
+    expected = -likelihood.mean() - math.log(2 * math.pi) / 2
+    assert vid(student, teacher, classes()).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_vid_starts_with_unit_variance() -> None:
-    student, teacher = pair()
-    informed = distiller("vid")
-    assert isinstance(informed, VariationalInformation)
-    missed = teacher.features - informed.mean(student.features)
-    expected = missed.square().sum(dim=1).mean() / 2
-    assert informed(student, teacher, classes()).item() == pytest.approx(expected.item())
+def test_vid_starts_with_a_variance_of_five() -> None:
+    assert informed().variance.tolist() == pytest.approx([5] * WIDTH)
+
+
+def test_vids_variances_find_what_the_student_cannot_tell() -> None:
+    """In as many steps of the engine's optimiser as a training has."""
+    vid = informed()
+    student, teacher = pair(64)
+    noise = 0.1 * torch.arange(1, WIDTH + 1)  # the student cannot tell, feature by feature
+    generator = torch.Generator().manual_seed(0)
+    optimiser = torch.optim.AdamW([vid.paced_variance], lr=2e-4)
+    for _ in range(600):
+        drawn = torch.randn(64, WIDTH, generator=generator, dtype=torch.float64)
+        target = of_features(vid.mean(student.features).detach() + noise * drawn)
+        optimiser.zero_grad()
+        vid(student, target, classes(64)).backward()
+        optimiser.step()
+    assert vid.variance.tolist() == pytest.approx((noise**2).tolist(), rel=0.3)
 
 
 def test_at_compares_normalised_squares() -> None:
@@ -175,18 +192,23 @@ def test_equal_features_cost_nothing(name: str) -> None:
 def test_a_learned_map_can_meet_features_that_are_linear_in_the_students() -> None:
     student = output(1)
     teacher = of_features((student.features @ rotation() + 1).detach())
-    hint, informed = distiller("fitnet"), distiller("vid")
+    hint = distiller("fitnet")
     assert isinstance(hint, FitNet)
-    assert isinstance(informed, VariationalInformation)
-    for learned in (hint.regressor, informed.mean):
-        with torch.no_grad():
-            learned.weight.copy_(rotation().T)
-            learned.bias.fill_(1)
-    assert hint(student, teacher, classes()).item() == pytest.approx(0, abs=1e-12)
-    assert informed(student, teacher, classes()).item() == pytest.approx(0, abs=1e-6)
     with torch.no_grad():
-        informed.raw_variance.fill_(-5)  # then the surer, the better
-    assert informed(student, teacher, classes()).item() < -10
+        hint.regressor.weight.copy_(rotation().T)
+        hint.regressor.bias.fill_(1)
+    assert hint(student, teacher, classes()).item() == pytest.approx(0, abs=1e-12)
+
+
+def test_vid_is_the_surer_the_better_where_the_features_are_met() -> None:
+    vid = informed()
+    student, _ = pair()
+    met = of_features(vid.mean(student.features).detach())
+    unsure = vid(student, met, classes()).item()
+    assert unsure == pytest.approx(math.log(5) / 2)
+    with torch.no_grad():
+        vid.paced_variance.fill_(-5 / PACE)
+    assert vid(student, met, classes()).item() < -2
 
 
 @pytest.mark.parametrize("name", ["rkd", "pkt", "cc", "sp"])
