@@ -1,4 +1,4 @@
-"""What is written from the code itself: every setting, every command, the rooms."""
+"""What is written from the code itself: every setting, command and method, the rooms."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from sphinx.application import Sphinx
 
 from command_pages import command_page
+from methods_tables import tables
 from rooms_picture import rooms_picture
 from settings_pages import settings_page
 
@@ -18,6 +19,7 @@ def _write(app: Sphinx) -> None:
         "settings.md": settings_page(),
         "commands.md": command_page(),
         "rooms.svg": rooms_picture(),
+        **tables(),
     }
     for name, text in made.items():
         page = folder / name

@@ -31,12 +31,14 @@ class Recipe:
         network: What it changes in the architecture.
         objective: What it changes in the loss.
         training: What it changes in the optimisation.
+        differs: Where it departs from its source, beside what its networks and losses say.
     """
 
     text: str = ""
     network: Changes = field(default_factory=dict)
     objective: Changes = field(default_factory=dict)
     training: Changes = field(default_factory=dict)
+    differs: str = ""
 
     @property
     def changes(self) -> Changes:
@@ -79,19 +81,21 @@ _OTHERS = {
         network={"networks": ("multimodal",), "multimodal": "mkd", "fusion": "concat"},
         objective=NO_DISTILLATION,
         training={"monitor": "multimodal_loss"},
+        differs="this library's baseline: `multimodal` with `fusion: concat`",
     ),
-    # "Online teaching" (Zhang et al., IEEE TMI): MKD's objective in batches of 32. The source joins
-    # the branches by bilinear fusion in both teachers; here the genomic one joins them by
-    # attention, and the multimodal one reads the tokens of both together.
+    # "Online teaching" (Zhang et al., IEEE TMI): MKD's objective in batches of 32.
     "gmkdn": Recipe(
         "GMKDN (Zhang, IEEE TMI): MKD with a branch for expression (block `mrna`) and one for "
         "copy number (block `cna`)",
         network={"genomic": "branches", "blocks": ("mrna", "cna")},
         training={"batch_size": 32},
+        differs="the genomic teacher joins the branches by attention, and the multimodal one reads "
+        "the tokens of both, where the source has bilinear fusion in both",
     ),
     "mkd-reconstruction": Recipe(
-        "MKD whose student also predicts principal components of expression",
+        "MKD whose student also predicts up to 32 principal components of expression",
         objective={"reconstruction": 1},
+        differs="this library's, after G-HANet's reconstruction of genes",
     ),
     # All that slides tell of gene expression is learnt first, by ridge regression on every patient
     # with both; what is left to learn from few labels is small.

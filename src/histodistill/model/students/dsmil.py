@@ -26,7 +26,10 @@ from histodistill.model.students.base import MILStudent
     "dsmil",
     text="DSMIL, the critical patch and those like it",
     source="Li 2021, CVPR",
-    differs="inner products scaled by the root of their width, as in the code; loss times two",
+    differs="queries and values are linear maps as in the paper, where the code's default has two"
+    " layers with tanh for queries and leaves values as they are (with its linear queries"
+    " and plain values the numbers are the code's); inner products scaled by the root of "
+    "their width, as in the code; loss times two",
 )
 class DSMIL(MILStudent):
     """Two streams, of which the second gives the features (their mean over classes) and logits.

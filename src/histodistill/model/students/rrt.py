@@ -128,7 +128,7 @@ class CrossRegionAttention(nn.Module):
     "rrt",
     text="RRT-MIL, patches embedded again by regions",
     source="Tang 2024, CVPR",
-    differs="nothing: as the code, which attends to the zeros that fill the square up",
+    differs="nothing: the code's numbers, with `--da_act tanh` and biases in its pooling",
     reads="slides, the order of patches counts",
 )
 class RRT(MILStudent):

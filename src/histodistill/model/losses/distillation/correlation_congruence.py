@@ -25,6 +25,8 @@ WEIGHT = 100.0
     "patients",
     reads="features",
     balance="none; 100",
+    differs="the factor is chosen by scale, to bring the usual difference of kernels to the order"
+    " of the cross-entropy; the factor in use elsewhere (0.02) belongs to another formula",
 )
 class CorrelationCongruence(Distiller):
     """``WEIGHT mean_ij ( k(s_i, s_j) - k(t_i, t_j) )^2``, k a Gaussian kernel.

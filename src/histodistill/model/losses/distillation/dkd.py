@@ -28,6 +28,7 @@ OTHERS_WEIGHT = 8.0
     in_words="divergence of label against rest, and of the other classes among themselves, T = 4",
     reads="logits, labels",
     balance="none; 1 and 8",
+    differs="no warm-up",
 )
 class DecoupledDistillation(Distiller):
     """``T^2 [ TARGET_WEIGHT KL(b_t || b_s) + OTHERS_WEIGHT KL(o_t || o_s) ]``, a patient mean.

@@ -18,6 +18,7 @@ from histodistill.model.registries import DISTILLERS
     reads="features",
     balance="linear map; 1",
     one_width=True,
+    differs="a sum over features as the paper writes it, not a mean; no stage of its own",
 )
 class FitNet(Distiller):
     """``1/2 || t - r(s) ||^2``, a mean over patients; r is a learned linear map.

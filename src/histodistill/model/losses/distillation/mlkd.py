@@ -22,6 +22,8 @@ TEMPERATURES = (2.0, 3.0, 4.0, 5.0, 6.0)
     "summed over T = 2 to 6",
     reads="logits",
     balance="none; 1 each",
+    differs="the class level is a mean over patients, not a sum: made for less than one sample a "
+    "class, the sum would drown the rest with two classes",
 )
 class MultiLevelDistillation(Distiller):
     """Three levels of alignment of the probabilities P [n, C], summed over TEMPERATURES.

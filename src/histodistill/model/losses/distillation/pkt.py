@@ -21,6 +21,7 @@ LEAST_KERNEL = 1e-6
     in_words="divergence of the probabilities that patients are neighbours, a mean over patients",
     reads="features",
     balance="none; 30,000 / 64",
+    differs="as `sp`",
 )
 class ProbabilisticTransfer(Distiller):
     """``WEIGHT mean_i sum_j p^t_ij log( p^t_ij / p^s_ij )``, ``p_ij = K_ij / sum_k K_ik``.

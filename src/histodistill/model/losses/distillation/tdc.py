@@ -27,6 +27,7 @@ WEIGHT = 0.05
     reads="features, logits (for the weight), labels",
     balance="two linear embeddings of 128; 0.05",
     one_width=True,
+    differs="a bounded queue as in `crd`",
 )
 class TopologyDiscrepancyContrast(Distiller):
     """``WEIGHT mean_i v_i [ - sum_k w_ik log h_ik - sum_{j negative} log(1 - h_ij) ]``.

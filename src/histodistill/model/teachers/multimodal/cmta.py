@@ -63,7 +63,9 @@ class SequenceTransformer(nn.Module):
     text="CMTA, cross-modal translation and alignment",
     source="Zhou 2023, ICCV",
     differs="tokens as in `mcat`; self-attention as in `transmil`; gene tokens are attended "
-    "exactly",
+    "exactly, where the code pads the 7 of a patient to 256 with zeros, which take most "
+    "of the attention: 0.5 to 1.1 of a mean size of 0.6 apart, 0.13 (100 patches) to less"
+    " than 0.01 (3000) without this",
     reads="slides and genes, the order of patches counts",
 )
 class CMTA(MultimodalTeacher):
