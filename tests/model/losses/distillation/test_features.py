@@ -83,7 +83,7 @@ def test_vid_starts_with_a_variance_of_five() -> None:
 def test_vids_variances_find_what_the_student_cannot_tell() -> None:
     """In as many steps of the engine's optimiser as a training has."""
     vid = informed()
-    student, teacher = pair(64)
+    student, _ = pair(64)
     noise = 0.1 * torch.arange(1, WIDTH + 1)  # the student cannot tell, feature by feature
     generator = torch.Generator().manual_seed(0)
     optimiser = torch.optim.AdamW([vid.paced_variance], lr=2e-4)
