@@ -79,13 +79,15 @@ def absent_names(wanted: Sequence[str], present: Collection[str]) -> Iterator[st
         if name in known:
             continue
         other_case = by_case.get(name.lower())
-        near = [other_case] if other_case else difflib.get_close_matches(name, present, n=1)
-        if near:
-            yield f"{name} is not in the table, which has {near[0]}; write it as the table does"
+        near = difflib.get_close_matches(name, present, n=1, cutoff=0.75)
+        if other_case:
+            yield f"{name} is not in the table, which has {other_case}; write it as the table does"
         elif ensembl and not name.startswith("ENS"):
             yield (
                 f"{name} is not in the table, which has Ensembl ids; write its id, or put a "
                 "*.probemap beside the file"
             )
+        elif near:
+            yield f"{name} is not in the table; take it off the list, or did you mean {near[0]}?"
         else:
             yield f"{name} is not in the table; take it off the list"
