@@ -105,7 +105,7 @@ def test_a_sample_pattern_that_barcodes_leave_no_use_for_is_named(tmp_path):
     pd.DataFrame(values, index, [f"{p}-01" for p in patients]).to_csv(tmp_path / "g.txt", sep="\t")
     labels = pd.DataFrame({"PATIENT": patients, "ER": ["negative", "positive"] * 10})
     labels.to_csv(tmp_path / "c.csv", index=False)
-    changes = {
+    changes: dict[str, Any] = {
         "cohort": {"clinical": "c.csv", "slides": None, "survival": None, "site_column": None},
         "features": None,
         "genomics": {"mrna": {"file": "g.txt", "sample_pattern": "(TCGA.*)-01"}},
