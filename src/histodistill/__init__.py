@@ -1,9 +1,9 @@
 """Biomarkers from H&E slides, distilled from genomics.
 
 The functions that a script needs, in the order in which it needs them: ``extract``,
-``read_experiment``, ``audit``, ``load``, ``cross_validate``, ``evaluate``, ``compare``,
-``train_final``, ``Bundle``, ``predict`` and ``predict_slides``. Research use only; not a medical
-device.
+``draft_experiment``, ``read_experiment``, ``audit``, ``load``, ``cross_validate``, ``evaluate``,
+``compare``, ``train_final``, ``Bundle``, ``predict`` and ``predict_slides``. Research use only; not
+a medical device.
 """
 
 import lazy_loader

@@ -1,5 +1,6 @@
 from .deploy import Bundle as Bundle, predict as predict
 from .diagnosis import Diagnosis as Diagnosis, diagnose as diagnose
+from .drafting import Draft as Draft, Given as Given, draft_experiment as draft_experiment
 from .errors import HistodistillError as HistodistillError, InputError as InputError
 from .evaluation import (
     compare as compare,

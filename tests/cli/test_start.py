@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from histodistill.cli.main import COMMANDS
+from tests.drafting import sources
 
 # Each of them takes longer to import than everything that a help page needs.
 SLOW = {"torch", "sklearn", "scipy", "matplotlib", "pandas", "numpy", "pydantic", "h5py", "joblib"}
@@ -62,3 +63,11 @@ def test_a_name_of_the_package_imports_its_room_alone():
     loaded = imported("from histodistill import InputError, read_predictions")
     assert "pandas" in loaded
     assert not {"torch", "histodistill.training", "histodistill.model"} & loaded
+
+
+def test_drafting_from_tables_needs_no_torch(tmp_path):
+    clinical, genes = sources.plain_clinical(tmp_path), sources.cbioportal_zscores(tmp_path)
+    words = ("init", "--clinical", clinical, "--genomics", f"mrna={genes}", "--out")
+    loaded = imported_by_command(*map(str, words), str(tmp_path / "experiment.yaml"))
+    assert "histodistill.drafting" in loaded
+    assert "torch" not in loaded

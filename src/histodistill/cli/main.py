@@ -17,6 +17,7 @@ from histodistill.faults import machine_fault
 
 # In the order of the help. The function `command` in the module of that name is the command.
 COMMANDS = (
+    "init",
     "extract",
     "pack",
     "audit",

@@ -17,8 +17,12 @@ from histodistill.tables import same_value
 from histodistill.tables.cells import counts, is_missing
 
 # Words that sources use for the two classes of most markers.
-_POSITIVE = frozenset({"pos", "positive", "+", "1", "yes", "y", "true", "t", "amplified", "mut"})
-_NEGATIVE = frozenset({"neg", "negative", "-", "0", "no", "n", "false", "f", "not amplified", "wt"})
+POSITIVE_WORDS = frozenset(
+    {"pos", "positive", "+", "1", "yes", "y", "true", "t", "amplified", "mut"}
+)
+NEGATIVE_WORDS = frozenset(
+    {"neg", "negative", "-", "0", "no", "n", "false", "f", "not amplified", "wt"}
+)
 
 
 @dataclass(frozen=True)
@@ -150,7 +154,7 @@ def _strange(strange: pd.Series[str], target: Target, path: Path, spelled: Spell
 def _guess(value: str, classes: tuple[str, ...]) -> str | None:
     """The one class whose name a value abbreviates or says in another word."""
     spelling = same_value(value)
-    for words in (_POSITIVE, _NEGATIVE):
+    for words in (POSITIVE_WORDS, NEGATIVE_WORDS):
         of_these = [name for name in classes if same_value(name) in words]
         if spelling in words and len(of_these) == 1:
             return of_these[0]
