@@ -14,7 +14,7 @@ from histodistill.drafting.naming import naming_of
 from histodistill.errors import InputError, listed
 from histodistill.genomics import GenomicTable, read_genomic_table
 from histodistill.genomics.quantity import NAMES, quantity_of
-from histodistill.genomics.readers.delimited import read_header
+from histodistill.genomics.readers.header import read_header
 
 _USUAL_PATIENT_COLUMNS = ("patient", "patient_id", "patientid", "case_id", "sample", "sample_id")
 _FEW_COLUMNS = 3

@@ -8,10 +8,10 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from histodistill.barcodes import patient_of
-from histodistill.cohort import find_slides
+from histodistill.cohort import SlideIndex, find_slides
 from histodistill.drafting.given import Given
 from histodistill.drafting.naming import naming_of
 from histodistill.errors import InputError, listed
@@ -97,8 +97,17 @@ def _to_extract(images: Path, patients: Collection[str], features: Path) -> Slid
     )
 
 
+def _found(features: Path, **options: Any) -> SlideIndex:
+    """The feature files of a folder, of any layout."""
+    from histodistill.features.layouts.registry import companion_patterns, feature_suffixes
+
+    return find_slides(
+        features, suffixes=feature_suffixes(), companions=companion_patterns(), **options
+    )
+
+
 def _by_table(features: Path, table: Path, patients: Collection[str]) -> Slides:
-    index = find_slides(features, table=table, leave_out_missing=True)
+    index = _found(features, table=table, leave_out_missing=True)
     files = [path for paths in index.slides.values() for path in paths]
     known = frozenset(index.slides).intersection(patients)
     decide, instead = [], []
@@ -125,7 +134,7 @@ def _by_table(features: Path, table: Path, patients: Collection[str]) -> Slides:
 
 def _by_name(features: Path, patients: Collection[str]) -> Slides:
     """Features whose names tell the patients."""
-    each = find_slides(features, pattern=_EACH_FILE)
+    each = _found(features, pattern=_EACH_FILE)
     files = [path for paths in each.slides.values() for path in paths]
     named = _named(list(each.slides), patients, features)
     slides = _inspected(files)
