@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from histodistill.cli.progress import TrainingBars
+from histodistill.cli.training_progress import FitsProgress
 from histodistill.training.loop import trainer
 from tests.cli.command_line import run, succeed
 from tests.experiment.small import experiment_file
@@ -52,7 +52,7 @@ def test_an_interrupted_crossval_resumes_to_the_same_result(template, tmp_path, 
     # In a batch of the first fold, after its last epoch, and in the second fold.
     for owner, name, after in (
         (trainer.Trainer, "_step", 1),
-        (TrainingBars, "on_epoch", 1),
+        (FitsProgress, "on_epoch", 1),
         (trainer, "save_state", 1),
     ):
         with monkeypatch.context() as patch:

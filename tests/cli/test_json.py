@@ -29,7 +29,7 @@ def job(template, tmp_path_factory) -> Path:
     """A folder with the cohort, the experiment, and what its cross-validation answered."""
     folder: Path = tmp_path_factory.mktemp("scripted")
     (folder / "cohort").symlink_to(template)
-    changes = {"methods": {"mkd": None}, "genomics": None, "baselines": []}
+    changes: dict[str, Any] = {"methods": {"mkd": None}, "genomics": None, "baselines": []}
     result = run("crossval", experiment_file(folder, changes), "--json")
     assert result.exit_code == 0, (result.output, result.exception)
     (folder / "answer.json").write_text(result.stdout)

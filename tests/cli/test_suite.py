@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from histodistill.cli import live_table
+from histodistill.cli import live_table, progress, training_progress
 from histodistill.cli.console import console
 from histodistill.cli.live_table import LiveTable
 from histodistill.experiment import load, read_experiment
@@ -131,7 +131,8 @@ def test_every_method_is_listed_with_what_it_is(monkeypatch):
 
 def test_the_live_table_fills_in_a_terminal(job, monkeypatch):
     screen = Console(file=StringIO(), force_terminal=True, width=100, height=60)
-    monkeypatch.setattr(live_table, "console", screen)
+    for module in (live_table, progress, training_progress):
+        monkeypatch.setattr(module, "console", screen)
     experiment = read_experiment(job / "experiment.yaml")
     fits = fits_of(experiment, load(experiment))
     table = LiveTable(experiment, fits)
@@ -140,10 +141,11 @@ def test_the_live_table_fills_in_a_terminal(job, monkeypatch):
             table.on_fit(fit)
         losses = {"total": 1.5}
         table.on_epoch(fits[-1], Epoch(4, 1e-3, losses, {"student_auc": 0.75}, best=True))
+        screen.print(table)
         table.on_failure(Failure(fits[-1], ("no memory",)))
     shown = screen.file.getvalue()  # type: ignore[attr-defined]
     assert "Mean validation AUC" in shown
-    assert "epoch 4: loss 1.50, AUC S 0.75" in shown
+    assert "loss 1.50, AUC S 0.75" in shown
     rows = {row.split()[0]: row.split()[1:] for row in _plain(table).splitlines() if row.strip()}
     assert rows["method"] == ["ER", "seeds", "trained"]
     assert rows["kd-offline"][1:] == ["1", "2", "of", "2"]

@@ -29,12 +29,12 @@ def command(
     Tells how many patients there are by target, class, modality and site, who is left out
     and why, and every problem at once. Exits with status 1 where there is a problem.
     """
-    from histodistill.cli.progress import reading_bags
+    from histodistill.cli.progress import counting
     from histodistill.experiment import read_experiment
     from histodistill.experiment.audit import audit
 
     experiment = read_experiment(experiment_file)
-    with reading_bags() as progress:
+    with counting("Reading bags") as progress:
         found = audit(experiment, progress)
     folder = out or experiment.output / "audit"
     found.save(folder)

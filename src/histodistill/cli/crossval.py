@@ -25,20 +25,20 @@ def command(
     Writes out-of-fold predictions (predictions.csv, a row a patient), the models of all
     folds, training curves, the resolved configuration, and a report with intervals.
     """
-    from histodistill.cli.progress import reading_bags, training_bars
+    from histodistill.cli.progress import counting
     from histodistill.cli.results import run_report, show_aucs
+    from histodistill.cli.training_progress import fits_progress
     from histodistill.experiment import load, read_experiment
     from histodistill.training import cross_validate, fits_of
     from histodistill.training.folders import PREDICTIONS
 
     experiment = read_experiment(experiment_file)
-    with reading_bags() as progress:
+    with counting("Reading bags") as progress:
         data = load(experiment, progress)
     say_notes(data.notes)
-    longest = max(m.training.max_epochs for m in experiment.methods.values())
-    with training_bars(len(fits_of(experiment, data)), longest) as bars:
+    with fits_progress(experiment, fits_of(experiment, data)) as watcher:
         predictions = cross_validate(
-            experiment, data, watcher=bars, jobs=jobs, threads=threads, tensorboard=tensorboard
+            experiment, data, watcher=watcher, jobs=jobs, threads=threads, tensorboard=tensorboard
         )
     show_aucs(predictions)
     say(f"Predictions: {located(experiment.output / PREDICTIONS)}")

@@ -13,19 +13,11 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Group
 from rich.live import Live
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
-from rich.text import Text
 
-from histodistill.cli.console import console, say, say_notes
-from histodistill.cli.progress import describe, reading_bags
+from histodistill.cli.console import console, say_notes
+from histodistill.cli.progress import counting
+from histodistill.cli.training_progress import FitsProgress
 from histodistill.evaluation import fold_aucs, read_predictions
 from histodistill.experiment import Experiment, load
 from histodistill.training import Epoch, Failure, Fit, cross_validate, fits_of
@@ -49,23 +41,11 @@ class LiveTable:
         self._all = Counter(fit.method for fit in fits)
         self._done: Counter[str] = Counter()
         self._failed: Counter[str] = Counter()
-        self._earlier = {fit for fit in fits if fit.finished(experiment.output)}
-        self._bar = Progress(
-            TextColumn("Trainings"),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console,
-        )
-        self._state = ""
-        # What an earlier run has finished says nothing of the time that is left.
-        self._task = self._bar.add_task("", total=len(fits), completed=len(self._earlier), state="")
+        self._progress = FitsProgress(experiment, fits)
 
     def on_epoch(self, fit: Fit, epoch: Epoch) -> None:
-        """Show where the training at hand stands."""
-        self._state = f"{fit}, epoch {epoch.epoch}: {describe(epoch)}"
+        """Show where a training stands."""
+        self._progress.on_epoch(fit, epoch)
 
     def on_fit(self, fit: Fit) -> None:
         """Take in the validation AUC of a finished training."""
@@ -73,26 +53,17 @@ class LiveTable:
         for method, auc in aucs.items():
             self._aucs[method, fit.target].append(auc)
         self._done[fit.method] += 1
-        if fit not in self._earlier:
-            self._bar.advance(self._task)
-        if not console.is_terminal:
-            told = ", ".join(
-                f"{_unlike(fit.method, method)}{_auc(v)}" for method, v in aucs.items()
-            )
-            done, total = self._done.total(), self._all.total()
-            say(f"Trained {done} of {total}: {fit}: validation AUC {told}")
+        told = ", ".join(f"{_unlike(fit.method, name)}{_auc(auc)}" for name, auc in aucs.items())
+        self._progress.on_fit(fit, f": validation AUC {told}")
 
     def on_failure(self, failure: Failure) -> None:
         """Count a training that failed; why is told at the end."""
         self._failed[failure.fit.method] += 1
-        self._bar.advance(self._task)
-        if not console.is_terminal:
-            say(f"Failed: {failure.fit}")
+        self._progress.on_failure(failure)
 
     def __rich__(self) -> Group:
-        """The bar, and below it the table, which a small terminal may cut."""
-        state = Text(self._state, no_wrap=True, overflow="ellipsis")
-        return Group(self._bar, state, self.table())
+        """The bars, and below them the table, which a small terminal may cut."""
+        return Group(self._progress.trainings.bars, self.table())
 
     def table(self) -> Table:
         """Methods in the experiment's order, the simple baselines first."""
@@ -135,7 +106,7 @@ def live(table: LiveTable) -> Iterator[None]:
 
 def train_and_watch(experiment: Experiment, jobs: int, threads: int | None) -> pd.DataFrame:
     """Read the cohort and cross-validate every method under a live table; the predictions."""
-    with reading_bags() as progress:
+    with counting("Reading bags") as progress:
         data = load(experiment, progress)
     say_notes(data.notes)
     table = LiveTable(experiment, fits_of(experiment, data))

@@ -47,7 +47,7 @@ def command(
     Every command that reads the experiment does so on first use; this one does it beforehand.
     Bags are packed again when a feature file, a patient or a slide has changed.
     """
-    from histodistill.cli.progress import packing_bags
+    from histodistill.cli.progress import counting
     from histodistill.experiment import load_bags, read_experiment
 
     experiment = read_experiment(experiment_file)
@@ -57,7 +57,7 @@ def command(
     }
     changes = {name: value for name, value in chosen.items() if value is not None}
     packs = _changed(experiment, changes)
-    with packing_bags() as progress:
+    with counting("Packing slides") as progress:
         bags = load_bags(packs, progress, check=check)
     if bags.packed is None:
         raise InputError(*bags.notes)

@@ -40,7 +40,8 @@ def command(
     Trains on all labelled patients; a validation part of them stops the training and chooses
     the operating threshold. Resumes where it was interrupted.
     """
-    from histodistill.cli.progress import epoch_bar, reading_bags
+    from histodistill.cli.progress import counting
+    from histodistill.cli.training_progress import one_training
     from histodistill.experiment import load, read_experiment
     from histodistill.training import fold_ensemble, forget_final, train_final
 
@@ -51,7 +52,7 @@ def command(
         raise InputError(f"{out}: exists already; remove it or choose another folder")
     if ensemble and seed is not None:
         raise InputError("--ensemble averages the models of all seeds: leave out --seed")
-    with reading_bags() as progress:
+    with counting("Reading bags") as progress:
         data = load(experiment, progress)
     if ensemble:
         bundle = fold_ensemble(experiment, data, target, method)
@@ -59,7 +60,7 @@ def command(
     else:
         seed = experiment.seeds_of(method)[0] if seed is None else seed
         epochs = experiment.methods[method].training.max_epochs
-        with epoch_bar(f"{target} {method}", epochs) as on_epoch:
+        with one_training(f"{target} {method}", epochs) as on_epoch:
             bundle = train_final(experiment, data, target, method, seed=seed, on_epoch=on_epoch)
         bundle.save(out)
         forget_final(experiment, target, method, seed)

@@ -60,6 +60,8 @@ def test_two_jobs_give_what_one_gives_and_lose_nothing_to_a_failure(
         problems.append(refused.value.problems)
     assert sorted(watchers[0].fits) == sorted(watchers[1].fits)
     assert len(watchers[0].fits) == 6
+    assert len(watchers[0].epochs) == 8
+    assert sorted(watchers[0].epochs) == sorted(watchers[1].epochs)
     assert set(watchers[1].failed) == {f"ER hopeless seed 0 fold {fold}" for fold in (0, 1)}
     assert sorted(problems[0]) == sorted(problems[1])
     told = "the loss is no longer a number; give a lower `learning_rate`"

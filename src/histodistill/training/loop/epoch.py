@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from histodistill.training.loop.validation import Figures
 
@@ -37,6 +38,12 @@ class Epoch:
             "validation": figures,
             "best": self.best,
         }
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> Epoch:
+        """The epoch of a record."""
+        figures = {k: math.nan if v is None else v for k, v in record["validation"].items()}
+        return cls(**{**record, "validation": figures})
 
 
 OnEpoch = Callable[[Epoch], None]

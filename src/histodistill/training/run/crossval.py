@@ -41,7 +41,7 @@ def cross_validate(
     Args:
         experiment: The experiment.
         data: Its inputs, from ``load``.
-        watcher: Told of progress; with several jobs only of finished trainings.
+        watcher: Told of progress; with several jobs of epochs in another thread.
         jobs: Trainings at the same time, in processes of their own.
         threads: Threads of each training; by default the cores are divided among the jobs.
             Results are the same for any number of jobs, as long as this one is. Trainings that

@@ -24,6 +24,7 @@ from histodistill.training.fit.trainings import in_one_pass
 from histodistill.training.loop.epoch import Epoch
 from histodistill.training.run.fit_runner import FitRunner
 from histodistill.training.run.planned_fits import Fit
+from histodistill.training.run.worker_epochs import epochs_of_workers, tell_epoch
 from histodistill.workers import end_with_parent
 
 FAILURE = "failure.txt"
@@ -67,6 +68,17 @@ class Silent:
         """Say nothing."""
 
 
+class _Telling(Silent):
+    """Tells the process that started this one of epochs; that one sees the outcomes anyway."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+
+    def on_epoch(self, fit: Fit, epoch: Epoch) -> None:
+        """Tell of it."""
+        tell_epoch(self._address, fit, epoch)
+
+
 def run_fits(
     runner: FitRunner, fits: Sequence[Fit], watcher: Watcher, *, jobs: int, threads: int | None
 ) -> list[Failure]:
@@ -75,7 +87,7 @@ def run_fits(
     Args:
         runner: Runs one.
         fits: All fits.
-        watcher: Told of epochs (with one job) and of every fit.
+        watcher: Told of epochs and of every fit; with several jobs of epochs in another thread.
         jobs: Fits at the same time, each in a process of its own; 1 stays in this process.
             Fits that are faster together share a process, and their trainings a pass.
         threads: Threads of a fit; by default the cores are divided among the jobs.
@@ -94,7 +106,7 @@ def run_fits(
     outcomes = (
         _one_by_one(runner, passes(runner, waiting), watcher, threads)
         if jobs == 1
-        else _side_by_side(runner, passes(runner, waiting), jobs, threads)
+        else _side_by_side(runner, passes(runner, waiting), watcher, jobs, threads)
     )
     with closing(outcomes):  # at once, whatever ends this: workers shall not go on
         for fit, failure in outcomes:
@@ -127,7 +139,15 @@ def _one_by_one(
 
 
 def _side_by_side(
-    runner: FitRunner, groups: Sequence[Sequence[Fit]], jobs: int, threads: int
+    runner: FitRunner, groups: Sequence[Sequence[Fit]], watcher: Watcher, jobs: int, threads: int
+) -> Generator[Outcome]:
+    waiting = [fit for fits in groups for fit in fits]
+    with epochs_of_workers(waiting, watcher.on_epoch) as address:
+        yield from _of_workers(runner, groups, address, jobs, threads)
+
+
+def _of_workers(
+    runner: FitRunner, groups: Sequence[Sequence[Fit]], address: str, jobs: int, threads: int
 ) -> Generator[Outcome]:
     with joblib.parallel_config(backend="loky", inner_max_num_threads=threads):
         parallel = joblib.Parallel(
@@ -137,7 +157,7 @@ def _side_by_side(
             initializer=_begin,
             initargs=(runner, threads, os.getpid()),
         )
-        outcomes = parallel(joblib.delayed(_attempt_here)(fits) for fits in groups)
+        outcomes = parallel(joblib.delayed(_attempt_here)(fits, address) for fits in groups)
     try:
         for together in outcomes:
             yield from together
@@ -165,8 +185,8 @@ def _begin(runner: FitRunner, threads: int, parent: int) -> None:
     _runner[:] = [runner]
 
 
-def _attempt_here(fits: Sequence[Fit]) -> list[Outcome]:
-    return list(_attempt(_runner[0], fits, Silent()))
+def _attempt_here(fits: Sequence[Fit], address: str) -> list[Outcome]:
+    return list(_attempt(_runner[0], fits, _Telling(address)))
 
 
 def _attempt(runner: FitRunner, fits: Sequence[Fit], watcher: Watcher) -> Iterator[Outcome]:

@@ -1,0 +1,103 @@
+"""The time that is left is estimated from what was done; lines are said at a sensible pace."""
+
+from __future__ import annotations
+
+import pytest
+
+from histodistill.cli.time_left import Pace, TimeLeft, said
+
+
+class Clock:
+    """Seconds that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_nothing_is_known_before_anything_is_done():
+    left = TimeLeft({"mkd": 4}, {"mkd": 10}, Clock())
+    assert left.seconds() is None
+    assert said(None) == "time left not known yet"
+
+
+def test_epochs_of_a_running_training_tell_of_all():
+    clock = Clock()
+    left = TimeLeft({"mkd": 4}, {"mkd": 10}, clock)
+    for epoch in range(5):
+        clock.now += 3
+        left.on_epoch("mkd", "fold 0", epoch)
+    assert left.running == 1
+    assert left.seconds() == pytest.approx(3.5 * 30)
+
+
+def test_a_training_that_stops_early_makes_the_others_shorter():
+    clock = Clock()
+    left = TimeLeft({"mkd": 3}, {"mkd": 10}, clock)
+    for epoch in range(4):
+        clock.now += 3
+        left.on_epoch("mkd", "fold 0", epoch)
+    left.on_end("mkd", "fold 0")
+    assert (left.running, left.seconds()) == (0, pytest.approx(2 * 12))
+    clock.now += 3
+    left.on_epoch("mkd", "fold 1", 0)
+    assert left.seconds() == pytest.approx(1.75 * 12)
+
+
+def test_each_method_has_its_price_and_side_by_side_halves_it():
+    clock = Clock()
+    left = TimeLeft({"baselines": 2, "abmil": 4, "mkd": 4}, {"abmil": 5, "mkd": 5}, clock)
+    clock.now += 1
+    left.on_end("baselines", "b0")
+    assert left.seconds() is None  # a baseline says nothing of trainings
+    clock.now += 1
+    left.on_end("baselines", "b1")
+    for epoch in range(5):  # two at the same time
+        for name in ("a0", "a1"):
+            clock.now += 1
+            left.on_epoch("abmil", name, epoch)
+    left.on_end("abmil", "a0")
+    left.on_end("abmil", "a1")
+    assert left.seconds() == pytest.approx(2 * 5 + 4 * 5)  # mkd as abmil, until it begins
+    for epoch in range(5):
+        clock.now += 10
+        left.on_epoch("mkd", "m0", epoch)
+    left.on_end("mkd", "m0")
+    assert left.seconds() == pytest.approx(2 * 5 + 3 * 50)
+
+
+def test_a_resumed_training_has_less_left():
+    clock = Clock()
+    left = TimeLeft({"mkd": 1}, {"mkd": 10}, clock)
+    clock.now += 3
+    left.on_epoch("mkd", "fold 0", 7)
+    assert left.seconds() == pytest.approx(2 * 3)
+    left.on_end("mkd", "fold 0")
+    assert left.seconds() == 0
+
+
+def test_lines_are_said_each_minute_and_seldom_in_a_run_of_days():
+    clock = Clock()
+    pace = Pace(clock)
+    said_at = []
+    for second in range(0, 10 * 24 * 3600, 30):
+        clock.now = 1000.0 + second
+        if pace.due():
+            said_at.append(second)
+    assert said_at[:3] == [60, 120, 180]
+    assert len(said_at) < 1000
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (20, "less than a minute left"),
+        (100, "about 2 min left"),
+        (3 * 3600, "about 3 h left"),
+        (5 * 86400, "about 5 days left"),
+    ],
+)
+def test_time_is_said_as_people_do(seconds, words):
+    assert said(seconds) == words
