@@ -33,3 +33,9 @@ from .training import (
     fold_ensemble as fold_ensemble,
     train_final as train_final,
 )
+from .workflows.new_features import NewFeatures as NewFeatures
+from .workflows.prediction import (
+    PredictionRequest as PredictionRequest,
+    plan_prediction as plan_prediction,
+    read_blocks as read_blocks,
+)

@@ -155,7 +155,7 @@ def test_without_genes_the_bundle_predicts_from_slides_alone(tmp_path):
         *("predict", tmp_path / "bundle", *features, "--out", tmp_path / "p.csv"),
         *("--genomics", f"mrna={tmp_path / 'mrna.csv'}"),
     )
-    assert problem.endswith("write NAME=FILE, each block once; the bundle's blocks: none")
+    assert problem.endswith("the bundle reads no block mrna; the bundle's blocks: none")
 
 
 class Payload:

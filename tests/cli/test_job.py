@@ -202,15 +202,17 @@ def test_predict_says_what_it_lacks(job, tmp_path):
     model = next((job / "results" / "fits" / "ER" / "mkd").rglob("model"))
     out = ("--out", tmp_path / "p.csv")
     (problem,) = fail("predict", model, *out)
-    assert problem == "give --slides DIR or --features DIR, --genomics NAME=FILE, or both"
+    assert problem.startswith("nothing to predict from: give slides (--slides DIR) or features")
     problems = fail(
         *("predict", model, *out, "--genomics", "rna=x.csv", "--genomics", "x.csv"),
-        *("--genomics", "mrna="),
+        *("--genomics", "mrna=", "--genomics", "rna=y.csv"),
     )
     assert problems == [
-        f"--genomics {given}: write NAME=FILE, each block once; the bundle's blocks: mrna"
-        for given in ("rna=x.csv", "x.csv", "mrna=")
+        f"--genomics {given}: write NAME=FILE, each block once"
+        for given in ("x.csv", "mrna=", "rna=y.csv")
     ]
+    (problem,) = fail("predict", model, *out, "--genomics", "rna=x.csv")
+    assert problem == "x.csv: the bundle reads no block rna; the bundle's blocks: mrna"
     (problem,) = fail("predict", model, *out, "--genomics", f"mrna={tmp_path}/none.csv")
     assert f"{tmp_path}/none.csv" in problem
     (problem,) = fail("predict", tmp_path, *out, "--genomics", "mrna=x.csv")

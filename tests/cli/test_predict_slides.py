@@ -127,12 +127,59 @@ def test_what_can_be_checked_is_checked_before_any_slide_is_read(
     assert told in " ".join(problems)
 
 
+def test_all_that_is_wrong_is_told_at_once(hospital, tmp_path):
+    problems = fail(
+        *("predict", hospital / "bundle", "--slides", hospital / "cohort" / "slides"),
+        *("--patient-pattern", "^(TCGA-[0-9]+)", "--weights", tmp_path / "absent.pt"),
+        *("--genomics", f"mrna={tmp_path / 'absent.csv'}", "--threshold", "0.5"),
+        *("--out", "/proc/none/p.csv", "--device", "gpu"),
+    )
+    expected = (
+        "/proc/none: nothing can be written there",
+        "the bundle reads no block mrna",
+        "no patient is recognised in the names of",
+        "/proc/none/p-features: nothing can be written there",
+        "absent.pt",
+    )
+    assert len(problems) == len(expected)
+    for problem, part in zip(problems, expected, strict=True):
+        assert part in problem
+
+
+def test_features_of_another_extraction_are_not_mixed_with_new_ones(hospital, tmp_path):
+    features = tmp_path / "features"
+    slides = hospital / "cohort" / "slides"
+    extract(hospital, slides, features, "--min-tissue", "0.5")
+    (told,) = fail(
+        *(
+            "predict",
+            hospital / "bundle",
+            "--slides",
+            slides,
+            *PATTERN,
+            "--out",
+            tmp_path / "p.csv",
+        ),
+        *("--features-out", features, "--weights", hospital / "encoder.pt", CODE),
+    )
+    assert f"{features} holds features made with other settings" in told
+
+
+def test_a_resolution_that_no_slide_needs_is_told(hospital, tmp_path):
+    told = succeed(
+        *("predict", hospital / "bundle", "--slides", hospital / "cohort" / "slides", *PATTERN),
+        *("--weights", hospital / "encoder.pt", CODE, "--out", tmp_path / "p.csv"),
+        *("--slide-mpp", "7"),
+    ).stdout
+    assert "Note: --slide-mpp 7 was not used" in told
+
+
 def test_slides_of_normal_tissue_are_left_out_before_any_is_read(hospital, tmp_path):
     slides = tmp_path / "slides"
     slides.mkdir()
     (slides / "TCGA_A2_A0EO_11A.svs").write_bytes(b"never opened")
     asked = ("predict", hospital / "bundle", "--slides", slides, "--out", tmp_path / "p.csv")
-    (told,) = fail(*asked, "--weights", hospital / "encoder.pt")
+    (told,) = fail(*asked, CODE, "--weights", hospital / "encoder.pt")
     assert "11 (normal tissue): 1" in told
     assert "name the types with --sample-type" in told
 

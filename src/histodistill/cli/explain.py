@@ -8,13 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from histodistill.cli.console import counted, located, say, say_notes
-from histodistill.cli.options import require_used
-from histodistill.cli.patch_features import (
-    Layout,
-    LeaveOutMissing,
-    PatchFeatures,
-    require_layout,
-)
+from histodistill.cli.options import Layout, LeaveOutMissing, named_files, require_used
 from histodistill.errors import InputError
 
 if TYPE_CHECKING:
@@ -95,27 +89,27 @@ def command(
     A map is painted only where taking patches away in its order moves the model's answer beyond
     chance. Finished patients are not made again. Research use only; not a medical device.
     """
-    from histodistill.barcodes import PRIMARY_TUMOUR
-    from histodistill.cli.predict import _read_blocks
     from histodistill.cli.progress import counting
     from histodistill.deploy import Bundle
     from histodistill.workflows.explanation import ExplanationSettings, explain_patients
+    from histodistill.workflows.new_features import NewFeatures
+    from histodistill.workflows.prediction import read_blocks
 
     if features is None and slides is None:
         raise InputError("give --features DIR, --slides DIR, or both")
     require_used(context, _NEEDS)
-    require_layout(layout)
     bundle = Bundle.load(bundle_folder, allow or ())
     say_notes(bundle.notes)
-    blocks = _read_blocks(bundle, genomics or [], [PRIMARY_TUMOUR])
+    blocks, told = read_blocks(bundle, named_files(genomics or []))
+    say_notes(told)
     images = _images(slides, slide_mpp)
     if features is None:
         assert slides is not None
         files = _extracted(bundle, slides, out / "features", slide_mpp, patient_pattern)
     else:
-        files = PatchFeatures(
-            features, slides_table, patient_pattern, layout, leave_out_missing
-        ).open()
+        found = NewFeatures(features, slides_table, patient_pattern, layout, leave_out_missing)
+        files, told = found.open()
+        say_notes(told)
     how = ExplanationSettings(out, images, mpp, n_shown=patches, jobs=jobs)
     with counting("Patients") as progress:
         explained = explain_patients(

@@ -34,6 +34,23 @@ Json = Annotated[
     typer.Option("--json", help="Print one JSON object; all messages go to the error stream."),
 ]
 
+LeaveOutMissing = Annotated[
+    bool,
+    typer.Option(
+        "--leave-out-missing",
+        help="With --slides-table: leave out files that it names and that are absent.",
+        rich_help_panel="Slides",
+    ),
+]
+Layout = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="With --features: layout of the files, as `features: layout` of an experiment.",
+        rich_help_panel="Slides",
+    ),
+]
+
 
 def one_of(kind: str, chosen: str | None, known: list[str]) -> str:
     """The chosen name, or the only one there is.
@@ -72,3 +89,21 @@ def require_used(context: typer.Context, needs: Mapping[str, Sequence[str]]) -> 
 def _is_given(context: typer.Context, parameter: str) -> bool:
     source = context.get_parameter_source(parameter)
     return source is not None and source.name in ("COMMANDLINE", "ENVIRONMENT")
+
+
+def named_files(given: Sequence[str]) -> dict[str, Path]:
+    """The files of ``--genomics NAME=FILE``, by name.
+
+    Raises:
+        InputError: One is written otherwise, or a name is given twice.
+    """
+    files: dict[str, Path] = {}
+    problems = []
+    for item in given:
+        name, _, path = item.partition("=")
+        if not name or not path or name in files:
+            problems.append(f"--genomics {item}: write NAME=FILE, each block once")
+        files[name] = Path(path)
+    if problems:
+        raise InputError(*problems)
+    return files

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,23 +10,21 @@ import typer
 
 from histodistill.barcodes import PRIMARY_TUMOUR
 from histodistill.cli.console import answer, counted, located, say, say_notes
-from histodistill.cli.options import Device, Json, require_used
-from histodistill.cli.patch_features import (
+from histodistill.cli.options import (
+    Device,
+    Json,
     Layout,
     LeaveOutMissing,
-    PatchFeatures,
-    require_layout,
+    named_files,
+    require_used,
 )
-from histodistill.errors import InputError
+from histodistill.errors import Problems
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from histodistill.deploy import Bundle
+    from histodistill.deploy import Predictions
 
 _SLIDES = "Slides"
 _GENOMICS = "Genomics"
-
 
 # Options, and those of which one gives them a meaning.
 _NEEDS = {
@@ -173,65 +172,56 @@ def command(
     which network answered and why. Research use only; not a medical device.
     """
     from histodistill.cli.progress import ExtractionProgress
-    from histodistill.deploy import Bundle, predict
-    from histodistill.deploy.predict import check_request
-    from histodistill.features import open_bags
+    from histodistill.deploy import Bundle
     from histodistill.files import require_writable
     from histodistill.spreadsheets import write_csv
-    from histodistill.workflows.new_slides import NewSlideSettings, plan_slides
+    from histodistill.workflows.new_features import NewFeatures
+    from histodistill.workflows.new_slides import NewSlideSettings
+    from histodistill.workflows.prediction import PredictionRequest, plan_prediction
 
     require_used(context, _NEEDS)
-    require_layout(layout)
-    bundle = Bundle.load(bundle_folder, allow or ())
-    say_notes(bundle.notes)
-    if slides is None and features is None and not genomics:
-        raise InputError("give --slides DIR or --features DIR, --genomics NAME=FILE, or both")
-    if slides is not None and features is not None:
-        raise InputError("give either --slides or --features")
     wanted = sample_types or [PRIMARY_TUMOUR]
-    blocks = _read_blocks(bundle, genomics or [], wanted)
-    thresholds = None if threshold is None else dict.fromkeys(bundle.networks, threshold)
-    check_request(
-        bundle,
-        blocks,
-        max_missing_genes=max_missing_genes,
-        check_scale=check_scale,
-        thresholds=thresholds,
-    )
-    require_writable(out.absolute().parent)
-    bags = None
-    failed: tuple[str, ...] = ()
-    if slides is not None:
-        how = NewSlideSettings(
-            folder=features_out or out.with_name(f"{out.stem}-features"),
-            weights=weights,
-            allow_code=allow_torchscript_code,
-            slide_mpp=slide_mpp,
-            patient_pattern=patient_pattern,
-            sample_types=wanted,
-            device=device,
-        )
-        plan = plan_slides(bundle.info, slides, how)
-        say_notes(plan.notes)
-        with ExtractionProgress(len(plan.entries)) as progress:
-            extracted = plan.extract(progress)
-        say_notes(extracted.notes)
-        bags, failed = open_bags(extracted.files), extracted.failed
-    elif features is not None:
-        found = PatchFeatures(
-            features, slides_table, patient_pattern, layout, leave_out_missing, wanted
-        )
-        bags = found.open()
-    predicted = predict(
-        bundle,
-        bags=bags,
-        genomics=blocks,
-        max_missing_genes=max_missing_genes,
-        check_scale=check_scale,
-        thresholds=thresholds,
+    how = NewSlideSettings(
+        folder=features_out or out.with_name(f"{out.stem}-features"),
+        weights=weights,
+        allow_code=allow_torchscript_code,
+        slide_mpp=slide_mpp,
+        patient_pattern=patient_pattern,
+        sample_types=wanted,
         device=device,
     )
+    request = PredictionRequest(
+        slides=slides,
+        how=how if slides else None,
+        features=NewFeatures(
+            features, slides_table, patient_pattern, layout, leave_out_missing, wanted
+        )
+        if features
+        else None,
+        genomics=named_files(genomics or []),
+        sample_types=wanted,
+        max_missing_genes=max_missing_genes,
+        check_scale=check_scale,
+        threshold=threshold,
+        device=device,
+    )
+    bundle = Bundle.load(bundle_folder, allow or ())
+    say_notes(bundle.notes)
+    problems = Problems()
+    problems.attempt(lambda: require_writable(out.absolute().parent))
+    plan = problems.attempt(lambda: plan_prediction(bundle, request))
+    problems.raise_any()
+    assert plan is not None
+    say_notes(plan.notes)
+    with ExtractionProgress(len(plan.slides.entries)) if plan.slides else nullcontext() as progress:
+        predicted = plan.run(progress)
     write_csv(out, predicted.table)
+    _tell(predicted, out)
+    if predicted.failed:  # as `extract` ends
+        raise typer.Exit(1)
+
+
+def _tell(predicted: Predictions, out: Path) -> None:
     say_notes(predicted.notes)
     by_network = predicted.table["answered_by"].replace("", "nobody").value_counts()
     answered = ", ".join(f"{count} by {name}" for name, count in by_network.items())
@@ -240,37 +230,5 @@ def command(
         predictions=out,
         patients=len(predicted.table),
         answered_by=by_network.to_dict(),
-        failed_slides=failed,
+        failed_slides=predicted.failed,
     )
-    if failed:  # as `extract` ends
-        raise typer.Exit(1)
-
-
-def _read_blocks(
-    bundle: Bundle, given: list[str], sample_types: list[str]
-) -> dict[str, pd.DataFrame]:
-    """Read blocks as the bundle's training did."""
-    from histodistill.experiment.data import read_block
-    from histodistill.experiment.inputs import BlockSettings
-
-    blocks: dict[str, pd.DataFrame] = {}
-    problems: list[str] = []
-    for item in given:
-        name, _, path = item.partition("=")
-        if not path or name not in bundle.info.blocks or name in blocks:
-            known = ", ".join(bundle.info.blocks) or "none"
-            problems.append(
-                f"--genomics {item}: write NAME=FILE, each block once; the bundle's blocks: {known}"
-            )
-            continue
-        settings = BlockSettings(file=Path(path), **bundle.info.blocks[name] | {"format": "auto"})
-        try:
-            table = read_block(name, settings, sample_types)
-        except InputError as error:
-            problems.extend(error.problems)
-            continue
-        say_notes(table.notes)
-        blocks[name] = table.values
-    if problems:
-        raise InputError(*problems)
-    return blocks

@@ -41,10 +41,13 @@ class Predictions:
             answers are of: ``target``, its ``classes``, ``method``, and the ``bundle``'s
             fingerprint.
         notes: Plain sentences: genes imputed, patients without an answer.
+        failed: Slides that could not be read or encoded, to be tried again; their patients are
+            predicted without them.
     """
 
     table: pd.DataFrame
     notes: tuple[str, ...]
+    failed: tuple[str, ...] = ()
 
 
 def predict(

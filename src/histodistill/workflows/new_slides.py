@@ -8,19 +8,20 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from histodistill.barcodes import PRIMARY_TUMOUR, left_out_types, unwanted_sample_type
 from histodistill.cohort.slides import patient_reader
-from histodistill.computing.device import resolve_device
 from histodistill.deploy import Bundle, BundleInfo, Predictions, predict
 from histodistill.deploy.predict import check_request
 from histodistill.encoders import PatchEncoder
-from histodistill.errors import InputError, listed
+from histodistill.errors import InputError, Problems, listed
 from histodistill.extraction import (
     ExtractionSettings,
+    OutputFolder,
     Progress,
     SlideEntry,
     extract_slides,
@@ -29,6 +30,7 @@ from histodistill.extraction import (
 from histodistill.features import open_bags
 from histodistill.files import require_writable
 from histodistill.model import NetworkName
+from histodistill.workflows.extraction import unused_mpp
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class ExtractedSlides:
 
     Attributes:
         files: Feature files by patient.
-        notes: The slides that could not be used, a sentence each.
+        notes: The slides that could not be used, a sentence each; and what had no effect.
         failed: Slides that could not be read or encoded; to be tried again.
     """
 
@@ -82,6 +84,7 @@ class SlidePlan:
         encoder: The encoder of these settings.
         folder: Where the features go.
         notes: Slides that are left out, and why, in sentences.
+        slide_mpp: µm/px of level 0 that was given for the slides that record none.
     """
 
     entries: tuple[SlideEntry, ...]
@@ -90,6 +93,7 @@ class SlidePlan:
     encoder: PatchEncoder
     folder: Path
     notes: tuple[str, ...]
+    slide_mpp: float | None = None
 
     def extract(self, progress: Progress | None = None) -> ExtractedSlides:
         """Extract the slides; one that cannot be used is told and left out.
@@ -109,7 +113,10 @@ class SlidePlan:
             files[patient] = (*files.get(patient, ()), self.folder / f"{slide}.h5")
         return ExtractedSlides(
             files,
-            tuple(f"{record.slide}: {record.status}: {record.reason}" for record in unused),
+            (
+                *(f"{record.slide}: {record.status}: {record.reason}" for record in unused),
+                *unused_mpp(self.slide_mpp, summary),
+            ),
             tuple(record.slide for record in summary.with_status("failed")),
         )
 
@@ -123,21 +130,40 @@ def plan_slides(info: BundleInfo, slides: Path, how: NewSlideSettings) -> SlideP
         how: What the bundle does not say.
 
     Raises:
-        InputError: The bundle records no extraction settings, the encoder's weights are not the
-            same, the folder cannot be written, or no slide has a patient.
+        InputError: All problems at once: the bundle records no extraction settings, the encoder's
+            weights are not the same, the folder cannot be written or holds other features, no slide
+            has a patient.
     """
-    settings = _settings(info)
+    problems = Problems()
     told: list[str] = []
-    found = list_slides(slides, mpp_if_unrecorded=how.slide_mpp, tell=told.append)
-    entries, other_types = _of_sample_types(found, how.sample_types)
-    patients, unnamed = _patients(entries, how.patient_pattern, slides)
-    require_writable(how.folder)
-    device = str(resolve_device(how.device))
-    encoder = settings.load_encoder(how.weights, device, allow_code=how.allow_code)
-    known = tuple(entry for entry in entries if entry.slide_id in patients)
-    return SlidePlan(
-        known, patients, settings, encoder, how.folder, (*told, *other_types, *unnamed)
-    )
+    settings = problems.attempt(partial(_settings, info))
+    entries, patients = _known(slides, how, problems, told)
+    problems.attempt(partial(require_writable, how.folder))
+    encoder = None
+    if settings is not None:
+        problems.attempt(partial(OutputFolder(how.folder).require_alike, settings))
+        encoder = problems.attempt(
+            partial(settings.load_encoder, how.weights, how.device, allow_code=how.allow_code)
+        )
+    problems.raise_any()
+    assert settings is not None
+    assert encoder is not None
+    return SlidePlan(entries, patients, settings, encoder, how.folder, tuple(told), how.slide_mpp)
+
+
+def _known(
+    slides: Path, how: NewSlideSettings, problems: Problems, told: list[str]
+) -> tuple[tuple[SlideEntry, ...], dict[str, str]]:
+    """The slides whose patient is known, and each one's patient."""
+    try:
+        found = list_slides(slides, mpp_if_unrecorded=how.slide_mpp, tell=told.append)
+        entries, other_types = _of_sample_types(found, how.sample_types)
+        patients, unnamed = _patients(entries, how.patient_pattern, slides)
+    except InputError as error:
+        problems.add(error.problems)
+        return (), {}
+    told += [*other_types, *unnamed]
+    return tuple(entry for entry in entries if entry.slide_id in patients), patients
 
 
 def predict_slides(
@@ -172,14 +198,19 @@ def predict_slides(
     Raises:
         InputError: As :func:`plan_slides` and :func:`histodistill.predict`.
     """
-    check_request(
-        bundle,
-        genomics or {},
-        max_missing_genes=max_missing_genes,
-        check_scale=check_scale,
-        thresholds=thresholds,
+    problems = Problems()
+    problems.attempt(
+        lambda: check_request(
+            bundle,
+            genomics or {},
+            max_missing_genes=max_missing_genes,
+            check_scale=check_scale,
+            thresholds=thresholds,
+        )
     )
-    plan = plan_slides(bundle.info, slides, how)
+    plan = problems.attempt(partial(plan_slides, bundle.info, slides, how))
+    problems.raise_any()
+    assert plan is not None
     extracted = plan.extract(progress)
     predicted = predict(
         bundle,
@@ -190,7 +221,8 @@ def predict_slides(
         thresholds=thresholds,
         device=how.device,
     )
-    return replace(predicted, notes=(*plan.notes, *extracted.notes, *predicted.notes))
+    notes = (*plan.notes, *extracted.notes, *predicted.notes)
+    return replace(predicted, notes=notes, failed=extracted.failed)
 
 
 def _patients(

@@ -1,0 +1,63 @@
+"""Patch features of new patients, that were extracted already."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from histodistill.barcodes import PRIMARY_TUMOUR
+from histodistill.cohort import find_slides
+from histodistill.errors import InputError
+from histodistill.experiment.data import slide_notes
+from histodistill.features import BagStore, open_bags
+from histodistill.features.layouts.registry import (
+    AUTO,
+    checked_layout,
+    companion_patterns,
+    feature_suffixes,
+)
+
+
+@dataclass(frozen=True)
+class NewFeatures:
+    """A folder of feature files, and how their patients are found.
+
+    Attributes:
+        folder: The folder.
+        table: A slides table (PATIENT, FILENAME); without it the file names tell.
+        patient_pattern: Regular expression of the patient in a file name; by default a TCGA
+            barcode.
+        layout: Layout of the files; ``auto`` recognises each.
+        leave_out_missing: Whether files of the table may be absent.
+        sample_types: TCGA sample types that are read.
+    """
+
+    folder: Path
+    table: Path | None = None
+    patient_pattern: str | None = None
+    layout: str = AUTO
+    leave_out_missing: bool = False
+    sample_types: Collection[str] = (PRIMARY_TUMOUR,)
+
+    def open(self) -> tuple[BagStore, list[str]]:
+        """Their bags, and what was decided on the way, in sentences.
+
+        Raises:
+            InputError: The files, their patients or the layout cannot be found or read.
+        """
+        try:
+            layout = checked_layout(self.layout)
+        except ValueError as error:
+            raise InputError(f"--layout: {error}") from error
+        index = find_slides(
+            self.folder,
+            suffixes=feature_suffixes(layout),
+            companions=companion_patterns(layout),
+            table=self.table,
+            pattern=self.patient_pattern,
+            sample_types=self.sample_types,
+            leave_out_missing=self.leave_out_missing,
+            by_options=True,
+        )
+        return open_bags(index.slides, layout=layout), slide_notes(index)

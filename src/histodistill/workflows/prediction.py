@@ -1,0 +1,198 @@
+"""Prediction from files: what was extracted or is to be, and tables of genes.
+
+All that can be wrong is found by :func:`plan_prediction`, before hours of extraction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from histodistill.barcodes import PRIMARY_TUMOUR
+from histodistill.deploy import Bundle, Predictions, predict
+from histodistill.deploy.predict import check_request
+from histodistill.errors import InputError, Problems
+from histodistill.experiment.data import read_block
+from histodistill.experiment.inputs import BlockSettings
+from histodistill.extraction import Progress
+from histodistill.features import BagStore, open_bags
+from histodistill.model import NetworkName
+from histodistill.workflows.new_features import NewFeatures
+from histodistill.workflows.new_slides import NewSlideSettings, SlidePlan, plan_slides
+
+
+@dataclass(frozen=True)
+class PredictionRequest:
+    """Who shall be predicted, and from what.
+
+    Attributes:
+        slides: A folder, or a table, of slides whose features are to be extracted.
+        how: How they are extracted; needed with ``slides``.
+        features: Features that were extracted already, instead of slides.
+        genomics: Tables of genes, by the names of the bundle's blocks.
+        sample_types: TCGA sample types that are read.
+        max_missing_genes: Share of a block's genes that may be absent, and are imputed.
+        check_scale: Whether genes on another scale than the training patients' are refused.
+        threshold: Operating threshold of all networks instead of the bundle's own.
+        device: ``auto`` (an NVIDIA GPU where there is one, else the CPU), ``cpu``, ``cuda``,
+            ``cuda:<n>`` or ``mps``.
+
+    Raises:
+        InputError: There is nothing to predict from, or slides and features as well.
+    """
+
+    slides: Path | None = None
+    how: NewSlideSettings | None = None
+    features: NewFeatures | None = None
+    genomics: Mapping[str, Path] = field(default_factory=dict)
+    sample_types: Collection[str] = (PRIMARY_TUMOUR,)
+    max_missing_genes: float = 0.2
+    check_scale: bool = True
+    threshold: float | None = None
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.slides is None and self.features is None and not self.genomics:
+            raise InputError(
+                "nothing to predict from: give slides (--slides DIR) or features (--features DIR), "
+                "genomics (--genomics NAME=FILE), or both"
+            )
+        if self.slides is not None and self.features is not None:
+            raise InputError("give either slides (--slides) or features (--features)")
+        if self.slides is not None and self.how is None:
+            raise InputError("slides need to be told how they are extracted (`how`)")
+
+
+@dataclass(frozen=True)
+class PredictionPlan:
+    """Patients that can be predicted.
+
+    Attributes:
+        bundle: The model.
+        request: What was asked for.
+        slides: Slides that are extracted first, if any.
+        bags: Features that were extracted already, if any.
+        genomics: Blocks, patients x genes.
+        notes: What was resolved or left out, in sentences.
+    """
+
+    bundle: Bundle
+    request: PredictionRequest
+    slides: SlidePlan | None
+    bags: BagStore | None
+    genomics: Mapping[str, pd.DataFrame]
+    notes: tuple[str, ...]
+
+    def run(self, progress: Progress | None = None) -> Predictions:
+        """Extract what is to be extracted, and predict.
+
+        Args:
+            progress: Told how the extraction goes.
+
+        Raises:
+            InputError: No slide could be used, or as :func:`histodistill.predict`.
+        """
+        if self.slides is None:
+            return self._predicted(self.bags)
+        extracted = self.slides.extract(progress)
+        predicted = self._predicted(open_bags(extracted.files))
+        notes = (*extracted.notes, *predicted.notes)
+        return replace(predicted, notes=notes, failed=extracted.failed)
+
+    def _predicted(self, bags: BagStore | None) -> Predictions:
+        return predict(
+            self.bundle,
+            bags=bags,
+            genomics=self.genomics,
+            max_missing_genes=self.request.max_missing_genes,
+            check_scale=self.request.check_scale,
+            thresholds=_thresholds(self.bundle, self.request.threshold),
+            device=self.request.device,
+        )
+
+
+def plan_prediction(bundle: Bundle, request: PredictionRequest) -> PredictionPlan:
+    """Read and check everything but the slides themselves.
+
+    Args:
+        bundle: A trained model.
+        request: Who shall be predicted, and from what.
+
+    Raises:
+        InputError: All problems at once, of the slides, the encoder, the features and the genes.
+    """
+    problems = Problems()
+    notes: list[str] = []
+    genomics = _genomics(bundle, request, problems, notes)
+    slides = bags = None
+    if request.slides is not None and request.how is not None:
+        slides = problems.attempt(partial(plan_slides, bundle.info, request.slides, request.how))
+        notes += slides.notes if slides else ()
+    elif request.features is not None:
+        bags, told = problems.attempt(request.features.open) or (None, [])
+        notes += told
+    problems.raise_any()
+    return PredictionPlan(bundle, request, slides, bags, genomics, tuple(notes))
+
+
+def read_blocks(
+    bundle: Bundle, files: Mapping[str, Path], sample_types: Collection[str] = (PRIMARY_TUMOUR,)
+) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """Read tables of genes as the bundle's training read its own.
+
+    Args:
+        bundle: A trained model.
+        files: Tables by the names of its blocks.
+        sample_types: TCGA sample types that are read.
+
+    Returns:
+        Blocks, patients x genes, for :func:`histodistill.predict`; and notes.
+
+    Raises:
+        InputError: Everything that is wrong in any of the files, all at once.
+    """
+    problems = Problems()
+    blocks: dict[str, pd.DataFrame] = {}
+    notes: list[str] = []
+    recorded = bundle.info.blocks
+    for name, path in files.items():
+        if name not in recorded:
+            known = ", ".join(recorded) or "none"
+            problems.add(
+                [f"{path}: the bundle reads no block {name}; the bundle's blocks: {known}"]
+            )
+            continue
+        settings = BlockSettings(file=path, **recorded[name] | {"format": "auto"})
+        table = problems.attempt(partial(read_block, name, settings, sample_types))
+        if table is not None:
+            blocks[name] = table.values
+            notes += table.notes
+    problems.raise_any()
+    return blocks, notes
+
+
+def _genomics(
+    bundle: Bundle, request: PredictionRequest, problems: Problems, notes: list[str]
+) -> dict[str, pd.DataFrame]:
+    """The blocks, held against the bundle."""
+    read = problems.attempt(partial(read_blocks, bundle, request.genomics, request.sample_types))
+    blocks, told = read or ({}, [])
+    notes += told
+    problems.attempt(
+        lambda: check_request(
+            bundle,
+            blocks,
+            max_missing_genes=request.max_missing_genes,
+            check_scale=request.check_scale,
+            thresholds=_thresholds(bundle, request.threshold),
+        )
+    )
+    return blocks
+
+
+def _thresholds(bundle: Bundle, threshold: float | None) -> dict[NetworkName, float] | None:
+    return None if threshold is None else dict.fromkeys(bundle.networks, threshold)
