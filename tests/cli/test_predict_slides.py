@@ -22,7 +22,7 @@ name: slides
 cohort: {clinical: cohort/clinical.csv, slides: cohort/slides.csv}
 features: {directory: features}
 targets: {ER: {classes: [negative, positive], positive: positive}}
-splits: {validation: 0.34}
+splits: {folds: 3, validation: 0.34}
 methods:
   abmil:
     network: {width: 8, attention_width: 4}

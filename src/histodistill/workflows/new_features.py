@@ -31,6 +31,9 @@ class NewFeatures:
         layout: Layout of the files; ``auto`` recognises each.
         leave_out_missing: Whether files of the table may be absent.
         sample_types: TCGA sample types that are read.
+
+    Raises:
+        InputError: There is no such layout.
     """
 
     folder: Path
@@ -40,24 +43,26 @@ class NewFeatures:
     leave_out_missing: bool = False
     sample_types: Collection[str] = (PRIMARY_TUMOUR,)
 
+    def __post_init__(self) -> None:
+        try:
+            checked_layout(self.layout)
+        except ValueError as error:
+            raise InputError(f"--layout: {error}") from error
+
     def open(self) -> tuple[BagStore, list[str]]:
         """Their bags, and what was decided on the way, in sentences.
 
         Raises:
-            InputError: The files, their patients or the layout cannot be found or read.
+            InputError: The files, or their patients, cannot be found or read.
         """
-        try:
-            layout = checked_layout(self.layout)
-        except ValueError as error:
-            raise InputError(f"--layout: {error}") from error
         index = find_slides(
             self.folder,
-            suffixes=feature_suffixes(layout),
-            companions=companion_patterns(layout),
+            suffixes=feature_suffixes(self.layout),
+            companions=companion_patterns(self.layout),
             table=self.table,
             pattern=self.patient_pattern,
             sample_types=self.sample_types,
             leave_out_missing=self.leave_out_missing,
             by_options=True,
         )
-        return open_bags(index.slides, layout=layout), slide_notes(index)
+        return open_bags(index.slides, layout=self.layout), slide_notes(index)
