@@ -58,7 +58,7 @@ def test_a_table_without_such_cells_is_written_as_it_is(tmp_path):
             "name": ["a", None, "-1.5"],
             "mixed": [1, "b", None],
             "count": pd.array([1, None, 3], dtype="Int64"),
-            "when": pd.to_datetime(["2026-01-01", None, "2026-01-03"]),
+            "when": pd.to_datetime(["2026-01-01", "2026-01-02", "2026-01-03"]),
             "kind": pd.Categorical(["x", "y", None]),
             "value": [0.1, float("nan"), 1e-300],
         }

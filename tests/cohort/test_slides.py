@@ -269,3 +269,11 @@ def test_a_table_of_clam_is_read_as_it_is(tmp_path, folder):
     index = find_slides(folder, table=path)
     assert found(index, folder) == {"p1": ["slide_1.pt"], "p2": ["slide_2.pt"]}
     assert any("column 'case_id' was read as 'PATIENT'" in note for note in index.notes)
+
+
+def test_a_resolution_that_is_not_used_is_told(tmp_path, folder):
+    touch(folder, "x.h5")
+    path = tmp_path / "slides.csv"
+    path.write_text("PATIENT,FILENAME,MPP,SCANNER\nP1,x.h5,0.25,A\n")
+    (note,) = find_slides(folder, table=path).notes
+    assert "column 'MPP' is not used" in note

@@ -131,6 +131,15 @@ def test_folds_from_files_are_those_of_the_target(cohort):
     assert set(extra_patients(experiment, data, "ER", made.folds[0])) == everybody
 
 
+def test_another_number_of_folds_than_there_are_files_is_refused(cohort):
+    experiment, data = opened(cohort, {"scheme": "files", "directory": "folds", "folds": 3})
+    write_splits(cohort.parent / "folds", data.labels("ER"))
+    with pytest.raises(InputError, match=r"`splits\.folds` is 3, and the files .* are 2 folds"):
+        folds_for(experiment, data, "ER")
+    experiment, data = opened(cohort, {"scheme": "files", "directory": "folds", "folds": None})
+    assert len(folds_for(experiment, data, "ER").folds) == 2
+
+
 def test_patients_whom_the_files_miss_are_told(cohort):
     experiment, data = opened(cohort, {"scheme": "files", "directory": "folds"})
     write_splits(cohort.parent / "folds", data.labels("ER").iloc[1:])

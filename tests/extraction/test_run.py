@@ -366,3 +366,10 @@ def test_a_slide_that_may_not_be_read_costs_that_slide(
     (record,) = extract_slides(slides, encoder, tmp_path / "out", settings).records
     assert record.status == "failed"
     assert "slide0.tiff: permission is denied" in record.reason
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "null", "[" * 100_000])
+def test_damaged_records_are_told_with_the_remedy(entries, encoder, settings, tmp_path, content):
+    (tmp_path / "extraction.json").write_text(content)
+    with pytest.raises(InputError, match=r"extraction\.json"):
+        extract_slides(entries(1), encoder, tmp_path, settings)

@@ -161,3 +161,16 @@ def test_a_table_in_other_words_and_other_marks(folder):
     first, second = list_slides(table)
     assert (first.path, first.patient, first.mpp) == (folder / "a.tiff", "P1", 0.25)
     assert (second.patient, second.mpp) == ("P2", None)
+
+
+def test_how_a_table_was_read_is_told(folder):
+    table = folder / "list.csv"
+    table.write_bytes(
+        "slide;mpp;patient\na.svs;0,25;M\xfcller\nb.svs;NA;M\xfcller\n".encode("cp1252")
+    )
+    told: list[str] = []
+    entries = list_slides(table, tell=told.append)
+    assert [entry.mpp for entry in entries] == [0.25, None]
+    assert ["Windows-1252" in told[0], "'NA' (1)" in told[1], "decimal commas" in told[2]] == [
+        True
+    ] * 3

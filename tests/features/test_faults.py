@@ -376,3 +376,12 @@ def test_every_difference_is_named_at_once(tmp_path: Path):
         "1 feature file has width 6",
         "2 feature files have patch encoder phikon",
     ]
+
+
+@pytest.mark.parametrize("recorded", ["{", "[1]", "[" * 100_000])
+def test_extraction_settings_that_are_none(tmp_path: Path, recorded: str):
+    path = writers.trident(tmp_path / "S1.h5", writers.features())
+    with h5py.File(path, "a") as h5:
+        h5.attrs["extraction"] = recorded[:60_000]
+    with pytest.raises(InputError, match=r"S1\.h5"):
+        inspect(path)

@@ -159,3 +159,16 @@ def test_a_format_that_the_content_contradicts(tmp_path, given, text, found):
 def test_a_format_that_a_parquet_file_contradicts(tmp_path, format_):
     pd.DataFrame({"PATIENT": ["P1"], "ESR1": [1.0]}).to_parquet(tmp_path / "x.parquet")
     assert "has the layout patients x genes" in refused(tmp_path / "x.parquet", format=format_)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("sample\tP1\nPGR\t1\nES\0R1\t3\n", "line 3 ('ES\\x00R1') holds a NUL byte"),
+        ("sample\tP1\nPGR\t1\nES\x02R1\t3\n", "line 3 ('ES\\x02R1') holds the control character"),
+        ("sample\tP\x021\nPGR\t1\n", "line 1 holds the control character '\\x02'"),
+        ("PATIENT\tPGR\nP1\t1\nP\x1b2\t3\n", "line 3 ('P\\x1b2') holds the control character"),
+    ],
+)
+def test_control_characters_in_names_are_refused_with_their_line(tmp_path, text, line):
+    assert line in refused(write(tmp_path / "x.tsv", text))

@@ -208,3 +208,24 @@ def test_comments_above_the_header_of_a_workbook(tmp_path):
     table = read_table(tmp_path / "t.xlsx")
     assert list(table.columns) == ["PATIENT", "ER"]
     assert rows(table) == [["007", "x"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("#PATIENT,ER\nP1,positive\nP2,negative\n", ["PATIENT", "ER"]),
+        ("#PATIENT\tER\nP1\tpositive\n", ["PATIENT", "ER"]),
+        ("# a comment, of two parts\nPATIENT,ER\nP1,positive\n", ["PATIENT", "ER"]),
+        ("#made 2026\nPATIENT,ER\nP1,positive\n", ["PATIENT", "ER"]),
+        ("#Patient Id,ER\n#STRING,STRING\nPATIENT,ER\nP1,positive\n", ["PATIENT", "ER"]),
+        ("#a,b,c\nPATIENT,ER\nP1,positive\n", ["PATIENT", "ER"]),
+    ],
+)
+def test_a_header_that_begins_with_a_hash(tmp_path: Path, text: str, columns: list[str]):
+    (tmp_path / "t.csv").write_text(text)
+    table = read_table(tmp_path / "t.csv")
+    assert list(table.columns) == columns
+    assert table["PATIENT"][0] == "P1"
+    rows = [line.replace("\t", ",").split(",") for line in text.splitlines()]
+    pd.DataFrame(rows).to_excel(tmp_path / "t.xlsx", header=False, index=False)
+    assert list(read_table(tmp_path / "t.xlsx").columns) == columns

@@ -18,7 +18,7 @@ from histodistill.barcodes import (
 )
 from histodistill.cohort.patients import column_of_patients, patient_names
 from histodistill.errors import InputError, listed
-from histodistill.tables import Column, read_table, resolved_columns
+from histodistill.tables import Column, is_resolution, read_table, resolved_columns
 
 FILENAME = "FILENAME"
 # The column of CLAM, of the GDC's manifests, and plain English.
@@ -258,6 +258,7 @@ def _table_rows(
     table = resolved_columns(read_table(path, notes), columns, path, notes, problems)
     if problems:
         raise InputError(*problems)
+    notes += _unused_resolutions(path, [str(name) for name in table.columns])
     cells = table[[patient_column, filename_column]]
     gaps = cells.index[cells.isna().any(axis=1)]
     if len(gaps):
@@ -268,6 +269,17 @@ def _table_rows(
         )
     patients = patient_names(cells[patient_column], path, notes).patients
     return list(dict.fromkeys(zip(patients, cells[filename_column], strict=True)))
+
+
+def _unused_resolutions(path: Path, names: Sequence[str]) -> list[str]:
+    """A sentence for columns of resolutions: the features are extracted already."""
+    found = [f"'{name}'" for name in names if is_resolution(name)]
+    if not found:
+        return []
+    return [
+        f"{path}: column {listed(found)} is not used: µm/px matter where slides are extracted "
+        "(`histodistill extract`), and these features are."
+    ]
 
 
 def _absent_files(

@@ -154,4 +154,10 @@ def _given(experiment: Experiment, data: ExperimentData, target: str) -> TargetF
         experiment.targets[target].classes,
         known=data.clinical.patients,
     )
+    splits = experiment.splits
+    if "folds" in splits.model_fields_set and splits.folds != len(files.folds):
+        raise InputError(
+            f"`splits.folds` is {splits.folds}, and the files in {splits.directory} are "
+            f"{len(files.folds)} folds; leave `folds` out, or give another folder"
+        )
     return TargetFolds(tuple(files.folds), tuple(files.notes))

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from histodistill.errors import InputError
 from histodistill.extraction.settings import ExtractionSettings
+from histodistill.gate.records import damaged_record
+from histodistill.gate.text import parse_json
 from histodistill.hdf5_files import whole_h5
 from histodistill.slides import Slide
 from histodistill.tiling import PatchGrid
@@ -75,7 +77,11 @@ def read_extraction_settings(path: Path) -> ExtractionSettings:
         raise InputError(
             f"{path} was not written by 'histodistill extract'; it records no extraction settings."
         )
-    return ExtractionSettings.from_dict(json.loads(recorded))
+    try:
+        return ExtractionSettings.from_dict(dict(parse_json(path, recorded)))
+    except (ValueError, TypeError) as error:
+        remedy = "delete it, and it will be extracted again"
+        raise damaged_record(path, error, remedy) from error
 
 
 def n_patches_in(path: Path) -> int:

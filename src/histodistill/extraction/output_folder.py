@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import glob
-import json
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -15,6 +14,7 @@ from histodistill.errors import InputError
 from histodistill.extraction.feature_file import n_patches_in, read_extraction_settings
 from histodistill.extraction.settings import ExtractionSettings
 from histodistill.files import write_json
+from histodistill.gate.records import read_record
 from histodistill.spreadsheets import write_csv
 
 Status = Literal["done", "skipped", "failed", "elsewhere"]
@@ -101,7 +101,8 @@ class OutputFolder:
         """
         if not self._settings.is_file():
             return
-        recorded = json.loads(self._settings.read_text(encoding="utf-8"))
+        remedy = "remove it: each feature file tells its own settings too"
+        recorded = read_record(self._settings, dict[str, Any], remedy)
         different = settings.differences(ExtractionSettings.from_dict(recorded))
         if different:
             raise InputError(
@@ -177,7 +178,8 @@ class OutputFolder:
 
     def _read_record(self, slide_id: str) -> SlideRecord | None:
         try:
-            return SlideRecord(**json.loads(self._record(slide_id).read_text(encoding="utf-8")))
+            remedy = "remove it, and the slide is looked at again"
+            return read_record(self._record(slide_id), SlideRecord, remedy)
         except FileNotFoundError:
             return None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from histodistill.extraction.dicom import group_by_series
 from histodistill.tables import (
     TABLE_SUFFIXES,
     Column,
+    is_resolution,
     number,
     read_table,
     resolved_columns,
@@ -32,8 +32,6 @@ _COLUMNS = (
     Column("patient", also=("patient_id", "case_id")),
     Column("mpp"),
 )
-# Names that people give to µm/px.
-_RESOLUTION = re.compile(r"mpp|micron|resolution|pixel.?size|[uµμ]m.*p(x|ixel)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -116,19 +114,19 @@ def _table(path: Path, tell: Callable[[str], None] | None) -> list[SlideEntry]:
     if not path.is_file():
         raise InputError(f"The slide table {path} does not exist.")
     notes: list[str] = []
-    table = resolved_columns(read_table(path), _COLUMNS, path, notes, [])
+    table = resolved_columns(read_table(path, notes), _COLUMNS, path, notes, [])
     if "slide" not in table.columns:
         raise InputError(
             f"{path} has no column 'slide' (it has {listed(list(table.columns))}); it may also "
             "have 'patient' and 'mpp'."
         )
     notes += _unused_columns(path, [str(name) for name in table.columns])
-    if tell is not None:
-        for note in notes:
-            tell(note)
     problems: list[str] = []
     table = table.reindex(columns=[column.name for column in _COLUMNS])
-    table["mpp"] = with_decimal_points(without_missing_codes(table["mpp"], path, []), path, [])
+    known = without_missing_codes(table["mpp"], path, notes)
+    table["mpp"] = with_decimal_points(known, path, notes)
+    for note in notes if tell is not None else ():
+        tell(note)
     rows = table.fillna("").to_dict("records")
     entries = [_row(path, {str(key): row[key] for key in row}, problems) for row in rows]
     if problems:
@@ -148,7 +146,7 @@ def _unused_columns(path: Path, names: list[str]) -> list[str]:
         f"{path}: the column {name!r} would not be used; call it 'mpp' if it holds µm/px of level "
         "0, else take it out."
         for name in unused
-        if _RESOLUTION.search(name)
+        if is_resolution(name)
     ]
     if problems:
         raise InputError(*problems)

@@ -12,12 +12,18 @@ from histodistill.tables.cells import (
     with_decimal_points,
     without_missing_codes,
 )
-from histodistill.tables.columns import Column, missing_columns, resolved_columns
+from histodistill.tables.columns import (
+    Column,
+    is_resolution,
+    missing_columns,
+    resolved_columns,
+)
 from histodistill.tables.reading import TABLE_SUFFIXES, read_table
 
 __all__ = [
     "TABLE_SUFFIXES",
     "Column",
+    "is_resolution",
     "missing_columns",
     "number",
     "numbers",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from pathlib import Path
 import pandas as pd
 
 from histodistill.errors import InputError, listed
+
+_RESOLUTION = re.compile(r"mpp|micron|resolution|pixel.?size|[uµμ]m.*p(x|ixel)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,11 @@ def resolved_columns(
             notes.append(f"{path}: column '{found}' was read as '{column.name}'.")
     problems += missing_columns(table, absent, path)
     return table.rename(columns=renamed)
+
+
+def is_resolution(name: str) -> bool:
+    """Whether a column is called as people call µm/px."""
+    return _RESOLUTION.search(name) is not None
 
 
 def missing_columns(table: pd.DataFrame, columns: Iterable[Column], path: Path) -> list[str]:

@@ -19,7 +19,7 @@ from histodistill.errors import InputError, listed
 from histodistill.gate.archives import require_plausible_zip, unzipped_content
 from histodistill.gate.plain import MB
 from histodistill.gate.text import require_plausible_cells
-from histodistill.tables.text import text_rows
+from histodistill.tables.text import is_marked_header, text_rows
 from histodistill.tables.typed import excel_rows, parquet_rows
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
@@ -34,7 +34,8 @@ def read_table(path: Path, notes: list[str] | None = None) -> pd.DataFrame:
     """Read a table whose first row names the columns.
 
     Names and cells are stripped of surrounding blanks; empty rows and nameless empty columns are
-    left out; leading rows that are empty or start with ``#`` (cBioPortal) are comments. Of a text
+    left out; leading rows that are empty or start with ``#`` (cBioPortal) are comments, but for one
+    row with a name at once after the sign and as many cells as all below. Of a text
     table the encoding (UTF-8, UTF-16, Windows-1252) and the delimiter (comma, semicolon, tab, bar;
     the blank of R's ``write.table``) are found from its content; of an Excel file the first sheet
     is read.
@@ -84,12 +85,23 @@ def _content(path: Path) -> bytes:
 
 def _without_comments(rows: list[list[str]]) -> list[list[str]]:
     """The rows of a sheet from its header on."""
+    filled = [row for row in rows if any(row)]
+    # All rows of a sheet are as wide as the widest: what is filled tells how wide the table is.
+    width = max((_filled(row) for row in filled[1:]), default=0)
+    first = filled[0][: _filled(filled[0])] if filled else []
+    if is_marked_header(first, [row[:width] for row in filled[1:]]):
+        return [[first[0].removeprefix("#"), *first[1:]], *filled[1:]]
     for first, row in enumerate(rows):
         if row and row[0].startswith("#"):
             continue
         if any(row):
             return rows[first:]
     return []
+
+
+def _filled(row: list[str]) -> int:
+    """The number of cells up to the last that is not empty."""
+    return max((place for place, cell in enumerate(row, start=1) if cell), default=0)
 
 
 def _table(path: Path, rows: Sequence[Sequence[str]], notes: list[str]) -> pd.DataFrame:

@@ -6,6 +6,7 @@ import codecs
 import csv
 import io
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from histodistill.errors import InputError
@@ -94,18 +95,48 @@ def _western(path: Path, content: bytes, notes: list[str]) -> str:
 def _require_text(path: Path, text: str) -> None:
     """Refuse NUL bytes, which cut a cell in many programs, and other control characters."""
     found = _NO_TEXT.search(text)
+    if found is not None:
+        line = text.count("\n", 0, found.start()) + 1
+        raise InputError(f"{path}: line {line} {no_text(text)}")
+
+
+def no_text(text: str) -> str | None:
+    """The end of a sentence about a text that holds what no text does; None where it does not."""
+    found = _NO_TEXT.search(text)
     if found is None:
-        return
-    line = text.count("\n", 0, found.start()) + 1
+        return None
     what = "a NUL byte" if found[0] == "\0" else f"the control character {found[0]!r}"
-    raise InputError(
-        f"{path}: line {line} holds {what}: the file is damaged or no text table; "
-        "copy or export it again."
+    return f"holds {what}: the file is damaged or no text table; copy or export it again."
+
+
+def is_marked_header(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
+    """Whether a first row that begins with ``#`` names the columns (``#PATIENT,ER``).
+
+    It does where it stands alone, a name follows the sign at once, and all rows below have as many
+    cells. Comments come in several lines (cBioPortal), or hold other numbers of cells.
+    """
+    name = first[0].removeprefix("#") if first else ""
+    if len(first) < 2 or not all(first) or not name or name == first[0] or name[0] in "# ":
+        return False
+    return bool(below) and all(
+        len(row) == len(first) and not row[0].startswith("#") for row in below
     )
+
+
+def _marked_header(text: str) -> bool:
+    """Whether the first line of a text is such a header."""
+    lines = [line for line in text[:_SAMPLED_CHARACTERS].splitlines() if line.strip()]
+    lines = lines[:_SAMPLED_LINES]
+    if not lines or not lines[0].startswith("#"):
+        return False
+    rows = list(csv.reader(lines, delimiter=_delimiter("\n".join(lines))))
+    return is_marked_header([cell.strip() for cell in rows[0]], rows[1:])
 
 
 def _from_header(text: str) -> str:
     """The text without the empty and comment lines (``#``) above the header."""
+    if _marked_header(text):
+        return text.replace("#", "", 1)
     start = 0
     while start < len(text):
         end = text.find("\n", start)

@@ -14,8 +14,9 @@ import h5py
 from histodistill.features.layouts.attributes import plain, text
 from histodistill.features.layouts.hdf5 import HDF5Layout
 from histodistill.features.layouts.registry import LAYOUTS
-from histodistill.features.slide import SlideFeatures, unknown_layout
+from histodistill.features.slide import SlideFeatures, damaged, unknown_layout
 from histodistill.gate.hdf5 import contents, dataset
+from histodistill.gate.text import parse_json
 
 
 @LAYOUTS.declare(
@@ -49,5 +50,23 @@ class CLAM(HDF5Layout):
             encoder=text(plain(h5[self.features].attrs), "encoder"),
             coords_unit="level-0 px" if slide.coords_path else None,
             tiling=plain(h5["coords"].attrs) if slide.coords_path else {},
-            extraction=text(plain(h5.attrs), "extraction"),
+            extraction=_extraction(slide.path, h5),
         )
+
+
+def _extraction(path: Path, h5: h5py.File) -> str | None:
+    """The settings that `histodistill extract` recorded, as JSON.
+
+    Raises:
+        InputError: They cannot be read.
+    """
+    recorded = text(plain(h5.attrs), "extraction")
+    if recorded is None:
+        return None
+    try:
+        settings = parse_json(path, recorded)
+    except ValueError as error:
+        raise damaged(path, f"its extraction settings: {error}") from error
+    if not isinstance(settings, dict):
+        raise damaged(path, "its extraction settings are no mapping")
+    return recorded

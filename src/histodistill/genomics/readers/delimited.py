@@ -13,7 +13,8 @@ import pyarrow.csv  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from histodistill.errors import InputError
-from histodistill.genomics.readers.header import HAS_NUL, NOT_UTF8, Header, open_binary
+from histodistill.genomics.readers.header import NOT_UTF8, Header, open_binary
+from histodistill.tables.text import no_text
 
 MISSING = ("", "NA", "NaN", "nan", "N/A", "n/a", "na", "null", "NULL")
 
@@ -51,10 +52,16 @@ def read_columns(
     for place, column in enumerate(numbers):
         values[:, place] = table.column(str(column)).to_numpy()
     cells = [[cell.strip() for cell in table.column(str(c)).to_pylist()] for c in texts]
-    damaged = next((cell for column in cells for cell in column if "\0" in cell), None)
-    if damaged is not None:
-        raise InputError(f"{path}: {damaged!r} {HAS_NUL}")
+    _require_text(path, header, cells)
     return cells, values
+
+
+def _require_text(path: Path, header: Header, columns: list[list[str]]) -> None:
+    """Refuse names of genes and samples that hold NUL bytes or other control characters."""
+    for column in columns:
+        for line, cell in enumerate(column, start=header.n_lines + 1):
+            if (fault := no_text(cell)) is not None:
+                raise InputError(f"{path}: line {line} ({cell!r}) {fault}")
 
 
 def _parse(path: Path, header: Header, texts: Sequence[int], numbers: Sequence[int]) -> pa.Table:

@@ -17,12 +17,12 @@ from typing import BinaryIO, TextIO
 from histodistill.errors import InputError
 from histodistill.gate.archives import unzipped
 from histodistill.gate.plain import MB
+from histodistill.tables.text import no_text
 
 NOT_UTF8 = (
     "is not a text table in UTF-8; save it as UTF-8 (in a terminal: iconv -f WINDOWS-1252 -t UTF-8 "
     "FILE > NEW)."
 )
-HAS_NUL = "holds a NUL byte: the file is damaged or no text table; copy or export it again."
 
 # Whole genomes of ten thousand patients.
 _MOST_BYTES = 16 * 1024 * MB
@@ -102,8 +102,8 @@ def read_header(path: Path, *, above: int = 0) -> Header:
             for number, line in enumerate(_lines(text), start=1):
                 if len(line) == _LINE_CHARACTERS:
                     raise InputError(f"{path}: line {number} is too long for a table.")
-                if "\0" in line:
-                    raise InputError(f"{path}: line {number} {HAS_NUL}")
+                if (fault := no_text(line)) is not None:
+                    raise InputError(f"{path}: line {number} {fault}")
                 if number > above and line.strip() and not line.startswith("#"):
                     return _header(path, line, _sampled(text), number, encoding)
         except UnicodeError as error:
