@@ -125,8 +125,9 @@ def _table(path: Path, tell: Callable[[str], None] | None) -> list[SlideEntry]:
     table = table.reindex(columns=[column.name for column in _COLUMNS])
     known = without_missing_codes(table["mpp"], path, notes)
     table["mpp"] = with_decimal_points(known, path, notes)
-    for note in notes if tell is not None else ():
-        tell(note)
+    if tell is not None:
+        for note in notes:
+            tell(note)
     rows = table.fillna("").to_dict("records")
     entries = [_row(path, {str(key): row[key] for key in row}, problems) for row in rows]
     if problems:

@@ -88,9 +88,9 @@ def _without_comments(rows: list[list[str]]) -> list[list[str]]:
     filled = [row for row in rows if any(row)]
     # All rows of a sheet are as wide as the widest: what is filled tells how wide the table is.
     width = max((_filled(row) for row in filled[1:]), default=0)
-    first = filled[0][: _filled(filled[0])] if filled else []
-    if is_marked_header(first, [row[:width] for row in filled[1:]]):
-        return [[first[0].removeprefix("#"), *first[1:]], *filled[1:]]
+    header = filled[0][: _filled(filled[0])] if filled else []
+    if is_marked_header(header, [row[:width] for row in filled[1:]]):
+        return [[header[0].removeprefix("#"), *header[1:]], *filled[1:]]
     for first, row in enumerate(rows):
         if row and row[0].startswith("#"):
             continue
