@@ -92,6 +92,14 @@ def test_the_student_is_the_softmax_of_its_logits(bags):
         assert table.loc[patient, "student"] == pytest.approx(expected, rel=1e-5)
 
 
+def test_answers_are_counted_over_patients_and_models(bags, monkeypatch):
+    monkeypatch.setattr(answers, "_MOST_PATIENTS", 3)
+    told: list[tuple[int, int]] = []
+    made = bundle(member(1), member(2))
+    predict(made, bags=bags, on_answers=lambda done, total: told.append((done, total)))
+    assert told == [(3, 8), (4, 8), (7, 8), (8, 8)]
+
+
 def test_members_are_averaged(bags):
     members = [member(seed) for seed in (1, 2, 3)]
     given = {"bags": bags, "genomics": {"mrna": expression(GENOMICS)}}

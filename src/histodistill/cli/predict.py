@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +21,7 @@ from histodistill.errors import Problems
 
 if TYPE_CHECKING:
     from histodistill.deploy import Predictions
+    from histodistill.workflows.prediction import PredictionPlan
 
 _SLIDES = "Slides"
 _GENOMICS = "Genomics"
@@ -171,7 +171,6 @@ def command(
     student (slides), multimodal and genomic teacher, the call at the stored threshold, and
     which network answered and why. Research use only; not a medical device.
     """
-    from histodistill.cli.progress import ExtractionProgress
     from histodistill.deploy import Bundle
     from histodistill.files import require_writable
     from histodistill.spreadsheets import write_csv
@@ -213,12 +212,21 @@ def command(
     problems.raise_any()
     assert plan is not None
     say_notes(plan.notes)
-    with ExtractionProgress(len(plan.slides.entries)) if plan.slides else nullcontext() as progress:
-        predicted = plan.run(progress)
+    predicted = _run(plan)
     write_csv(out, predicted.table)
     _tell(predicted, out)
     if predicted.failed:  # as `extract` ends
         raise typer.Exit(1)
+
+
+def _run(plan: PredictionPlan) -> Predictions:
+    from histodistill.cli.progress import ExtractionProgress, counting
+
+    if plan.slides:  # extraction takes nearly all of the time
+        with ExtractionProgress(len(plan.slides.entries)) as progress:
+            return plan.run(progress)
+    with counting("Predicting") as told:
+        return plan.run(on_answers=told)
 
 
 def _tell(predicted: Predictions, out: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,8 @@ _WHY: dict[NetworkName, str] = {
     "genomic": "genomics",
     "student": "slides",
 }
+
+OnAnswers = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ def predict(
     check_scale: bool = True,
     thresholds: Mapping[NetworkName, float] | None = None,
     device: str = "auto",
+    on_answers: OnAnswers | None = None,
 ) -> Predictions:
     """Predict every patient who has slides, genes or both.
 
@@ -72,6 +75,8 @@ def predict(
             they are told.
         thresholds: Operating thresholds instead of the bundle's own, for two classes.
         device: Where to compute, see :func:`histodistill.computing.device.resolve_device`.
+        on_answers: Told from time to time how many answers there are, and how many there will be:
+            one a patient and model of the bundle.
 
     Raises:
         InputError: Features of another width, encoder or patch size, an unknown block, too many
@@ -93,7 +98,7 @@ def predict(
     )
     if not patients:
         raise InputError("nobody to predict: no patient has slides or genomics")
-    answers = _average(bundle, bags, tables, patients, device)
+    answers = _average(bundle, bags, tables, patients, device, on_answers)
     chosen = {name: bundle.threshold(name) for name in bundle.networks} | dict(thresholds or {})
     table = _tabulate(bundle, patients, answers, chosen)
     unanswered = table.loc[table["answered_by"] == "", "PATIENT"].tolist()
@@ -231,16 +236,23 @@ def _average(
     genomics: Mapping[str, pd.DataFrame],
     patients: list[str],
     device: str,
+    on_answers: OnAnswers | None,
 ) -> Probabilities:
     """Mean probability over the members."""
     where = resolve_device(device)
     total: Probabilities = {}
-    for member in bundle.members:
+    for index, member in enumerate(bundle.members):
         token_size = member.networks.settings.token_size
         scaled = member.transforms.scaled(genomics)
         prepared = PreparedPatients(bags, scaled, member.transforms, token_size)
         networks = member.networks.to(where)
-        for name, answer in probabilities(networks, prepared, patients, where).items():
+
+        def told(n: int, before: int = index * len(patients)) -> None:
+            if on_answers is not None:
+                on_answers(before + n, len(patients) * len(bundle.members))
+
+        answers = probabilities(networks, prepared, patients, where, on_answers=told)
+        for name, answer in answers.items():
             total[name] = total.get(name, 0) + answer / len(bundle.members)
     return total
 

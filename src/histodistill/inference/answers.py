@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ def probabilities(
     dtype: torch.dtype = torch.float32,
     patches: int | None = None,
     generator: torch.Generator | None = None,
+    on_answers: Callable[[int], None] | None = None,
 ) -> Probabilities:
     """Class probabilities by each trained network.
 
@@ -41,6 +42,7 @@ def probabilities(
         dtype: Type that patches are read in; bfloat16 also takes the products in it.
         patches: Answer from this many patches of each bag, drawn at random; None reads all.
         generator: Random stream of the draw.
+        on_answers: Told from time to time how many of the patients have been asked for.
 
     Returns:
         For each network, [n, C]; NaN where it cannot answer a patient.
@@ -64,6 +66,8 @@ def probabilities(
         for name, output in outputs.items():
             softmax = torch.softmax(output.logits.double(), dim=1).cpu().numpy()
             answers[name][rows[output.rows.cpu().numpy()]] = softmax
+        if on_answers is not None:
+            on_answers(int(rows[-1]) + 1)
     networks.train(was_training)
     return answers
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from histodistill.barcodes import PRIMARY_TUMOUR
 from histodistill.deploy import Bundle, Predictions, predict
-from histodistill.deploy.predict import check_request
+from histodistill.deploy.predict import OnAnswers, check_request
 from histodistill.errors import InputError, Problems
 from histodistill.experiment.data import read_block
 from histodistill.experiment.inputs import BlockSettings
@@ -87,23 +87,26 @@ class PredictionPlan:
     genomics: Mapping[str, pd.DataFrame]
     notes: tuple[str, ...]
 
-    def run(self, progress: Progress | None = None) -> Predictions:
+    def run(
+        self, progress: Progress | None = None, on_answers: OnAnswers | None = None
+    ) -> Predictions:
         """Extract what is to be extracted, and predict.
 
         Args:
             progress: Told how the extraction goes.
+            on_answers: Told how the prediction goes, as in :func:`histodistill.predict`.
 
         Raises:
             InputError: No slide could be used, or as :func:`histodistill.predict`.
         """
         if self.slides is None:
-            return self._predicted(self.bags)
+            return self._predicted(self.bags, on_answers)
         extracted = self.slides.extract(progress)
-        predicted = self._predicted(open_bags(extracted.files))
+        predicted = self._predicted(open_bags(extracted.files), on_answers)
         notes = (*extracted.notes, *predicted.notes)
         return replace(predicted, notes=notes, failed=extracted.failed)
 
-    def _predicted(self, bags: BagStore | None) -> Predictions:
+    def _predicted(self, bags: BagStore | None, on_answers: OnAnswers | None) -> Predictions:
         return predict(
             self.bundle,
             bags=bags,
@@ -112,6 +115,7 @@ class PredictionPlan:
             check_scale=self.request.check_scale,
             thresholds=_thresholds(self.bundle, self.request.threshold),
             device=self.request.device,
+            on_answers=on_answers,
         )
 
 
