@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import typer
 
 from histodistill.cli.console import answer, answering, console, say
 from histodistill.cli.json_answer import JsonAnswer
+from histodistill.cli.main import COMMANDS, app
 from tests.cli.command_line import run, succeed
 from tests.experiment.small import experiment_file
+
+GROUP: Any = typer.main.get_command(app)
 
 
 def answered(*words: object, status: int = 0) -> dict[str, Any]:
@@ -162,6 +167,17 @@ def test_only_values_of_json_are_printed(tmp_path):
     assert found["table"] == [{"n": 1, "auc": 0.5}, {"n": 2, "auc": None}]
     assert found["path"] == str(tmp_path)
     assert (found["many"], found["most"], found["none"]) == (3, None, None)
+
+
+def test_the_documentation_names_every_command_that_answers():
+    page = (Path(__file__).parents[2] / "docs/how-to/scripts.md").read_text()
+    named = set(re.findall(r"(?m)^\| `([a-z-]+)` \|", page))
+    answers = {
+        name
+        for name in COMMANDS
+        if any("--json" in option.opts for option in GROUP.commands[name].params)
+    }
+    assert named == answers
 
 
 def test_nothing_is_printed_where_nothing_is_answered():

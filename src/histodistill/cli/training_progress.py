@@ -116,7 +116,8 @@ class Trainings:
             self.bars.remove_task(self._own.pop(training))
         for task in list(self._own.values())[:_MOST_BARS]:
             self.bars.update(task, visible=True)
-        self.bars.update(self._all, completed=self._ended, state=said(self._left.seconds()))
+        left = said(self._left.seconds()) if self._ended < self._total else ""
+        self.bars.update(self._all, completed=self._ended, state=left)
 
 
 class FitsProgress:
