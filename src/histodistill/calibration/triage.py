@@ -1,0 +1,211 @@
+"""Triage: positive, negative, or send to immunohistochemistry, from a policy that is stated.
+
+A policy names the risk that may be taken; the thresholds follow from patients who took no part in
+training, with a bound that holds with 95 % confidence whatever the distribution of the scores, as
+long as new patients are like these. Conformal risk control in its high-probability form: Bates et
+al., "Distribution-free, risk-controlling prediction sets", J. ACM 2021; Angelopoulos et al., "Learn
+then test", Ann. Appl. Stat. 2025. The risks are conditional on the class, so that they hold at
+another prevalence as well.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, model_validator
+from scipy.stats import beta
+
+from histodistill.errors import InputError
+from histodistill.settings import Settings
+
+Floats = npt.NDArray[np.float64]
+Answer = Literal["positive", "negative", "send to IHC"]
+CONFIDENCE = 0.95
+
+
+class TriagePolicy(Settings):
+    """What may go wrong, and how often. What is not stated is not released.
+
+    Attributes:
+        max_missed: At most this share of the positive patients is called negative; None never
+            calls anybody negative.
+        max_false_alarms: At most this share of the negative patients is called positive.
+        min_ppv: At least this share of those called positive is positive, at the prevalence of
+            the calibration patients; instead of ``max_false_alarms``. With neither nobody is
+            called positive.
+    """
+
+    max_missed: float | None = Field(default=None, gt=0, lt=1)
+    max_false_alarms: float | None = Field(default=None, gt=0, lt=1)
+    min_ppv: float | None = Field(default=None, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _something_is_stated(self) -> TriagePolicy:
+        if self.max_false_alarms is not None and self.min_ppv is not None:
+            raise ValueError("state `max_false_alarms` or `min_ppv`, not both")
+        if self.max_missed is None and self.max_false_alarms is None and self.min_ppv is None:
+            raise ValueError("state `max_missed`, `max_false_alarms` or `min_ppv`")
+        return self
+
+
+@dataclass(frozen=True)
+class Bound:
+    """One side of a triage rule.
+
+    Attributes:
+        threshold: Negative below it, or positive from it on; NaN releases nobody.
+        errors: Errors among the calibration patients.
+        of: Patients whom the share of errors is of.
+        limit: Upper limit of the share of errors, with 95 % confidence.
+    """
+
+    threshold: float
+    errors: int
+    of: int
+    limit: float
+
+
+@dataclass(frozen=True)
+class TriageRule:
+    """Thresholds with what they are certified for.
+
+    Attributes:
+        negative: Who is called negative; None where the policy does not say.
+        positive: Who is called positive.
+    """
+
+    negative: Bound | None
+    positive: Bound | None
+
+    def answers(self, p: npt.ArrayLike) -> list[Answer]:
+        """The answer for each probability; NaN is sent to IHC."""
+        values = np.asarray(p, dtype=np.float64)
+        low = self.negative.threshold if self.negative else -math.inf
+        high = self.positive.threshold if self.positive else math.inf
+        return [
+            "positive" if value >= high else "negative" if value < low else "send to IHC"
+            for value in values
+        ]
+
+
+def fit_triage(policy: TriagePolicy, y: npt.ArrayLike, p: npt.ArrayLike) -> TriageRule:
+    """Choose thresholds that keep the policy.
+
+    Args:
+        policy: The policy.
+        y: [n], 1 for positive calibration patients, otherwise 0.
+        p: [n], their probability of the positive class.
+
+    Raises:
+        InputError: There are too few patients for any threshold to be certified; says how many
+            it would take.
+    """
+    known, values = np.asarray(y).astype(bool), np.asarray(p, dtype=np.float64)
+    negative = positive = None
+    problems: list[str] = []
+    if policy.max_missed is not None:
+        problems += _too_few("max_missed", policy.max_missed, int(known.sum()), "positive")
+        negative = _largest_below(values[known], policy.max_missed)
+    if policy.max_false_alarms is not None:
+        problems += _too_few(
+            "max_false_alarms", policy.max_false_alarms, int((~known).sum()), "negative"
+        )
+        mirrored = _largest_below(-values[~known], policy.max_false_alarms)
+        positive = Bound(
+            np.nextafter(-mirrored.threshold, math.inf),
+            mirrored.errors,
+            mirrored.of,
+            mirrored.limit,
+        )
+    if policy.min_ppv is not None:
+        positive = _precise(known, values, policy.min_ppv)
+        if math.isnan(positive.threshold):
+            problems.append(_no_ppv(policy.min_ppv, len(known), positive))
+    if problems:
+        raise InputError(*problems)
+    return _apart(TriageRule(negative, positive))
+
+
+def upper_limit(errors: int, of: int, confidence: float = CONFIDENCE) -> float:
+    """Clopper-Pearson's one-sided upper limit of a share; 0 of 60 gives .049."""
+    return 1.0 if errors >= of else float(beta.ppf(confidence, errors + 1, of - errors))
+
+
+def patients_needed(risk: float, confidence: float = CONFIDENCE) -> int:
+    """The fewest patients without any error that certify a risk."""
+    return math.ceil(math.log(1 - confidence) / math.log(1 - risk))
+
+
+def _too_few(name: str, risk: float, n_patients: int, kind: str) -> list[str]:
+    needed = patients_needed(risk)
+    if n_patients >= needed:
+        return []
+    return [
+        f"{name}: {risk:g} cannot be certified by {n_patients} {kind} patients: even without an "
+        f"error they show no less than {upper_limit(0, n_patients):.3f}; it takes {needed} or more"
+    ]
+
+
+def _largest_below(scores: Floats, risk: float) -> Bound:
+    """The largest threshold below which few of these scores lie, certified one after the other.
+
+    From the smallest threshold on, each is tested at the same confidence until one fails: fixed
+    sequence testing needs no correction, since the risk grows with the threshold.
+    """
+    ordered = np.sort(scores)
+    best = Bound(-math.inf, 0, len(ordered), upper_limit(0, len(ordered)))
+    for errors in range(len(ordered)):
+        limit = upper_limit(errors, len(ordered))
+        if limit > risk:
+            break
+        # Below a score lie those before it; equal ones are not below it.
+        if errors == 0 or ordered[errors] > ordered[errors - 1]:
+            best = Bound(float(ordered[errors]), errors, len(ordered), limit)
+    return best
+
+
+# Thresholds that are looked at for a PPV; each takes its part of the 5 %.
+_CANDIDATES = 20
+
+
+def _precise(known: npt.NDArray[np.bool_], values: Floats, ppv: float) -> Bound:
+    """The smallest threshold whose positive calls are certified to be right often enough.
+
+    Precision is not monotone in the threshold, so a fixed set of shares called positive is
+    tested, with Bonferroni's correction.
+    """
+    ordered = np.sort(values)[::-1]
+    confidence = 1 - (1 - CONFIDENCE) / _CANDIDATES
+    best = Bound(math.nan, 0, 0, 1.0)
+    for share in np.arange(1, _CANDIDATES + 1) / _CANDIDATES:
+        threshold = ordered[max(round(share * len(ordered)) - 1, 0)]
+        called = values >= threshold
+        errors, of = int((called & ~known).sum()), int(called.sum())
+        limit = upper_limit(errors, of, confidence)
+        if limit <= 1 - ppv:
+            best = Bound(float(threshold), errors, of, limit)
+        elif math.isnan(best.threshold) and limit < best.limit:
+            best = Bound(math.nan, errors, of, limit)
+    return best
+
+
+def _no_ppv(ppv: float, n_patients: int, closest: Bound) -> str:
+    needed = patients_needed(1 - ppv, 1 - (1 - CONFIDENCE) / _CANDIDATES)
+    return (
+        f"min_ppv: {ppv:g} cannot be certified by these {n_patients} patients: the best that is "
+        f"certified is {1 - closest.limit:.3f} ({closest.errors} of {closest.of} called positive "
+        f"are not); it takes {needed} or more patients called positive without an error"
+    )
+
+
+def _apart(rule: TriageRule) -> TriageRule:
+    """A rule in which nobody is called both: where both would be allowed, the middle decides."""
+    negative, positive = rule.negative, rule.positive
+    if negative is None or positive is None or negative.threshold <= positive.threshold:
+        return rule
+    middle = (negative.threshold + positive.threshold) / 2
+    return TriageRule(replace(negative, threshold=middle), replace(positive, threshold=middle))
