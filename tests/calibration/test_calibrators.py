@@ -7,6 +7,7 @@ from sklearn.isotonic import IsotonicRegression
 
 from histodistill.calibration.calibrators import (
     CALIBRATORS,
+    CalibratorName,
     PlattCalibrator,
     VennAbersCalibrator,
     fit_calibrator,
@@ -22,7 +23,7 @@ def patients(n: int, slope: float = 0.4, shift: float = 1.0, seed: int = 0):
 
 
 @pytest.mark.parametrize("name", CALIBRATORS)
-def test_probabilities_come_near_the_truth(name: str) -> None:
+def test_probabilities_come_near_the_truth(name: CalibratorName) -> None:
     y, p, _ = patients(1000)
     calibrator = fit_calibrator(name, y, p)
     assert calibrator is not None
@@ -33,7 +34,7 @@ def test_probabilities_come_near_the_truth(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CALIBRATORS)
-def test_the_order_stays_and_the_stored_one_is_the_same(name: str) -> None:
+def test_the_order_stays_and_the_stored_one_is_the_same(name: CalibratorName) -> None:
     y, p, _ = patients(300)
     calibrator = CALIBRATORS[name].fit(y, p)
     grid = np.linspace(0, 1, 501)
@@ -100,7 +101,9 @@ def test_beta_leaves_right_probabilities_alone() -> None:
         ("isotonic", [0, 1] * 20, "needs 100 patients and has 40"),
     ],
 )
-def test_what_cannot_be_calibrated_is_refused(name: str, y: list[int], sentence: str) -> None:
+def test_what_cannot_be_calibrated_is_refused(
+    name: CalibratorName, y: list[int], sentence: str
+) -> None:
     with pytest.raises(ValueError, match=sentence):
         fit_calibrator(name, y, np.linspace(0, 1, len(y)))
 

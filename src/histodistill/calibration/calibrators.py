@@ -59,7 +59,7 @@ class PlattCalibrator(Calibrator):
     """``p' = expit(a logit(p) + b)``, a >= 0.
 
     Source: Platt 1999, with the log odds as score and the targets of section 2.2,
-    ``(N+ + 1) / (N+ + 2)`` and ``1 / (N- + 2)``, which keep slopes of separable patients finite. With
+    ``(N+ + 1) / (N+ + 2)`` and ``1 / (N- + 2)``, which keep slopes finite. With
     fewer than ten patients of a class, or where the slope would invert the order, a is 1: only the
     level is mended.
 
@@ -246,7 +246,7 @@ class VennAbersCalibrator(Calibrator):
         return cls(values["scores"], values["lower"], values["upper"])
 
 
-CALIBRATORS: dict[str, type[Calibrator]] = {
+CALIBRATORS: dict[CalibratorName, type[Calibrator]] = {
     kind.name: kind
     for kind in (PlattCalibrator, BetaCalibrator, IsotonicCalibrator, VennAbersCalibrator)
 }
