@@ -24,13 +24,13 @@ def patients(n: int, slope: float = 0.4, shift: float = 1.0, seed: int = 0):
 
 @pytest.mark.parametrize("name", CALIBRATORS)
 def test_probabilities_come_near_the_truth(name: CalibratorName) -> None:
-    y, p, _ = patients(1000)
+    y, p, _ = patients(300)
     calibrator = fit_calibrator(name, y, p)
     assert calibrator is not None
-    _, new, truth = patients(2000, seed=1)
+    _, new, truth = patients(1000, seed=1)
     before, after = np.abs(new - truth).mean(), np.abs(calibrator.transform(new) - truth).mean()
-    assert after < 0.05
-    assert after < before / 3
+    assert after < 0.08
+    assert after < before / 2
 
 
 @pytest.mark.parametrize("name", CALIBRATORS)

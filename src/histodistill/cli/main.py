@@ -26,6 +26,7 @@ COMMANDS = (
     "ablate",
     "evaluate",
     "compare",
+    "triage",
     "train",
     "predict",
     "explain",

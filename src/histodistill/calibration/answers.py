@@ -1,0 +1,60 @@
+"""Out-of-fold answers of one network to labelled patients, with the fold of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from histodistill.calibration.calibrators import Floats
+from histodistill.errors import InputError
+from histodistill.evaluation.answers import answers_of
+from histodistill.evaluation.layout import networks_in, target_classes
+
+
+@dataclass(frozen=True)
+class LabelledAnswers:
+    """Answers to n patients.
+
+    Attributes:
+        patients: Their names.
+        y: [n], 1 for positive patients, otherwise 0.
+        p: [n], the probability of the positive class, mean over seeds and repeats.
+        fold: [n], the fold of the first repeat in which each was tested.
+    """
+
+    patients: tuple[str, ...]
+    y: npt.NDArray[np.int64]
+    p: Floats
+    fold: npt.NDArray[np.int64]
+
+    def table(self) -> pd.DataFrame:
+        """A row a patient."""
+        return pd.DataFrame(
+            {"PATIENT": self.patients, "positive": self.y, "probability": self.p, "fold": self.fold}
+        )
+
+
+def labelled_answers(rows: pd.DataFrame, network: str) -> LabelledAnswers:
+    """The answers of a network in rows of one target and one method.
+
+    Raises:
+        InputError: The network has not answered, there are more than two classes, or one fold
+            alone.
+    """
+    classes = target_classes(rows)
+    known = networks_in(rows)
+    if network not in known:
+        raise InputError(f"no network {network!r} has answered; there are: {', '.join(known)}")
+    if len(classes) != 2:
+        raise InputError(f"triage is for two classes; there are {len(classes)}")
+    answers = answers_of(rows, network, classes)
+    fold = rows.sort_values(["repeat", "seed"]).groupby("PATIENT")["fold"].first()
+    folds = fold.loc[list(answers.patients)].to_numpy(dtype=np.int64)
+    if len(np.unique(folds)) < 2:
+        raise InputError(
+            "the predictions are of one fold; triage is chosen on some folds and judged on others"
+        )
+    return LabelledAnswers(answers.patients, answers.y, answers.positive, folds)

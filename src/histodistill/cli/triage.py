@@ -1,0 +1,107 @@
+"""The `histodistill triage` command."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from histodistill.cli.console import answer, counted, located, say, say_notes, show
+from histodistill.cli.options import Json, one_of
+from histodistill.errors import InputError
+
+if TYPE_CHECKING:
+    from histodistill.calibration.triage import Bound, TriagePolicy
+
+
+def command(
+    predictions: Annotated[
+        Path,
+        typer.Argument(metavar="PREDICTIONS", help="Out-of-fold predictions.csv of a run."),
+    ],
+    target: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Target, where there are several.")
+    ] = None,
+    method: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Method, where there are several.")
+    ] = None,
+    network: Annotated[
+        str, typer.Option(metavar="NAME", help="Network: student, multimodal or genomic.")
+    ] = "student",
+    max_missed: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", help="Most of the positive who may be called negative."),
+    ] = None,
+    max_false_alarms: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", help="Most of the negative who may be called positive."),
+    ] = None,
+    min_ppv: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", help="Least of those called positive who must be."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for the tables; by default beside the file."),
+    ] = None,
+    _json: Json = False,
+) -> None:
+    """Who could be spared a test: positive, negative, or send to immunohistochemistry.
+
+    Thresholds keep the risk that you state, with 95 % confidence, for patients like these; they
+    are chosen on out-of-fold answers, and judged on folds that they were not chosen on. A policy
+    that the cohort cannot support is refused with the number of patients it would take. Tells how
+    well the probabilities are calibrated as well. Research use only; not a medical device.
+    """
+    from pydantic import ValidationError
+
+    from histodistill.calibration import TriagePolicy
+    from histodistill.calibration.answers import labelled_answers
+    from histodistill.calibration.out_of_fold import calibration_out_of_fold, triage_out_of_fold
+    from histodistill.evaluation import read_predictions
+    from histodistill.spreadsheets import write_csv
+
+    try:
+        policy = TriagePolicy(
+            max_missed=max_missed, max_false_alarms=max_false_alarms, min_ppv=min_ppv
+        )
+    except ValidationError as error:
+        raise InputError(*(_sentence(each["msg"]) for each in error.errors())) from error
+    rows = read_predictions(predictions)
+    target = one_of("target", target, sorted(rows["target"].unique()))
+    rows = rows[rows["target"] == target]
+    method = one_of("method", method, sorted(rows["method"].unique()))
+    found = labelled_answers(rows[rows["method"] == method], network)
+    calibration = calibration_out_of_fold(found.y, found.p, found.fold)
+    show(calibration, f"{target}, {method} {network}: calibration, out of fold")
+    made = triage_out_of_fold(policy, found.y, found.p, found.fold)
+    for side, bound in (("negative", made.rule.negative), ("positive", made.rule.positive)):
+        if bound is not None:
+            say(_rule(side, bound, policy))
+    folder = out or predictions.parent / "triage"
+    write_csv(folder / "calibration.csv", calibration)
+    if made.summary is not None and made.answers is not None:
+        show(made.summary, "Triage, each fold by thresholds chosen on the others")
+        write_csv(folder / "triage.csv", made.summary)
+        write_csv(folder / "patients.csv", found.table().assign(triage=made.answers))
+    say_notes([made.note] if made.note else [])
+    say(f"{counted(len(found.p), 'patient')}: {located(folder)}")
+    answer(calibration=calibration, rule=asdict(made.rule), summary=made.summary, tables=folder)
+
+
+def _rule(side: str, bound: Bound, policy: TriagePolicy) -> str:
+    sign = "below" if side == "negative" else "from"
+    of = {"negative": "positive patients", "positive": "negative patients"}[side]
+    if side == "positive" and policy.min_ppv is not None:
+        of = "those called positive"
+    return (
+        f"{side} {sign} {bound.threshold:.3f}: {bound.errors} errors of {bound.of} {of}; with 95 % "
+        f"confidence at most {bound.limit:.3f}"
+    )
+
+
+def _sentence(message: str) -> str:
+    plain = message.removeprefix("Value error, ").replace("`max_", "`--max-")
+    return plain.replace("`min_ppv", "`--min-ppv").replace("_", "-")

@@ -1,0 +1,111 @@
+"""What is chosen on some folds is judged on the others; the command says it all."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit, logit
+
+from histodistill.calibration.out_of_fold import (
+    calibration_out_of_fold,
+    exact_interval,
+    triage_out_of_fold,
+)
+from histodistill.calibration.triage import TriagePolicy, fit_triage
+from histodistill.evaluation.predictions import write_predictions
+from tests.cli.command_line import fail, succeed
+
+
+def cohort(n: int = 400, apart: float = 3.0, seed: int = 0):
+    rng = np.random.default_rng(seed)
+    y = (rng.random(n) < 0.4).astype(int)
+    p = expit(rng.normal(0, 1, n) + apart * (y - 0.5))
+    return y, p, np.arange(n) % 5
+
+
+def test_each_fold_is_answered_by_the_others() -> None:
+    y, p, fold = cohort()
+    found = triage_out_of_fold(TriagePolicy(max_missed=0.1), y, p, fold)
+    assert found.answers is not None
+    assert found.summary is not None
+    here = fold == 2
+    rule = fit_triage(TriagePolicy(max_missed=0.1), y[~here], p[~here])
+    assert [a for a, own in zip(found.answers, here, strict=True) if own] == rule.answers(p[here])
+    figures = found.summary.set_index("figure")
+    assert figures.loc["positive patients called negative", "of"] == y.sum()
+    assert figures.loc["spared the test", "patients"] == found.answers.count("negative")
+
+
+def test_too_few_to_check_is_said_and_the_rule_stands() -> None:
+    y, p, fold = cohort(160, seed=3)
+    assert 59 <= y.sum() < 70
+    found = triage_out_of_fold(TriagePolicy(max_missed=0.05), y, p, fold)
+    assert found.rule.negative is not None
+    assert found.answers is None
+    assert found.note.startswith("not checked on patients")
+
+
+def test_exact_intervals() -> None:
+    assert exact_interval(0, 10) == (0.0, pytest.approx(0.3085, abs=1e-4))
+    assert exact_interval(10, 10) == (pytest.approx(0.6915, abs=1e-4), 1.0)
+    assert exact_interval(0, 0) == (0.0, 1.0)
+
+
+def test_calibration_mends_probabilities_that_are_too_extreme() -> None:
+    y, p, fold = cohort(2000)
+    extreme = expit(3 * logit(p) + 1)
+    table = calibration_out_of_fold(y, extreme, fold).set_index("calibrator")
+    assert table.loc["none", "ece"] > 0.1
+    for name in ("platt", "beta"):
+        assert table.loc[name, "ece"] < 0.05
+        assert table.loc[name, "slope"] == pytest.approx(1, abs=0.15)
+        assert table.loc[name, "brier"] < table.loc["none", "brier"]
+
+
+@pytest.fixture
+def predictions(tmp_path: Path) -> Path:
+    y, p, fold = cohort()
+    rows = pd.DataFrame(
+        {
+            "PATIENT": [f"P{i}" for i in range(len(y))],
+            "target": "ER",
+            "method": "abmil",
+            "seed": 0,
+            "repeat": 0,
+            "fold": fold,
+            "label": np.where(y == 1, "positive", "negative"),
+            "classes": "negative|positive",
+            "positive_class": "positive",
+            "student": p,
+            "student_threshold": 0.5,
+        }
+    )
+    write_predictions(tmp_path / "predictions.csv", rows)
+    return tmp_path / "predictions.csv"
+
+
+def test_the_command(predictions: Path) -> None:
+    said = succeed("triage", predictions, "--max-missed", "0.05", "--max-false-alarms", "0.1")
+    assert "negative below" in said.output
+    assert "spared the test" in said.output
+    folder = predictions.parent / "triage"
+    patients = pd.read_csv(folder / "patients.csv")
+    assert set(patients["triage"]) == {"positive", "negative", "send to IHC"}
+    summary = pd.read_csv(folder / "triage.csv").set_index("figure")
+    positive = patients[patients["positive"] == 1]
+    missed = (positive["triage"] == "negative").mean()
+    assert summary.loc["positive patients called negative", "value"] == pytest.approx(missed)
+    in_json = json.loads(succeed("triage", predictions, "--max-missed", "0.05", "--json").stdout)
+    assert in_json["rule"]["negative"]["limit"] <= 0.05
+    assert in_json["rule"]["positive"] is None
+
+
+def test_what_cannot_be_promised_is_refused(predictions: Path) -> None:
+    (problem,) = fail("triage", predictions, "--max-missed", "0.01")
+    assert "it takes 299 or more" in problem
+    (problem,) = fail("triage", predictions)
+    assert "`--max-missed`" in problem
+    (problem,) = fail("triage", predictions, "--max-missed", "0.1", "--network", "genomic")
+    assert "there are: student" in problem
