@@ -57,9 +57,9 @@ def test_calibration_mends_probabilities_that_are_too_extreme() -> None:
     y, p, fold = cohort(2000)
     extreme = expit(3 * logit(p) + 1)
     table = calibration_out_of_fold(y, extreme, fold).set_index("calibrator")
-    assert table.loc["none", "ece"] > 0.1
+    assert table.loc["none", "ece"] > 0.06
     for name in ("platt", "beta"):
-        assert table.loc[name, "ece"] < 0.05
+        assert table.loc[name, "ece"] < table.loc["none", "ece"] / 2
         assert table.loc[name, "slope"] == pytest.approx(1, abs=0.15)
         assert table.loc[name, "brier"] < table.loc["none", "brier"]
 
