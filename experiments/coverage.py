@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from joblib import Parallel, delayed
+from scipy import special
 from scipy.optimize import brentq
-from scipy.special import expit, logit
 from scipy.stats import norm, rankdata
 
 from histodistill.evaluation import auc_interval
@@ -116,7 +116,11 @@ def intervals(auc: Array, variance: Array, m: int, n: int) -> Iterator[tuple[str
     # An interval that is undefined (AUC 1) holds nothing.
     with np.errstate(divide="ignore", invalid="ignore"):
         scaled = reach / (auc * (1 - auc))
-        yield "logit", expit(logit(auc) - scaled), expit(logit(auc) + scaled)
+        yield (
+            "logit",
+            special.expit(special.logit(auc) - scaled),
+            special.expit(special.logit(auc) + scaled),
+        )
 
 
 def _tables(table: pd.DataFrame, replicates: int) -> Iterator[str]:

@@ -90,6 +90,10 @@ class Registry(Generic[Part, Declared]):
         """The parts of this package, then those of installed ones."""
         return tuple(dict.fromkeys((*self._own, *self._installed)))
 
+    def own_names(self) -> tuple[str, ...]:
+        """The parts of this package, in the order of their files and lines."""
+        return tuple(self._own)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
 

@@ -11,15 +11,20 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
+from sklearn.metrics import fbeta_score
 
 from histodistill import cross_validate, load, read_experiment
 from histodistill.deploy import Bundle
 from histodistill.errors import InputError
+from histodistill.evaluation import with_standard
+from histodistill.report import write_leaderboard
 from tests.cli.command_line import fail, succeed
+from tests.evaluation.simulated import three_class, two_class
 from tests.experiment.small import NETWORK, experiment_file
 
 PAGE = (Path(__file__).parents[2] / "docs/extending.md").read_text(encoding="utf-8")
 STUDENT = "my_package.heads:TopK"
+METRIC = "my_package.metrics:f2"
 
 
 def blocks(language: str) -> list[str]:
@@ -35,6 +40,11 @@ def methods() -> dict[str, Any]:
         method["network"] = method.get("network", {}) | NETWORK
         method["training"] = {"max_epochs": 1, "device": "cpu"}
     return found
+
+
+def metrics() -> list[str]:
+    """The metrics of the page."""
+    return [name for block in blocks("yaml") for name in yaml.safe_load(block).get("metrics", [])]
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +80,7 @@ def finished(package: Path, template: Path, tmp_path_factory: pytest.TempPathFac
         "methods": {"abmil": None, "mkd": None, **own},
         "features": {"cache": "packed"},
         "baselines": ["my_package.baselines:Prior"],
+        "metrics": metrics(),
     }
     succeed("crossval", experiment_file(folder, changes), "--jobs", "2")
     return folder
@@ -92,6 +103,63 @@ def test_a_finished_run_is_kept(finished: Path) -> None:
     experiment = read_experiment(finished / "experiment.yaml")
     cross_validate(experiment, load(experiment))
     assert [path.stat().st_mtime_ns for path in weights] == before
+
+
+def test_the_metric_of_the_page_is_reported(finished: Path) -> None:
+    summary = pd.read_csv(finished / "results/report/tables/summary.csv")
+    own = summary[summary["metric"] == METRIC]
+    assert metrics() == [METRIC]
+    assert len(own) == len(summary[summary["metric"] == "f1"])
+    assert "<th>F2</th>" in (finished / "results/report/report.html").read_text()
+
+
+def test_a_metric_is_evaluated_for_two_classes_and_for_more(package: Path, tmp_path: Path) -> None:
+    table = pd.concat([two_class(), three_class()])
+    table.to_csv(tmp_path / "p.csv", index=False)
+    succeed("evaluate", tmp_path / "p.csv", "--out", tmp_path / "e", "--metric", METRIC)
+    summary = pd.read_csv(tmp_path / "e/tables/summary.csv")
+    own = summary[summary["metric"] == METRIC].set_index(["target", "method"])
+    y = table[(table["target"] == "ER") & (table["method"] == "mkd")]
+    expected = fbeta_score(y["label"] == "positive", y["student"] >= 0.5, beta=2)
+    assert own["estimate"]["ER", "mkd"] == pytest.approx(expected)
+    assert (own["low"] < own["estimate"]).all()
+    each = summary[summary["metric"].str.startswith(f"{METRIC}:")]
+    assert own["estimate"]["PAM50", "mkd"] == pytest.approx(each["estimate"].mean())
+    assert "| F2 |" in (tmp_path / "e/tables/classes-PAM50.md").read_text().replace("Class", "")
+
+
+def test_the_metric_has_its_column_in_the_leaderboard(package: Path, tmp_path: Path) -> None:
+    page = write_leaderboard(two_class(), None, tmp_path, metrics=with_standard([METRIC]))
+    assert METRIC in pd.read_csv(tmp_path / "results.csv").columns
+    assert "<th>ER, F2</th>" in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "message"),
+    [
+        ("unknown", "", "unknown metric 'unknown'"),
+        ("my_package.broken:lost", "", "cannot be imported: AttributeError"),
+        ("my_package.broken:fails", "1 / 0", "fails: ZeroDivisionError: division by zero"),
+        ("my_package.broken:flat", "0.5", "gives an array of shape [] for weights of shape [3, 4]"),
+        (
+            "my_package.broken:wild",
+            "weights.sum(axis=1) * 7",
+            "gives 28, outside of its bounds 0 to 1",
+        ),
+    ],
+)
+def test_a_metric_that_cannot_be_is_refused_first(
+    package: Path, tmp_path: Path, name: str, body: str, message: str
+) -> None:
+    declared = '@METRICS.declare("x", bounds=(0, 1))'
+    defined = f"def {name.partition(':')[2]}(answers, weights): return {body}"
+    source = f"from histodistill.evaluation import METRICS\n{declared}\n{defined}\n" if body else ""
+    (package / "my_package/broken.py").write_text(source)
+    sys.modules.pop("my_package.broken", None)
+    two_class().to_csv(tmp_path / "p.csv", index=False)
+    (problem,) = fail("evaluate", tmp_path / "p.csv", "--out", tmp_path / "e", "--metric", name)
+    assert message in problem
+    assert not (tmp_path / "e").exists()
 
 
 def test_packed_bags_were_read(finished: Path) -> None:

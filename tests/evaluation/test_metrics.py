@@ -6,8 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from histodistill.evaluation import Answers, answers_of, roc_auc, score, target_classes
-from histodistill.evaluation.metrics import METRICS, weighted_metrics
+from histodistill.evaluation import (
+    METRICS,
+    STANDARD_METRICS,
+    Answers,
+    answers_of,
+    roc_auc,
+    score,
+    target_classes,
+)
+from histodistill.evaluation.scores import weighted_metrics
 from tests.evaluation.simulated import three_class
 
 
@@ -30,6 +38,7 @@ def sklearn_metrics(a: Answers, weight: np.ndarray) -> dict[str, float]:
         "balanced_accuracy": sk.balanced_accuracy_score(y, call, sample_weight=weight),
         "sensitivity": sk.recall_score(y, call, **recall),
         "specificity": sk.recall_score(y, call, pos_label=0, **recall),
+        "ppv": sk.precision_score(y, call, **recall) if call @ weight else np.nan,
         "f1": sk.f1_score(y, call, **recall),
         "kappa": sk.cohen_kappa_score(y, call, sample_weight=weight),
         "brier": sk.brier_score_loss(y, p, sample_weight=weight),
@@ -43,7 +52,7 @@ def test_two_classes_agree_with_scikit_learn_under_weights(answers: Answers, see
     ours = weighted_metrics(answers, drawn)
     for row, weight in enumerate(drawn):
         for name, expected in sklearn_metrics(answers, weight).items():
-            assert ours[name][row] == pytest.approx(expected, abs=1e-12), name
+            assert ours[name][row] == pytest.approx(expected, abs=1e-12, nan_ok=True), name
 
 
 def test_a_weight_is_a_multiplicity():
@@ -52,7 +61,7 @@ def test_a_weight_is_a_multiplicity():
     repeated = np.repeat([0, 1, 2, 3], [2, 0, 1, 3])
     alone = Answers.two_class(answers.y[repeated], answers.positive[repeated], threshold=0.5)
     for name, value in weighted_metrics(answers, weights).items():
-        assert value[0] == pytest.approx(score(alone).metrics[name]), name
+        assert value[0] == pytest.approx(score(alone).metrics[name], nan_ok=True), name
 
 
 def test_three_classes_agree_with_scikit_learn():
@@ -70,7 +79,10 @@ def test_three_classes_agree_with_scikit_learn():
         "balanced_accuracy": sk.balanced_accuracy_score(y, call),
         "sensitivity": sk.recall_score(y, call, average="macro"),
         "specificity": np.mean([sk.recall_score(y != k, call != k) for k in range(3)]),
+        "ppv": sk.precision_score(y, call, average="macro"),
         "f1": sk.f1_score(y, call, average="macro"),
+        "f1:LumA": sk.f1_score(y == 1, call == 1),
+        "ppv:Basal": sk.precision_score(y == 0, call == 0),
         "kappa": sk.cohen_kappa_score(y, call),
         "brier": np.mean(((p - onehot) ** 2).sum(axis=1)),
     }
@@ -130,7 +142,7 @@ def test_one_patient():
 
 def test_nobody():
     scores = score(Answers.two_class([], [], threshold=0.5))
-    assert set(scores.metrics) == set(METRICS)
+    assert set(scores.metrics) == set(STANDARD_METRICS)
     assert all(np.isnan(value) for value in scores.metrics.values())
     assert scores.notes == ("no labelled patient with an answer",)
 
@@ -150,3 +162,30 @@ def test_auc_of_arrays():
     assert roc_auc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]) == 0.75
     assert roc_auc([0, 1], [0.5, 0.5]) == 0.5
     assert np.isnan(roc_auc([1, 1], [0.5, 0.5]))
+
+
+def test_a_class_against_the_rest_is_called_as_before():
+    table = three_class()
+    answers = answers_of(table, "student", target_classes(table))
+    one = answers.against_rest(1)
+    assert one.classes == ("not LumA", "LumA")
+    assert one.calls.tolist() == (answers.calls == 1).astype(int).tolist()
+    assert one.of(["P003", "P001"]).calls.tolist() == one.calls[[3, 1]].tolist()
+
+
+@pytest.mark.parametrize("name", STANDARD_METRICS)
+def test_every_metric_declares_what_tables_and_readers_need(name: str):
+    declared = METRICS.facts(name)
+    assert declared.label
+    assert declared.text
+    assert declared.formula
+    assert declared.bounds[0] < declared.bounds[1]
+    assert declared.smaller_is_better == (declared.of == "calibration")
+
+
+@settings(max_examples=20, deadline=None)
+@given(two_class_answers())
+def test_every_metric_lies_within_its_bounds(answers: Answers):
+    for name, value in score(answers).metrics.items():
+        low, high = METRICS.facts(name).bounds
+        assert np.isnan(value) or low <= value <= high, name

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -71,7 +72,7 @@ def test_the_page_is_well_formed_and_needs_no_other_file(folder: Path):
     outline = Outline()
     outline.feed(text)
     assert outline.open == []
-    assert len(outline.images) == 4
+    assert len(outline.images) == 6
     assert all(source.startswith("data:image/svg+xml;base64,") for source in outline.images)
     assert not re.search(r"(src|href)=\"(?!data:|#)", text)
     assert outline.headings == [
@@ -79,6 +80,7 @@ def test_the_page_is_well_formed_and_needs_no_other_file(folder: Path):
         "Results",
         "ER",
         "All metrics, pooled over folds, with 95 % intervals",
+        "Calibration slope and intercept",
         "Comparison with abmil student",
         "What was run",
         "Patients",
@@ -109,10 +111,15 @@ def test_the_files_beside_the_page(folder: Path):
     assert tables == {
         *("summary.csv", "folds.csv", "comparison.csv", "excluded.csv"),
         *("auc.md", "auc.tex", "comparison.md", "comparison.tex"),
-        *("metrics-ER.md", "metrics-ER.tex", "folds-ER.md", "folds-ER.tex"),
+        *("metrics-ER.md", "metrics-ER.tex", "folds-ER.md", "folds-ER.tex", "cohort.csv"),
+        *("calibration-ER.csv", "calibration-ER.md", "calibration-ER.tex"),
+        *("confusion-ER.csv", "confusion-ER.md", "confusion-ER.tex"),
     }
     figures = {path.name for path in (folder / "figures").iterdir()}
-    stems = ("roc-ER", "precision-recall-ER", "calibration-ER", "training-mkd--fold-0")
+    stems = (
+        *("roc-ER", "precision-recall-ER", "calibration-ER", "training-mkd--fold-0"),
+        *("confusion-ER-student", "confusion-ER-genomic"),
+    )
     assert figures == {f"{stem}.{suffix}" for stem in stems for suffix in ("png", "svg")}
     assert len(pd.read_csv(folder / "tables" / "excluded.csv")) == 3
 
@@ -126,12 +133,56 @@ def test_the_least_that_a_report_holds(tmp_path: Path):
     page = write_report(tmp_path, Report("PAM50", three_class()), n_resamples=20)
     text = page.read_text()
     assert "Simulated cohort" not in text
-    assert "<img" not in text
     assert "Comparison" not in text
-    assert not (tmp_path / "figures").exists()
+    assert "Training curves" not in text
 
 
 def test_an_impossible_comparison_is_explained_on_the_page(tmp_path: Path):
     content = Report("PAM50", three_class(), reference="abmil student")
     text = write_report(tmp_path, content, n_resamples=20).read_text()
     assert "Not compared: The reference abmil student is not among the contenders" in text
+
+
+def test_three_classes_get_what_two_get(tmp_path: Path):
+    table = three_class()
+    text = write_report(tmp_path, Report("PAM50", table), n_resamples=20).read_text()
+    assert "are unweighted means over the 3 classes (Basal, LumA, LumB), each against the" in text
+    figures = {path.stem for path in (tmp_path / "figures").iterdir()}
+    kinds = ("roc", "precision-recall", "calibration", "confusion")
+    assert figures == {f"{kind}-PAM50-student" for kind in kinds}
+    counts = pd.read_csv(tmp_path / "tables" / "confusion-PAM50.csv")
+    columns = table[[f"student:{name}" for name in ("Basal", "LumA", "LumB")]]
+    called = [str(name).removeprefix("student:") for name in columns.idxmax(axis=1)]
+    expected = Counter(zip(table["label"], called, strict=True))
+    for label, name, n in zip(counts["class"], counts["called"], counts["patients"], strict=True):
+        assert expected[label, name] == n
+    own = pd.read_csv(tmp_path / "tables" / "classes-PAM50.csv")
+    own = own[own["class"] == "LumA"].set_index("metric")
+    assert (own["n_patients"] == 15).all()
+    for metric in ("auc", "sensitivity", "specificity", "ppv", "f1"):
+        assert own["low"][metric] <= own["estimate"][metric] <= own["high"][metric], metric
+    right = expected["LumA", "LumA"]
+    assert own["estimate"]["ppv"] == pytest.approx(right / called.count("LumA"))
+    cohort = pd.read_csv(tmp_path / "tables" / "cohort.csv")
+    assert cohort.to_numpy().tolist() == [["PAM50", n, 15] for n in ("Basal", "LumA", "LumB")]
+
+
+def test_one_model_on_an_external_cohort_says_nothing_of_folds(tmp_path: Path):
+    table = two_class(networks=("student",))
+    table = table.assign(fold=0, deployed=table["student"], deployed_threshold=0.5)
+    content = Report(
+        "External",
+        check_predictions(table, "simulated"),
+        settings={"Method abmil": "bundle 0123456789ab; predictions p.csv"},
+        reference="abmil deployed",
+        external=True,
+    )
+    text = write_report(tmp_path, content, n_resamples=20).read_text()
+    texts = {"page": re.sub(r"data:image[^\"]*", "", text)}
+    texts |= {path.name: path.read_text() for path in (tmp_path / "tables").iterdir()}
+    for name, written in texts.items():
+        assert not re.search(r"\bfolds?\b|fold_|pooled|n_models|, models", written, re.I), name
+    assert "bundle 0123456789ab" in text
+    assert text.index("As deployed") < text.index("Slides only")
+    assert "Calibration slope and intercept" in text
+    assert not (tmp_path / "tables" / "folds.csv").exists()

@@ -11,7 +11,7 @@ import pytest
 
 from histodistill.evaluation import Leaderboard, build_leaderboard
 from histodistill.report import paper_latex, paper_markdown, paper_table, write_paper_table
-from histodistill.report.paper_tables import PaperTable
+from histodistill.report.paper_tables import COUNTS, PaperTable
 from tests.evaluation.simulated import three_class, two_class
 from tests.evaluation.test_leaderboard import costs, row_of
 
@@ -39,8 +39,8 @@ def test_sections_columns_and_figures():
     assert [section.heading for section in table.sections] == ["Slides only", "Genomics only"]
     assert table.columns == (
         ("", "Method"),
-        *(("ER", "mean ± sd"), ("ER", "pooled [95 %]")),
-        *(("PR_2", "mean ± sd"), ("PR_2", "pooled [95 %]")),
+        *(("ER", COUNTS), ("ER", "mean ± sd"), ("ER", "pooled [95 %]")),
+        *(("PR_2", COUNTS), ("PR_2", "mean ± sd"), ("PR_2", "pooled [95 %]")),
         *(("All targets", "mean AUC"), ("", "Mean rank")),
         *(("", "Params"), ("", "Train, s"), ("", "Infer, ms")),
     )
@@ -49,6 +49,7 @@ def test_sections_columns_and_figures():
     pooled = f"{row['auc']:.3f} [{row['low']:.3f}–{row['high']:.3f}]"
     assert column(table, "ER", "mean ± sd")[2][0] == mean
     assert column(table, "ER", "pooled [95 %]")[2][0].startswith(pooled)
+    assert column(table, "ER", COUNTS)[0][0] == "60 (40 / 20)"
     assert column(table, "", "Params")[0] == ("1.23 M", 0)
     assert column(table, "", "Train, s")[0] == ("123", 0)
     assert column(table, "", "Infer, ms")[0] == ("0.50", 0)
@@ -84,7 +85,7 @@ def test_the_mean_over_targets_is_of_methods_that_have_all():
 def test_no_costs_no_reference_one_target():
     table = paper_table(build_leaderboard(two_class()))
     names = [name for _, name in table.columns]
-    assert names == ["Method", "mean ± sd", "pooled [95 %]", "Mean rank"]
+    assert names == ["Method", COUNTS, "mean ± sd", "pooled [95 %]", "Mean rank"]
     assert not [note for note in table.notes if note.startswith(("↑", "Cost"))]
 
 
@@ -98,14 +99,14 @@ def test_three_classes_and_one_method_alone():
     table = paper_table(build_leaderboard(three_class(), n_resamples=50))
     assert "(bootstrap)" in table.notes[0]
     assert not any(note.startswith("Mean rank") for note in table.notes)
-    assert [cell.rank for cell in table.sections[0].rows[0]] == [0, 0, 0, 0]
+    assert [cell.rank for cell in table.sections[0].rows[0]] == [0, 0, 0, 0, 0]
 
 
 def test_markdown_rows_have_the_same_cells_and_names_are_escaped():
     text = paper_markdown(paper_table(board()))
     rows = [line for line in text.splitlines() if line.startswith("|")]
     cells = {len(re.findall(r"(?<!\\)\|", row)) for row in rows}
-    assert cells == {8}
+    assert cells == {10}
     assert "| a_b & c% (reference) |" in text
     assert r"| x\|y\* |" in text
     assert r"| \~^\\{\<$#}> |" in text
@@ -135,7 +136,7 @@ def test_latex_structure():
     columns = re.search(r"\\begin\{tabular\}\{(\w+)\}", text)
     assert columns is not None
     assert {width(row) for row in latex_rows(text)} == {len(columns[1])} == {len(table.columns)}
-    assert r"\cmidrule(lr){2-3} \cmidrule(lr){4-5} \cmidrule(lr){6-6}" in text
+    assert r"\cmidrule(lr){2-4} \cmidrule(lr){5-7} \cmidrule(lr){8-8}" in text
     assert r"a\_b \& c\% (reference) &" in text
     assert r"\textasciitilde{}\textasciicircum{}\textbackslash{}\{\textless{}\$\#\}" in text
     assert r"\multicolumn{2}{c}{PR\_2}" in text

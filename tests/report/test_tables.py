@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from histodistill.evaluation import METRICS, evaluate
+from histodistill.evaluation import STANDARD_METRICS, evaluate
 from histodistill.report import (
     Cell,
     Section,
@@ -85,7 +85,7 @@ def test_smaller_is_better_for_calibration_and_ties_share_a_rank():
 def test_metrics_table_of_a_real_evaluation():
     tables = evaluate(pd.concat([two_class(), three_class()]), n_resamples=20)
     table = metrics_table(tables.summary, "PAM50", "pooled")
-    assert len(table.header) == 2 + len(METRICS)
+    assert len(table.header) == 2 + len(STANDARD_METRICS)
     (section,) = table.sections
     assert "[" in section.rows[0][2].text
 

@@ -73,6 +73,13 @@ def command(
         str | None,
         typer.Option(metavar="NAME", help='Compare everything with this: "METHOD NETWORK".'),
     ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="One more metric, of an installed package or my_package.my_module:my_metric.",
+        ),
+    ] = None,
     title: Annotated[
         str, typer.Option(metavar="TEXT", help="Headline of the report.")
     ] = "Evaluation",
@@ -97,12 +104,15 @@ def command(
     from histodistill.report import Report, write_report
 
     require_used(context, {option: ["clinical"] for option in _OF_LABELS})
+    metrics = _metrics(metric or [])
+    models: dict[str, str] = {}
     if clinical is None:
         tables = [read_predictions(path) for path in predictions]
     else:
         asked = Question(target, _named(classes), positive)
         read = _LabelTable(clinical, column, patient_column, _meanings(meanings or []))
-        tables = _labelled(predictions, asked, read)
+        tables = _labelled(predictions, asked, read, models)
+        models["Labels"] = f"{located(clinical)}, column {column or tables[0]['target'].iloc[0]}"
     # One file's rows must not be averaged with another's that has the same method names.
     joined = check_predictions(
         pd.concat(tables, ignore_index=True), ", ".join(str(path) for path in predictions)
@@ -110,10 +120,27 @@ def command(
     known = [contender.name for contender in contenders_in(joined)]
     if reference is not None and reference not in known:
         raise InputError(f"no contender {reference!r}: --reference is one of {', '.join(known)}")
-    show_aucs(joined)
-    page = write_report(out, Report(title=title, predictions=joined, reference=reference))
+    external = clinical is not None
+    show_aucs(joined, external=external)
+    report = Report(
+        title=title,
+        predictions=joined,
+        settings=models,
+        reference=reference,
+        metrics=metrics,
+        external=external,
+    )
+    page = write_report(out, report)
     say(f"Report: {located(page)}")
     answer(report=page)
+
+
+def _metrics(more: list[str]) -> tuple[str, ...]:
+    """The standard metrics and those that are asked for, which must exist and work."""
+    from histodistill.evaluation import require_metrics, with_standard
+
+    require_metrics(more)
+    return with_standard(more)
 
 
 def _named(classes: str | None) -> tuple[str, ...]:
@@ -121,9 +148,9 @@ def _named(classes: str | None) -> tuple[str, ...]:
 
 
 def _labelled(
-    paths: list[Path], asked: Question, table_of_labels: _LabelTable
+    paths: list[Path], asked: Question, table_of_labels: _LabelTable, models: dict[str, str]
 ) -> list[pd.DataFrame]:
-    """The predictions of bundles with the labels of their patients."""
+    """The predictions of bundles with their patients' labels; ``models`` takes who answers."""
     from histodistill.evaluation import Question, attach_labels, contradictions, question_of
     from histodistill.spreadsheets import read_back
     from histodistill.tables import read_table
@@ -146,6 +173,9 @@ def _labelled(
     methods = [own.method or path.stem for own, path in zip(said, paths, strict=True)]
     if len(set(methods)) < len(methods):
         methods = [f"{name} ({path.stem})" for name, path in zip(methods, paths, strict=True)]
+    for name, own, path in zip(methods, said, paths, strict=True):
+        bundle = f"bundle {own.bundle}" if own.bundle else "the file names no bundle"
+        models[f"Method {name}"] = f"{bundle}; predictions {located(path)}"
     return [
         attach_labels(
             table,

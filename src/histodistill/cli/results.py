@@ -9,10 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from histodistill.cli.console import answer, show, with_interval
-from histodistill.evaluation import evaluate
+from histodistill.cli.console import answer, say_notes, show, with_interval
+from histodistill.evaluation import evaluate, with_standard
+from histodistill.evaluation.summary import OF_FOLDS, WARNING
 from histodistill.experiment import Experiment, ExperimentData
-from histodistill.experiment.audit import count_patients, excluded_patients
+from histodistill.experiment.audit import excluded_patients
+from histodistill.experiment.cohort_table import cohort_table
 from histodistill.report import Report, write_report
 from histodistill.training.loop.trainer import CURVES
 from histodistill.training.run.run_folder import versions
@@ -20,20 +22,41 @@ from histodistill.training.run.run_folder import versions
 REPORT = "report"
 
 
-def show_aucs(predictions: pd.DataFrame) -> None:
-    """Print the AUC of every network of every method; a script gets all metrics."""
+def show_aucs(predictions: pd.DataFrame, *, external: bool = False) -> None:
+    """Print the AUC of every network of every method, and where not to rely on it.
+
+    A script gets all metrics.
+
+    Args:
+        predictions: A checked predictions table.
+        external: Whether one model predicted all patients, so that nothing is of folds.
+    """
     summary = evaluate(predictions).summary
-    answer(results=summary)
+    answer(results=summary.drop(columns=OF_FOLDS) if external else summary)
     aucs = summary[summary["metric"] == "auc"]
-    of_folds = zip(aucs["mean"], aucs["sd"], strict=True)
     of_all = zip(aucs["estimate"], aucs["low"], aucs["high"], strict=True)
-    shown = aucs[["target", "method", "network"]].assign(
-        folds=[_with_spread(mean, sd) for mean, sd in of_folds],
-        pooled=[with_interval(value, low, high) for value, low, high in of_all],
-        n=aucs["n_patients"],
+    shown = aucs[["target", "method", "network"]]
+    if not external:
+        of_folds = zip(aucs["mean"], aucs["sd"], strict=True)
+        shown = shown.assign(**{"mean of folds": [_with_spread(m, sd) for m, sd in of_folds]})
+    counts = zip(aucs["n_patients"], aucs["n_positive"], strict=True)
+    texts = {
+        "AUC [95 %]" if external else "pooled [95 %]": [with_interval(*row) for row in of_all],
+        "n (pos / neg)": [_counted(n, positive) for n, positive in counts],
+    }
+    show(shown.assign(**texts), "Area under the ROC curve")
+    told = aucs[aucs["notes"].str.contains(WARNING)]
+    say_notes(
+        f"{target}: {note}"
+        for target, rows in told.groupby("target", sort=False)
+        for note in dict.fromkeys(
+            note for notes in rows["notes"] for note in notes.split("; ") if WARNING in note
+        )
     )
-    titles = {"folds": "mean of folds", "pooled": "pooled [95 %]"}
-    show(shown.rename(columns=titles), "Area under the ROC curve")
+
+
+def _counted(n: int, positive: Any) -> str:
+    return str(n) if pd.isna(positive) else f"{n} ({positive} / {n - positive})"
 
 
 def _with_spread(mean: float, sd: float) -> str:
@@ -49,18 +72,17 @@ def run_report(experiment: Experiment, data: ExperimentData, predictions: pd.Dat
     Returns:
         The page.
     """
-    counts = count_patients(experiment, data)
-    by_class = counts.groupby(["target", "class", "modality"])["patients"].sum().reset_index()
     report = Report(
         title=experiment.name,
         predictions=predictions,
         settings=_settings(experiment),
-        cohort=by_class,
+        cohort=cohort_table(experiment, data),
         excluded=excluded_patients(experiment, data),
         training=_curves(experiment),
         versions={name: str(value) for name, value in versions()["packages"].items()},
         reference=_reference(experiment),
         simulated=experiment.simulated,
+        metrics=with_standard(experiment.metrics),
     )
     return write_report(experiment.output / REPORT, report)
 

@@ -60,7 +60,7 @@ def command(
     import pandas as pd
 
     from histodistill.cli.live_table import train_and_watch
-    from histodistill.evaluation import live_table
+    from histodistill.evaluation import live_table, with_standard
     from histodistill.experiment import read_experiment
     from histodistill.report import write_leaderboard
     from histodistill.spreadsheets import read_back
@@ -75,6 +75,7 @@ def command(
         read_back(pd.read_csv(experiment.output / COSTS)),
         experiment.output / LEADERBOARD,
         reference=reference,
+        metrics=with_standard(experiment.metrics),
         title=experiment.name,
         settings=_settings(experiment),
         simulated=experiment.simulated,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
@@ -56,13 +57,13 @@ def command(
         data = load(experiment, progress)
     if ensemble:
         bundle = fold_ensemble(experiment, data, target, method)
-        bundle.save(out)
+        bundle.save(out, date.today())
     else:
         seed = experiment.seeds_of(method)[0] if seed is None else seed
         epochs = experiment.methods[method].training.max_epochs
         with one_training(f"{target} {method}", epochs) as on_epoch:
             bundle = train_final(experiment, data, target, method, seed=seed, on_epoch=on_epoch)
-        bundle.save(out)
+        bundle.save(out, date.today())
         forget_final(experiment, target, method, seed)
     say(f"Bundle: {located(out)} ({counted(len(bundle.members), 'model')}; see MODEL_CARD.md)")
     answer(bundle=out, target=target, method=method, seed=seed, models=len(bundle.members))

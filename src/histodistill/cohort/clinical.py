@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from histodistill.barcodes import site_of
+from histodistill.cohort.ages import read_ages
 from histodistill.cohort.labels import BY_OPTIONS, BY_SETTINGS, Spelling, by_value, read_labels
 from histodistill.cohort.patients import (
     PATIENT,
@@ -59,6 +60,7 @@ class ClinicalTable:
         sites: The site that each patient comes from; NaN where it is unknown.
         survival: ``time`` (float, in the table's unit) and ``event`` (bool) of the patients
             for whom both are known; None where no survival columns were asked for.
+        ages: Age in years of those for whom it is known; None where no column tells it.
         notes: How cells were read that were not written as declared, in sentences.
     """
 
@@ -66,6 +68,7 @@ class ClinicalTable:
     labels: pd.DataFrame
     sites: pd.Series[str]
     survival: pd.DataFrame | None
+    ages: pd.Series[float] | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -119,6 +122,7 @@ def read_clinical(
     table = resolved_columns(table, wanted, path, found.notes, found.problems)
     if patient_column not in table.columns:
         raise InputError(*found.problems)
+    whole = table
     table = table.reindex(columns=list(dict.fromkeys(column.name for column in wanted)))
     codes: list[str] = []
     cells = without_missing_codes(table[patient_column], path, codes)
@@ -132,7 +136,8 @@ def read_clinical(
     merged = _row_per_patient(rows, names, found)
     if found.problems:
         raise InputError(*found.problems)
-    return _clinical_table(merged, targets, site_column, survival, found)
+    ages = read_ages(whole, names.patients, path, found.notes)
+    return _clinical_table(merged, targets, site_column, survival, ages, found)
 
 
 def _wanted(
@@ -227,6 +232,7 @@ def _clinical_table(
     targets: Sequence[Target],
     site_column: str | None,
     survival: SurvivalColumns | None,
+    ages: pd.Series[float] | None,
     found: _Found,
 ) -> ClinicalTable:
     labels = {target.name: merged["label", target.name].astype("Int64") for target in targets}
@@ -241,6 +247,7 @@ def _clinical_table(
         labels=pd.DataFrame(labels, index=merged.index),
         sites=_sites(merged, site_column),
         survival=times,
+        ages=ages,
         notes=tuple(found.notes),
     )
 

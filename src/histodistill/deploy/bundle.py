@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +70,12 @@ class Bundle:
         known = [value for value in chosen if value is not None]
         return sum(known) / len(known) if len(known) == len(chosen) else None
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, written: date | None = None) -> None:
         """Write the bundle; the folder appears whole or not at all.
+
+        Args:
+            folder: Where; must not exist yet.
+            written: The day that the model card shows.
 
         Raises:
             InputError: The folder exists already.
@@ -78,9 +83,9 @@ class Bundle:
         if folder.exists():
             raise InputError(f"{folder}: exists already; remove it or choose another folder")
         with whole_folder(folder) as draft:
-            self._write(draft)
+            self._write(draft, written)
 
-    def _write(self, folder: Path) -> None:
+    def _write(self, folder: Path, written: date | None) -> None:
         members = []
         for index, member in enumerate(self.members):
             place = folder / f"member-{index}"
@@ -97,7 +102,7 @@ class Bundle:
             )
         description = {"info": self.info.model_dump(mode="json"), "members": members}
         write_json(folder / _DESCRIPTION, description)
-        write_text(folder / "MODEL_CARD.md", model_card(self.info, members))
+        write_text(folder / "MODEL_CARD.md", model_card(self.info, members, written))
         write_checksums(folder)
 
     @classmethod

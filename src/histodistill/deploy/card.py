@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 from histodistill.deploy.info import BundleInfo
+from histodistill.evaluation import metric_label
 
 _CARD = """\
 # {target}: {recipe}
@@ -19,6 +21,13 @@ _CARD = """\
 - Networks: {networks}
 - Members averaged: {members}
 - Operating thresholds, chosen on validation patients: {thresholds}
+- Learnt from: {learnt_from}
+- Hospitals: {sites}
+- Written: {written}
+
+## Performance
+
+{performance}
 
 A prediction from slides alone is as good as the slides resemble the training ones:
 same stain and scanner family, same patch encoder, same tiling. Measure it on your own
@@ -32,12 +41,26 @@ patients before you rely on it.
 """
 
 
-def model_card(info: BundleInfo, members: Sequence[Mapping[str, Any]]) -> str:
+_UNMEASURED = """\
+Not known to this bundle: no finished cross-validation of its method was found when it was
+written."""
+
+_MEASURED = """\
+Cross-validation of the same method ({folds} folds), the out-of-fold patients pooled, with 95 %
+intervals. This very model has not been measured on patients whom it has not seen.
+
+"""
+
+
+def model_card(
+    info: BundleInfo, members: Sequence[Mapping[str, Any]], written: date | None = None
+) -> str:
     """A Markdown model card.
 
     Args:
         info: What the bundle says of itself.
         members: For each member, its ``architecture`` and ``thresholds``.
+        written: The day that it shows.
     """
     features = info.features
     thresholds = [
@@ -56,5 +79,48 @@ def model_card(info: BundleInfo, members: Sequence[Mapping[str, Any]]) -> str:
         networks=", ".join(members[0]["architecture"]["settings"]["networks"]),
         members=len(members),
         thresholds="; ".join(thresholds).strip("; ") or "none",
+        learnt_from=_counted(info.provenance.get("classes")),
+        sites=_hospitals(info.provenance.get("sites")),
+        written=written.isoformat() if written else "not recorded",
+        performance=_performance(info.provenance.get("performance")),
         provenance=json.dumps(info.provenance, indent=2),
     )
+
+
+def _counted(counts: Mapping[str, int] | None) -> str:
+    if not counts:
+        return "not recorded"
+    named = ", ".join(f"{n} {name}" for name, n in counts.items())
+    return f"{sum(counts.values())} patients ({named})"
+
+
+def _hospitals(counts: Mapping[str, int] | None) -> str:
+    if not counts:
+        return "not recorded"
+    named = ", ".join(f"{name} ({n})" for name, n in counts.items())
+    return f"{len(counts)}, with the patients of each: {named}"
+
+
+def _performance(figures: Sequence[Mapping[str, Any]] | None) -> str:
+    """A table of what cross-validation measured, a row a network."""
+    if not figures:
+        return _UNMEASURED
+    metrics = list(dict.fromkeys(figure["metric"] for figure in figures))
+    header = ("Network", "n (positive / negative)", *(metric_label(name) for name in metrics))
+    lines = [header, ("---",) * len(header)]
+    for network in dict.fromkeys(figure["network"] for figure in figures):
+        own = {f["metric"]: f for f in figures if f["network"] == network}
+        first = next(iter(own.values()))
+        n, positive = first["patients"], first["positive"]
+        patients = str(n) if positive is None else f"{n} ({positive} / {n - positive})"
+        lines.append((network, patients, *(_figure(own[name]) for name in metrics)))
+    rows = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return _MEASURED.format(folds=figures[0]["folds"]) + rows
+
+
+def _figure(figure: Mapping[str, Any]) -> str:
+    if figure["estimate"] is None:
+        return "undefined"
+    if figure["low"] is None:
+        return f"{figure['estimate']:.3f}"
+    return f"{figure['estimate']:.3f} [{figure['low']:.3f}–{figure['high']:.3f}]"

@@ -6,6 +6,11 @@ evaluated, ours or others'.
 
 from histodistill.evaluation.answers import Answers, answers_of
 from histodistill.evaluation.auc_interval import auc_interval
+from histodistill.evaluation.calibration_line import (
+    CalibrationLine,
+    calibration_line,
+    calibration_lines,
+)
 from histodistill.evaluation.checks import check_predictions
 from histodistill.evaluation.comparison import Contender, compare, contenders_in, holm
 from histodistill.evaluation.curves import (
@@ -28,23 +33,36 @@ from histodistill.evaluation.fold_auc import fold_aucs, live_table
 from histodistill.evaluation.intervals import bootstrap_metrics, percentile_interval
 from histodistill.evaluation.layout import NETWORKS, networks_in, target_classes
 from histodistill.evaluation.leaderboard import Leaderboard, build_leaderboard
-from histodistill.evaluation.metrics import METRICS, Scores, roc_auc, score
+from histodistill.evaluation.parts import Part, parts
 from histodistill.evaluation.predictions import read_predictions, write_predictions
 from histodistill.evaluation.ranks import Ranking, rank_methods, ranks_table
+from histodistill.evaluation.registry import (
+    METRICS,
+    STANDARD_METRICS,
+    MetricDeclaration,
+    metric_label,
+    with_standard,
+    without_classes,
+)
 from histodistill.evaluation.runs import Runs, auc_of, runs_of
+from histodistill.evaluation.scores import Scores, require_metrics, roc_auc, score
 from histodistill.evaluation.summary import EvaluationTables, evaluate
 from histodistill.evaluation.thresholds import ThresholdRule, choose_threshold
 
 __all__ = [
     "METRICS",
     "NETWORKS",
+    "STANDARD_METRICS",
     "Answers",
     "AucEstimates",
+    "CalibrationLine",
     "Contender",
     "Difference",
     "EvaluationTables",
     "Leaderboard",
+    "MetricDeclaration",
     "PairedTest",
+    "Part",
     "PrecisionRecallCurve",
     "Question",
     "Ranking",
@@ -60,6 +78,8 @@ __all__ = [
     "auc_of",
     "bootstrap_metrics",
     "build_leaderboard",
+    "calibration_line",
+    "calibration_lines",
     "check_predictions",
     "choose_threshold",
     "compare",
@@ -71,7 +91,9 @@ __all__ = [
     "fold_aucs",
     "holm",
     "live_table",
+    "metric_label",
     "networks_in",
+    "parts",
     "percentile_interval",
     "precision_recall_curve",
     "question_of",
@@ -79,10 +101,13 @@ __all__ = [
     "ranks_table",
     "read_predictions",
     "reliability_curve",
+    "require_metrics",
     "roc_auc",
     "roc_curve",
     "runs_of",
     "score",
     "target_classes",
+    "with_standard",
+    "without_classes",
     "write_predictions",
 ]

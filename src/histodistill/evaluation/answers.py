@@ -27,6 +27,8 @@ class Answers:
         thresholds: [n] float64, each patient's operating threshold on the probability of the
             positive class (patients of different folds have different ones); NaN where there is
             none, and beyond two classes.
+        decided: [n] int64, the class called, where neither thresholds nor the most probable class
+            decide.
     """
 
     patients: tuple[str, ...]
@@ -34,6 +36,7 @@ class Answers:
     probabilities: FloatArray
     classes: tuple[str, ...]
     thresholds: FloatArray
+    decided: IntArray | None = None
 
     @classmethod
     def two_class(
@@ -76,14 +79,30 @@ class Answers:
     @property
     def has_calls(self) -> bool:
         """Whether each patient can be called: a threshold for two classes, argmax beyond."""
-        return not self.binary or not bool(np.isnan(self.thresholds).any())
+        if self.decided is not None or not self.binary:
+            return True
+        return not bool(np.isnan(self.thresholds).any())
 
     @property
     def calls(self) -> IntArray:
         """[n] class called: positive at or above the threshold; beyond two classes the argmax."""
+        if self.decided is not None:
+            return self.decided
         if self.binary:
             return (self.positive >= self.thresholds).astype(np.int64)
         return np.asarray(self.probabilities.argmax(axis=1), dtype=np.int64)
+
+    def against_rest(self, index: int) -> Answers:
+        """One class against all others: two classes, that one positive, called as before."""
+        p = self.probabilities[:, index]
+        return Answers(
+            self.patients,
+            (self.y == index).astype(np.int64),
+            np.column_stack([1 - p, p]),
+            (f"not {self.classes[index]}", self.classes[index]),
+            np.full(len(self), np.nan),
+            (self.calls == index).astype(np.int64) if self.has_calls else None,
+        )
 
     def missing_classes(self) -> list[str]:
         """Names of the classes that no patient has."""
@@ -100,6 +119,7 @@ class Answers:
             self.probabilities[rows],
             self.classes,
             self.thresholds[rows],
+            None if self.decided is None else self.decided[rows],
         )
 
 

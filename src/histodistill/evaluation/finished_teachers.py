@@ -6,11 +6,12 @@ from collections.abc import Collection, Mapping
 
 import pandas as pd
 
-from histodistill.evaluation.layout import NETWORKS, probability_columns
+from histodistill.evaluation.layout import probability_columns
 
 Repeats = Mapping[tuple[str, str], str]
 """By network and method: the method that stands for it."""
 
+TEACHERS = ("multimodal", "genomic")
 _ANSWER = ["target", "PATIENT", "seed", "repeat", "fold"]
 
 
@@ -26,7 +27,7 @@ def repeated_teachers(predictions: pd.DataFrame, kept: Collection[str] = ()) -> 
     """
     taught = set(predictions.loc[_answers(predictions, "student"), "method"]) - set(kept)
     repeats: dict[tuple[str, str], str] = {}
-    for network in NETWORKS[1:]:
+    for network in TEACHERS:
         answering = predictions[_answers(predictions, network)]
         firsts: dict[bytes, str] = {}
         for method, rows in answering.groupby("method", sort=False):

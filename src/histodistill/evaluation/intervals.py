@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from histodistill.evaluation.answers import FloatArray, IntArray
+from histodistill.evaluation.registry import STANDARD_METRICS
 from histodistill.evaluation.runs import Runs
 
 RESAMPLES = 2000
@@ -39,14 +40,17 @@ def resamples(y: IntArray, n_resamples: int, seed: int) -> Iterator[FloatArray]:
 
 
 def bootstrap_metrics(
-    runs: Runs, n_resamples: int = RESAMPLES, seed: int = 0
+    runs: Runs,
+    n_resamples: int = RESAMPLES,
+    seed: int = 0,
+    metrics: Sequence[str] = STANDARD_METRICS,
 ) -> dict[str, FloatArray]:
     """Every metric, averaged over runs, on each resample of the patients.
 
     Returns:
         For each metric [n_resamples] values, NaN where it is undefined.
     """
-    blocks = [runs.metrics(drawn) for drawn in resamples(runs.y, n_resamples, seed)]
+    blocks = [runs.metrics(drawn, metrics) for drawn in resamples(runs.y, n_resamples, seed)]
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 

@@ -25,9 +25,10 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-NETWORKS = ("student", "multimodal", "genomic", "deployed")
-"""Who may answer: the networks, by what they read (slides, both, genomics), and the answer that a
-bundle gives, from the network that reads the most of what the patient has."""
+NETWORKS = ("deployed", "student", "multimodal", "genomic")
+"""Who may answer, in the order of tables: the answer that a bundle gives, from the network that
+reads the most of what the patient has; and the networks, by what they read (slides, both,
+genomics)."""
 
 CLASS_SEPARATOR = "|"
 

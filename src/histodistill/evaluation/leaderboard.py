@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,6 +21,7 @@ from histodistill.evaluation.fold_auc import KEY, fold_aucs
 from histodistill.evaluation.intervals import RESAMPLES, percentile_interval, resamples
 from histodistill.evaluation.layout import NETWORKS, target_classes
 from histodistill.evaluation.ranks import Ranking, rank_methods
+from histodistill.evaluation.registry import STANDARD_METRICS
 from histodistill.evaluation.runs import Runs, auc_of, runs_of
 from histodistill.evaluation.summary import few_patients, over_folds
 
@@ -31,10 +32,11 @@ Pooled = dict[tuple[str, str, str], Runs]
 PRINTED_DIGITS = 3
 """Figures that are printed alike share a place."""
 
-COLUMNS = (
+_BEFORE = (
     *("target", "network", "method", "n_patients", "n_positive", "n_seeds", "n_folds", "n_fits"),
-    *("fold_auc", "fold_auc_sd", "best", "second_best"),
-    *("auc", "low", "high", "average_precision"),
+    *("fold_auc", "fold_auc_sd", "best", "second_best", "auc", "low", "high"),
+)
+_AFTER = (
     *("reference", "difference", "difference_low", "difference_high"),
     *("p_delong", "p_bootstrap", "p_holm", "mean_rank"),
     *("parameters", "training_seconds", "inference_ms", "notes"),
@@ -55,7 +57,8 @@ class Leaderboard:
             ``second_best`` flag the highest ``fold_auc`` of the target among methods with the
             same inputs, to three decimals. ``auc`` is of all patients together, the mean over
             seeds and repeats, so that methods with one seed and with more are alike; ``low`` to
-            ``high`` is its 95 % interval (of ``auc_interval``; bootstrap beyond two classes).
+            ``high`` is its 95 % interval (of ``auc_interval``; bootstrap beyond two classes). Each
+            other metric has a column of its name, pooled alike.
             ``difference`` and its interval and p-values are those of ``comparisons``.
             ``mean_rank`` is over the datasets of all targets. Costs are a fit's.
         comparisons: A row a target, network and method other than the reference of its inputs,
@@ -66,6 +69,7 @@ class Leaderboard:
         references: The reference of each network that has one.
         repeats: Finished teachers that several methods share stand once; which others they
             stand for.
+        metrics: The metrics that the results hold.
     """
 
     results: pd.DataFrame
@@ -73,6 +77,7 @@ class Leaderboard:
     rankings: tuple[Ranking, ...]
     references: Mapping[str, str]
     repeats: Repeats = field(default_factory=dict)
+    metrics: tuple[str, ...] = STANDARD_METRICS
 
 
 def build_leaderboard(
@@ -80,6 +85,7 @@ def build_leaderboard(
     costs: pd.DataFrame | None = None,
     *,
     reference: Reference = None,
+    metrics: Sequence[str] = STANDARD_METRICS,
     n_resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Leaderboard:
@@ -90,11 +96,13 @@ def build_leaderboard(
         costs: As ``mean_costs`` takes them.
         reference: The method that the others with the same inputs are compared with: one name,
             used wherever that method answers, or a name by network; None for no comparison.
+        metrics: Names of metrics, the AUC among them.
         n_resamples: Bootstrap resamples, drawn beyond two classes alone.
         seed: Seed of the bootstrap.
 
     Raises:
-        InputError: A reference that does not answer, or costs that lack columns.
+        InputError: A reference that does not answer, costs that lack columns, or a metric of
+            another package that fails.
     """
     repeats = repeated_teachers(predictions, _names(reference))
     predictions = without_repeats(predictions, repeats)
@@ -105,7 +113,7 @@ def build_leaderboard(
     comparisons = _comparisons(pooled, references, n_resamples, seed)
     networks = [network for network in NETWORKS if (fits["network"] == network).any()]
     rankings = tuple(rank_methods(fits, network) for network in networks)
-    estimates = [_estimate(runs, n_resamples, seed) for runs in pooled.values()]
+    estimates = [_estimate(runs, metrics, n_resamples, seed) for runs in pooled.values()]
     results = (
         pd.DataFrame(estimates, index=pd.MultiIndex.from_tuples(pooled, names=KEY))
         .join(_over_fits(fits))
@@ -114,7 +122,9 @@ def build_leaderboard(
         .join(cost)
     )
     table = _flagged(_noted(results.reset_index().astype({"n_positive": "Int64"})))
-    return Leaderboard(table, comparisons, rankings, references, repeats)
+    others = [name for name in metrics if name != "auc"]
+    table = table[[*_BEFORE, *others, *_AFTER]]
+    return Leaderboard(table, comparisons, rankings, references, repeats, tuple(metrics))
 
 
 def places(values: pd.Series[float], *, smaller_is_better: bool = False) -> pd.Series[int]:
@@ -186,17 +196,16 @@ def _comparisons(
     return table.assign(p_holm=holm(tested.to_numpy()))[list(COMPARISON_COLUMNS)]
 
 
-def _estimate(runs: Runs, n_resamples: int, seed: int) -> dict[str, object]:
+def _estimate(runs: Runs, metrics: Sequence[str], n_resamples: int, seed: int) -> dict[str, object]:
     """The pooled figures of one method."""
-    metrics = runs.metrics(np.ones((1, len(runs))))
+    values = runs.metrics(np.ones((1, len(runs))), metrics)
     low, high = _interval(runs, n_resamples, seed)
     return {
         "n_patients": len(runs),
         "n_positive": int(runs.counts[1]) if runs.binary else pd.NA,
-        "auc": float(metrics["auc"][0]),
+        **{name: float(values[name][0]) for name in metrics},
         "low": low,
         "high": high,
-        "average_precision": float(metrics["average_precision"][0]),
         "few": few_patients(runs),
     }
 
@@ -241,7 +250,7 @@ def _differences(comparisons: pd.DataFrame) -> pd.DataFrame:
 
 def _flagged(results: pd.DataFrame) -> pd.DataFrame:
     place = results.groupby(["target", "network"], sort=False)["fold_auc"].transform(places)
-    return results.assign(best=place == 1, second_best=place == 2)[list(COLUMNS)]
+    return results.assign(best=place == 1, second_best=place == 2)
 
 
 def _noted(results: pd.DataFrame) -> pd.DataFrame:

@@ -17,7 +17,9 @@ import pandas as pd
 from histodistill.evaluation.answers import Answers, FloatArray, IntArray, answers_of
 from histodistill.evaluation.auc_interval import auc_interval
 from histodistill.evaluation.delong import influence
-from histodistill.evaluation.metrics import METRICS, weighted_auc, weighted_metrics
+from histodistill.evaluation.metrics import confusion
+from histodistill.evaluation.registry import STANDARD_METRICS
+from histodistill.evaluation.scores import weighted_auc, weighted_metrics
 
 
 @dataclass(frozen=True)
@@ -70,16 +72,35 @@ class Runs:
         kept = [run.of([p for p in run.patients if p in wanted]) for run in self.runs]
         return Runs.joined(kept, self.classes, self.n_models)
 
+    def against_rest(self, index: int) -> Runs:
+        """The same runs of one class against all others."""
+        runs = tuple(run.against_rest(index) for run in self.runs)
+        names = (f"not {self.classes[index]}", self.classes[index])
+        y = (self.y == index).astype(np.int64)
+        return Runs(runs, self.patients, y, names, self.n_models)
+
+    def confusion(self) -> FloatArray | None:
+        """[C, C] patients by true class (rows) and called class, the mean over runs.
+
+        None where nobody answers, or calls lack a threshold.
+        """
+        if not self.runs or not all(run.has_calls for run in self.runs):
+            return None
+        of_runs = [confusion(run, np.ones((1, len(run))))[0] for run in self.runs]
+        return np.asarray(np.mean(of_runs, axis=0))
+
     def aucs(self, weights: FloatArray) -> FloatArray:
         """[B] mean AUC under each row of the patients' weights [B, n]."""
         of_runs = [weighted_auc(run, own) for run, own in self.weighted(weights)]
         return np.asarray(np.mean(of_runs, axis=0))
 
-    def metrics(self, weights: FloatArray) -> dict[str, FloatArray]:
+    def metrics(
+        self, weights: FloatArray, metrics: Sequence[str] = STANDARD_METRICS
+    ) -> dict[str, FloatArray]:
         """For each metric [B] its mean over runs; NaN where it is undefined in one of them."""
-        of_run = [weighted_metrics(run, own) for run, own in self.weighted(weights)]
+        of_run = [weighted_metrics(run, own, metrics) for run, own in self.weighted(weights)]
         if not of_run:
-            return {name: np.full(len(weights), np.nan) for name in METRICS}
+            return {name: np.full(len(weights), np.nan) for name in metrics}
         return {name: np.mean([own[name] for own in of_run], axis=0) for name in of_run[0]}
 
     def influence(self) -> FloatArray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,11 +11,15 @@ import pandas as pd
 
 from histodistill.evaluation.answers import Answers, answers_of
 from histodistill.evaluation.intervals import RESAMPLES, bootstrap_metrics, percentile_interval
-from histodistill.evaluation.layout import networks_in, target_classes
-from histodistill.evaluation.metrics import roc_auc, score
-from histodistill.evaluation.runs import Runs, auc_of, runs_of
+from histodistill.evaluation.parts import Part, parts
+from histodistill.evaluation.registry import METRICS, STANDARD_METRICS
+from histodistill.evaluation.runs import Runs, auc_of
+from histodistill.evaluation.scores import roc_auc, score
 
 RUN = ["seed", "repeat", "fold"]
+
+OF_FOLDS = ["mean", "sd", "n_folds", "n_models"]
+"""Columns of a summary that say nothing where one model predicted all patients."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,21 @@ class EvaluationTables:
     summary: pd.DataFrame
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """What is computed of each part."""
+
+    metrics: tuple[str, ...]
+    n_resamples: int
+    seed: int
+
+
 def evaluate(
-    predictions: pd.DataFrame, *, n_resamples: int = RESAMPLES, seed: int = 0
+    predictions: pd.DataFrame,
+    *,
+    metrics: Sequence[str] = STANDARD_METRICS,
+    n_resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> EvaluationTables:
     """Evaluate every target, method and network of a predictions table.
 
@@ -46,21 +63,26 @@ def evaluate(
     over folds, of the mean over seeds. The pooled figure is the mean over seeds and repeats of
     the figure of all patients together, so that its interval has patients as units; pooling
     compares probabilities of different folds' models, which costs a little AUC where their
-    calibrations differ. Pooled two-class AUCs have the score interval of ``auc_interval``, all
-    else a percentile bootstrap of patients. The calibration error of a resample is biased
-    upwards, and so is its interval.
+    calibrations differ. Pooled AUCs of two classes, and of one against the rest, have the score
+    interval of ``auc_interval``, all else a percentile bootstrap of patients. The calibration
+    error has none, since that of a resample is biased upwards.
 
     Args:
         predictions: A checked predictions table.
+        metrics: Names of metrics.
         n_resamples: Bootstrap resamples.
         seed: Seed of the bootstrap.
+
+    Raises:
+        InputError: A metric of another package that fails.
     """
+    plan = _Plan(tuple(metrics), n_resamples, seed)
     folds: list[pd.DataFrame] = []
     summary: list[pd.DataFrame] = []
-    for part in _parts(predictions):
-        of_folds = _score_folds(part)
+    for part in parts(predictions):
+        of_folds = _score_folds(part, plan)
         folds.append(_named(part, of_folds))
-        summary.append(_named(part, _summarise(part, of_folds, n_resamples, seed)))
+        summary.append(_named(part, _summarise(part, of_folds, plan)))
     return EvaluationTables(
         pd.concat(folds, ignore_index=True), pd.concat(summary, ignore_index=True)
     )
@@ -86,45 +108,24 @@ def _auc(answers: Answers) -> float:
     return roc_auc(answers.y, answers.probabilities) if len(answers) else float("nan")
 
 
-class _Part(NamedTuple):
-    """One target, method and network: the method's rows and the target's classes."""
-
-    target: str
-    method: str
-    network: str
-    rows: pd.DataFrame
-    classes: tuple[str, ...]
-
-    def answers(self, rows: pd.DataFrame) -> Answers:
-        return answers_of(rows, self.network, self.classes)
-
-
 class _Interval(NamedTuple):
     low: float = float("nan")
     high: float = float("nan")
     method: str = ""
 
 
-def _parts(predictions: pd.DataFrame) -> Iterator[_Part]:
-    for target, of_target in predictions.groupby("target", sort=False):
-        classes = target_classes(of_target)
-        for method, rows in of_target.groupby("method", sort=False):
-            for network in networks_in(rows):
-                yield _Part(str(target), str(method), network, rows, classes)
-
-
-def _named(part: _Part, table: pd.DataFrame) -> pd.DataFrame:
+def _named(part: Part, table: pd.DataFrame) -> pd.DataFrame:
     """The table with the part's target, method and network in front."""
     for place, name in enumerate(("target", "method", "network")):
         table.insert(place, name, getattr(part, name))
     return table.astype({"n_positive": "Int64"})
 
 
-def _score_folds(part: _Part) -> pd.DataFrame:
+def _score_folds(part: Part, plan: _Plan) -> pd.DataFrame:
     records = []
     for (seed, repeat, fold), rows in part.rows.groupby(RUN):
         answers = part.answers(rows)
-        scores = score(answers)
+        scores = score(answers, plan.metrics)
         for metric, value in scores.metrics.items():
             record = {"seed": seed, "repeat": repeat, "fold": fold, "metric": metric}
             record |= {"value": value, **_counts(answers), "note": "; ".join(scores.notes)}
@@ -132,14 +133,14 @@ def _score_folds(part: _Part) -> pd.DataFrame:
     return pd.DataFrame(records)
 
 
-def _summarise(part: _Part, folds: pd.DataFrame, n_resamples: int, seed: int) -> pd.DataFrame:
-    runs = runs_of(part.rows, part.network, part.classes)
-    pooled = runs.metrics(np.ones((1, len(runs))))
+def _summarise(part: Part, folds: pd.DataFrame, plan: _Plan) -> pd.DataFrame:
+    runs = part.runs()
+    pooled = runs.metrics(np.ones((1, len(runs))), plan.metrics)
     names = list(pooled)
     spread = over_folds(folds, "value", ["metric"]).reindex(names)
-    intervals = _intervals(runs, n_resamples, seed)
+    intervals = _intervals(runs, plan)
     of_metric = [intervals.get(name, _Interval()) for name in names]
-    notes = _pooled_notes(part.rows, runs) + _fold_notes(folds)
+    notes = _pooled_notes(part.rows, runs, plan) + _fold_notes(folds)
     return pd.DataFrame(
         {
             "metric": names,
@@ -182,18 +183,25 @@ def over_folds(fits: pd.DataFrame, value: str, key: list[str]) -> pd.DataFrame:
     return table.assign(sd=table["sd"].mask(single, by_key.std()))
 
 
-def _intervals(runs: Runs, n_resamples: int, seed: int) -> dict[str, _Interval]:
+def _intervals(runs: Runs, plan: _Plan) -> dict[str, _Interval]:
     """The intervals that are defined, by metric."""
     if len(runs) == 0:
         return {}
-    drawn = bootstrap_metrics(runs, n_resamples, seed)
+    resampled = [name for name in plan.metrics if METRICS.facts(name).resampled]
+    drawn = bootstrap_metrics(runs, plan.n_resamples, plan.seed, resampled)
     intervals = {
         name: _Interval(*percentile_interval(values), "bootstrap")
         for name, values in drawn.items()
         if not np.isnan(values).any()
     }
-    if runs.binary:
-        intervals["auc"] = _Interval(*auc_of(runs)[1:], "score")
+    sides = (
+        {"auc": runs}
+        if runs.binary
+        else {f"auc:{name}": runs.against_rest(k) for k, name in enumerate(runs.classes)}
+    )
+    intervals |= {
+        name: _Interval(*auc_of(side)[1:], "score") for name, side in sides.items() if name in drawn
+    }
     return {name: found for name, found in intervals.items() if not np.isnan(found.low)}
 
 
@@ -202,9 +210,11 @@ def _counts(answers: Answers) -> dict[str, int | None]:
     return {"n_patients": len(answers), "n_positive": positives}
 
 
-def _pooled_notes(rows: pd.DataFrame, runs: Runs) -> list[str]:
+def _pooled_notes(rows: pd.DataFrame, runs: Runs, plan: _Plan) -> list[str]:
     """What pooling left out or could not compute, and which interval is not to be relied on."""
-    notes = list(dict.fromkeys(note for run in runs.runs for note in score(run).notes))
+    notes = list(
+        dict.fromkeys(note for run in runs.runs for note in score(run, plan.metrics).notes)
+    )
     if not len(runs):
         notes.append("no labelled patient with an answer")
     unknown = rows.loc[rows["label"].isna(), "PATIENT"].nunique()
@@ -220,6 +230,7 @@ def _pooled_notes(rows: pd.DataFrame, runs: Runs) -> list[str]:
     return [*notes, warning] if warning else notes
 
 
+WARNING = "intervals may cover less than they say"
 FEW = 10
 """With fewer patients of a class than this, 95 % intervals cover less than 93 % in some of the
 simulations of docs/statistics.md."""
@@ -229,11 +240,13 @@ def few_patients(runs: Runs) -> str:
     """A warning where the intervals are not to be relied on; empty where they are."""
     counts = zip(runs.classes, runs.counts.tolist(), strict=True)
     few = [f"{n} {name} patient{'s' * (n != 1)}" for name, n in counts if 0 < n < FEW]
-    return f"only {' and '.join(few)}: intervals may cover less than they say" if few else ""
+    return f"only {' and '.join(few)}: {WARNING}" if few else ""
 
 
 def _fold_notes(folds: pd.DataFrame) -> list[str]:
-    """The folds' notes, each with the fold it belongs to."""
+    """The folds' notes, each with the fold it belongs to; a single one has those of all."""
+    if folds.groupby(RUN).ngroups == 1:
+        return []
     named = [name for name in RUN if name == "fold" or len(set(folds[name])) > 1]
     noted = folds[folds["note"] != ""].drop_duplicates(RUN)
     return [

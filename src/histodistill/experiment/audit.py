@@ -91,12 +91,12 @@ def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
 
 def count_patients(experiment: Experiment, data: ExperimentData) -> pd.DataFrame:
     """Patients with slides or genomics, by target, class, modality and site."""
-    modality = {p: _modality(data, p) for p in data.patients}
+    has = {p: modality(data, p) for p in data.patients}
     rows = [
         {
             "target": target,
             "class": _class_name(settings.classes, data.clinical.labels.at[patient, target]),
-            "modality": modality[patient],
+            "modality": has[patient],
             "site": data.clinical.sites.get(patient),
         }
         for target, settings in experiment.targets.items()
@@ -126,8 +126,8 @@ def excluded_patients(experiment: Experiment, data: ExperimentData) -> pd.DataFr
 
 def _by_modality(target: str, folds: Sequence[Fold], data: ExperimentData) -> pd.DataFrame:
     """Patients by part of each fold and by what they have."""
-    modality = pd.Series({patient: _modality(data, patient) for patient in data.patients})
-    codes = pd.Series([MODALITIES.index(name) for name in modality], index=modality.index)
+    has = pd.Series({patient: modality(data, patient) for patient in data.patients})
+    codes = pd.Series([MODALITIES.index(name) for name in has], index=has.index)
     table = fold_table(folds, codes, MODALITIES).drop(columns=["patients", "unlabelled"])
     table.insert(0, "target", target)
     return table
@@ -145,7 +145,8 @@ def _modality_notes(data: ExperimentData) -> Iterator[str]:
         )
 
 
-def _modality(data: ExperimentData, patient: str) -> str:
+def modality(data: ExperimentData, patient: str) -> str:
+    """What a patient has, one of ``MODALITIES``."""
     slides, genes = patient in data.with_slides, patient in data.with_genes
     return MODALITIES[0] if slides and genes else MODALITIES[1] if slides else MODALITIES[2]
 

@@ -18,7 +18,9 @@ from pydantic import (
 
 from histodistill.baselines.registry import BASELINES
 from histodistill.cohort import Target, with_names
-from histodistill.errors import listed
+from histodistill.errors import InputError, listed
+from histodistill.evaluation.registry import METRICS
+from histodistill.evaluation.scores import require_metrics
 from histodistill.experiment.inputs import (
     BlockSettings,
     CohortSettings,
@@ -41,6 +43,7 @@ _BLOCK_NAME = r"[A-Za-z0-9][A-Za-z0-9_+-]*"
 _RESERVED = "baselines"
 
 BaselineName = Annotated[str, AfterValidator(BASELINES.check)]
+MetricName = Annotated[str, AfterValidator(METRICS.check)]
 
 
 class Experiment(Settings):
@@ -58,6 +61,8 @@ class Experiment(Settings):
             seconds a fold, ``elastic-net-genomics`` and ``boosted-trees-genomics``, are there
             to be asked for.
         genes: Genes reported one by one as baselines, where the cohort has them.
+        metrics: Metrics that reports hold beside the standard ones: names of installed packages,
+            or import paths such as ``my_package.metrics:f2``. They change no training.
         seeds: Each method is trained once for every seed.
         tuning: Inner search over learning rates and weight decays; None trains as written.
         simulated: The cohort is simulated; the report says so.
@@ -77,6 +82,7 @@ class Experiment(Settings):
         "single-gene",
     )
     genes: tuple[str, ...] = ("ESR1", "PGR", "ERBB2")
+    metrics: tuple[MetricName, ...] = ()
     seeds: tuple[NonNegativeInt, ...] = (0,)
     tuning: TuningSettings | None = None
     simulated: bool = False
@@ -116,6 +122,15 @@ class Experiment(Settings):
         if bad:
             raise ValueError(f"use letters, digits and _ + - in names, instead of {listed(bad)}")
         return named
+
+    @field_validator("metrics")
+    @classmethod
+    def _metrics_work(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            require_metrics(names)
+        except InputError as error:
+            raise ValueError("\n".join(error.problems)) from error
+        return names
 
     @field_validator("seeds")
     @classmethod

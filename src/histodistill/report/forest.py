@@ -63,7 +63,7 @@ def _draw_target(
         row = found.get((network, method))
         if row is None:
             continue
-        kind = NETWORKS.index(network)
+        kind = list(INPUTS).index(network)
         color = PALETTE[kind]
         ax.plot([row["low"], row["high"]], [place, place], color=color, linewidth=1.1)
         ax.plot(row["auc"], place, marker=MARKERS[kind], markersize=3.6, color=color)

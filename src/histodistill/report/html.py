@@ -13,12 +13,16 @@ LIMITS = (
     "For research use only; not a medical device. No result here may guide the care of a patient.",
     "Intervals tell the uncertainty of drawing patients from a population like this cohort, not "
     "that of another hospital, scanner or population, nor that of training again.",
-    "Pooled figures are of all patients together, the mean over seeds and repeats, and mix the "
-    "models of all folds; mean ± sd is over folds, of the mean over seeds.",
     "Genomics may contain the very gene that a marker measures (ESR1, PGR, ERBB2): a high figure "
     "with genomics can be a read-out of the label.",
 )
 """What holds of every page of results."""
+
+FOLD_LIMIT = (
+    "Pooled figures are of all patients together, the mean over seeds and repeats, and mix the "
+    "models of all folds; mean ± sd is over folds, of the mean over seeds."
+)
+"""What holds of every page of a cross-validation."""
 
 
 @dataclass(frozen=True)

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from histodistill.errors import listed
-from histodistill.evaluation import Leaderboard, Ranking, build_leaderboard, ranks_table
+from histodistill.evaluation import (
+    STANDARD_METRICS,
+    Leaderboard,
+    Ranking,
+    build_leaderboard,
+    ranks_table,
+)
 from histodistill.evaluation.intervals import RESAMPLES
 from histodistill.evaluation.ranks import CAVEAT
 from histodistill.files import write_text
 from histodistill.report.critical_difference import critical_difference_figure
 from histodistill.report.forest import forest_figure
-from histodistill.report.html import LIMITS, Picture, page_template, picture
+from histodistill.report.html import FOLD_LIMIT, LIMITS, Picture, page_template, picture
 from histodistill.report.paper_tables import paper_table, write_paper_table
 from histodistill.report.plots import write_figure
 from histodistill.report.tables import INPUTS, Table, p_value, plain_table
@@ -38,6 +44,7 @@ def write_leaderboard(
     folder: Path,
     *,
     reference: str | Mapping[str, str] | None = None,
+    metrics: Sequence[str] = STANDARD_METRICS,
     title: str = "Comparison of methods",
     n_resamples: int = RESAMPLES,
     seed: int = 0,
@@ -60,6 +67,8 @@ def write_leaderboard(
         reference: The method that the others are compared with: one name, used in each group of
             inputs in which that method answers, or a name by network (``student``,
             ``multimodal``, ``genomic``); no comparison where it is None.
+        metrics: Names of metrics: all are columns of ``results.csv``, those beside the standard
+            ones of the printed table too.
         title: Headline of the page.
         n_resamples: Bootstrap resamples, drawn only where DeLong's method does not apply (more
             than two classes).
@@ -71,11 +80,16 @@ def write_leaderboard(
         Path of the page, which needs no other file.
 
     Raises:
-        InputError: A reference that answers nowhere, an unknown network, or costs that lack
-            columns; every problem is named.
+        InputError: A reference that answers nowhere, an unknown network, costs that lack columns,
+            or a metric of another package that fails; every problem is named.
     """
     board = build_leaderboard(
-        predictions, costs, reference=reference, n_resamples=n_resamples, seed=seed
+        predictions,
+        costs,
+        reference=reference,
+        metrics=metrics,
+        n_resamples=n_resamples,
+        seed=seed,
     )
     write_csv(folder / "results.csv", board.results)
     write_csv(folder / "comparisons.csv", board.comparisons)
@@ -93,7 +107,7 @@ def write_leaderboard(
         n_compared=len(board.comparisons),
         compared=_compared(board),
         settings=settings or {},
-        limits=[*LIMITS, *MORE_LIMITS],
+        limits=[*LIMITS, FOLD_LIMIT, *MORE_LIMITS],
     )
     write_text(folder / PAGE, page)
     return folder / PAGE

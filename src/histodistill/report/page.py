@@ -10,35 +10,31 @@ import pandas as pd
 
 from histodistill.errors import InputError
 from histodistill.evaluation import (
-    Runs,
+    STANDARD_METRICS,
     compare,
     contenders_in,
     evaluate,
-    networks_in,
-    runs_of,
     target_classes,
 )
 from histodistill.evaluation.intervals import RESAMPLES
+from histodistill.evaluation.summary import OF_FOLDS
 from histodistill.files import write_text
-from histodistill.report.html import LIMITS, Picture, page_template, picture
-from histodistill.report.plots import (
-    calibration_figure,
-    precision_recall_figure,
-    roc_figure,
-    training_figure,
-    write_figure,
-)
+from histodistill.report.html import FOLD_LIMIT, LIMITS, Picture, page_template, picture
+from histodistill.report.plots import training_figure, write_figure
 from histodistill.report.tables import (
     INPUTS,
     Table,
     headline_table,
-    metrics_table,
     plain_table,
     write_table,
 )
+from histodistill.report.target_section import TargetSection, file_stem, target_section
 from histodistill.spreadsheets import write_csv
 
 PAGE = "report.html"
+
+# Columns that say nothing where one model predicted all patients.
+_OF_FOLDS_COMPARED = ["n_models", "n_models_reference", "fold_auc", "fold_auc_reference"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +45,8 @@ class Report:
         title: Headline of the page.
         predictions: A checked predictions table.
         settings: What was run: name and value of each setting worth showing.
-        cohort: Counts of patients, any columns.
+        cohort: Who the patients are, any columns; by default the patients of each target and
+            class.
         excluded: Patients left out: columns ``PATIENT`` and ``reason``.
         training: Epoch records of training runs, by the run's name.
         versions: Versions of the software.
@@ -57,6 +54,9 @@ class Report:
         reference: The contender that the others are compared with, ``METHOD NETWORK``; no
             comparison where it is None.
         simulated: Whether the cohort is simulated; the page then says so at the top.
+        metrics: Names of the metrics.
+        external: Whether one trained model predicted all patients, as in an external cohort, so
+            that the page and its tables say nothing of folds.
     """
 
     title: str
@@ -69,14 +69,8 @@ class Report:
     limits: Sequence[str] = ()
     reference: str | None = None
     simulated: bool = False
-
-
-@dataclass(frozen=True)
-class _Target:
-    name: str
-    pictures: list[Picture]
-    pooled: Table
-    folds: Table
+    metrics: Sequence[str] = STANDARD_METRICS
+    external: bool = False
 
 
 def write_report(
@@ -93,26 +87,45 @@ def write_report(
     Returns:
         Path of the page, which needs no other file.
     """
-    evaluation = evaluate(report.predictions, n_resamples=n_resamples, seed=seed)
-    write_csv(folder / "tables" / "summary.csv", evaluation.summary)
-    write_csv(folder / "tables" / "folds.csv", evaluation.folds)
-    headline = headline_table(evaluation.summary)
+    evaluation = evaluate(
+        report.predictions, metrics=report.metrics, n_resamples=n_resamples, seed=seed
+    )
+    summary, cohort = evaluation.summary, _cohort(report)
+    write_csv(folder / "tables" / "cohort.csv", cohort)
+    if report.external:
+        write_csv(folder / "tables" / "summary.csv", summary.drop(columns=OF_FOLDS))
+    else:
+        write_csv(folder / "tables" / "summary.csv", summary)
+        write_csv(folder / "tables" / "folds.csv", evaluation.folds)
+    headline = headline_table(summary, external=report.external)
     write_table(headline, folder / "tables", "auc", "Area under the ROC curve.")
     comparison, not_compared = _comparison(folder, report, n_resamples, seed)
     page = page_template("report.html.jinja").render(
         report=report,
-        limits=[*LIMITS, *report.limits],
-        cohort=None if report.cohort is None else plain_table(report.cohort),
+        limits=[*LIMITS, *([] if report.external else [FOLD_LIMIT]), *report.limits],
+        cohort=plain_table(cohort, digits=1),
         excluded=_excluded(folder, report.excluded),
         headline=headline,
-        targets=_targets(folder, report.predictions, evaluation.summary),
+        targets=_sections(folder, report, summary),
         comparison=comparison,
         not_compared=not_compared,
         training=_training(folder, report),
-        notes=_notes(evaluation.summary),
+        notes=_notes(summary),
     )
     write_text(folder / PAGE, page)
     return folder / PAGE
+
+
+def _cohort(report: Report) -> pd.DataFrame:
+    """The table of the cohort; where none is given, the patients of each target and class."""
+    if report.cohort is not None:
+        return report.cohort
+    rows = []
+    for target, own in report.predictions.groupby("target", sort=False):
+        known = own.drop_duplicates("PATIENT")["label"]
+        rows += [(target, name, int((known == name).sum())) for name in target_classes(own)]
+        rows += [(target, "unknown", int(known.isna().sum()))] if known.isna().any() else []
+    return pd.DataFrame(rows, columns=["Target", "Class", "Patients"])
 
 
 def _comparison(
@@ -131,6 +144,8 @@ def _comparison(
         )
     except InputError as error:
         return None, error.problems
+    if report.external:
+        table = table.drop(columns=_OF_FOLDS_COMPARED)
     write_csv(folder / "tables" / "comparison.csv", table)
     shown = plain_table(_readable(table))
     write_table(shown, folder / "tables", "comparison", f"Differences from {report.reference}.")
@@ -148,8 +163,8 @@ def _readable(comparison: pd.DataFrame) -> pd.DataFrame:
         "Method": comparison["contender"],
         "Patients": comparison["n_patients"],
         "Positive": comparison["n_positive"],
-        "Models": comparison["n_models"],
-        "Models of reference": comparison["n_models_reference"],
+        "Models": comparison.get("n_models"),
+        "Models of reference": comparison.get("n_models_reference"),
         "AUC": comparison["auc"],
         "AUC of reference": comparison["auc_reference"],
         "Difference": [f"{value:+.3f}" for value in comparison["difference"]],
@@ -171,60 +186,19 @@ def _excluded(folder: Path, excluded: pd.DataFrame | None) -> Table | None:
     return plain_table(counts)
 
 
-def _targets(folder: Path, predictions: pd.DataFrame, summary: pd.DataFrame) -> list[_Target]:
-    targets = []
-    for name, rows in predictions.groupby("target", sort=False):
-        pooled = metrics_table(summary, str(name), "pooled")
-        folds = metrics_table(summary, str(name), "folds")
-        stem = _stem(str(name))
-        write_table(pooled, folder / "tables", f"metrics-{stem}", f"{name}, pooled over folds.")
-        write_table(folds, folder / "tables", f"folds-{stem}", f"{name}, mean and sd over folds.")
-        targets.append(_Target(str(name), _pictures(folder, stem, rows), pooled, folds))
-    return targets
-
-
-def _pictures(folder: Path, stem: str, rows: pd.DataFrame) -> list[Picture]:
-    """The curves of a two-class target; none beyond two classes."""
-    if rows["positive_class"].isna().all():
-        return []
-    panels = _panels(rows)
-    drawn = {
-        "roc": (
-            roc_figure,
-            "ROC curves, patients of all folds, with 95 % bootstrap bands; AUC with its 95 % "
-            "score interval; the mean of several seeds.",
-        ),
-        "precision-recall": (
-            precision_recall_figure,
-            "Precision-recall curves and average precision; dotted, the share of positive "
-            "patients; the mean of several seeds.",
-        ),
-        "calibration": (
-            calibration_figure,
-            "Reliability: observed frequency by predicted probability, smoothed (local lines, "
-            "Gaussian weights), with 95 % bootstrap bands; below, patients in each tenth.",
-        ),
-    }
+def _sections(folder: Path, report: Report, summary: pd.DataFrame) -> list[TargetSection]:
     return [
-        picture(write_figure(draw(panels), folder / "figures", f"{kind}-{stem}"), caption)
-        for kind, (draw, caption) in drawn.items()
+        target_section(folder, str(name), rows, summary, external=report.external)
+        for name, rows in report.predictions.groupby("target", sort=False)
     ]
-
-
-def _panels(rows: pd.DataFrame) -> dict[str, dict[str, Runs]]:
-    """A panel for each kind of input, in it a curve for each method."""
-    classes = target_classes(rows)
-    panels: dict[str, dict[str, Runs]] = {INPUTS[network]: {} for network in networks_in(rows)}
-    for method, of_method in rows.groupby("method", sort=False):
-        for network in networks_in(of_method):
-            panels[INPUTS[network]][str(method)] = runs_of(of_method, network, classes)
-    return panels
 
 
 def _training(folder: Path, report: Report) -> list[Picture]:
     return [
         picture(
-            write_figure(training_figure(records), folder / "figures", f"training-{_stem(name)}"),
+            write_figure(
+                training_figure(records), folder / "figures", f"training-{file_stem(name)}"
+            ),
             f"{name}; dotted, the best epoch.",
         )
         for name, records in report.training.items()
@@ -239,8 +213,3 @@ def _notes(summary: pd.DataFrame) -> list[str]:
         f"{row['target']}, {row['method']} ({INPUTS[row['network']].lower()}): {row['notes']}."
         for row in noted.to_dict("records")
     ]
-
-
-def _stem(name: str) -> str:
-    """A name as part of a file's name."""
-    return "".join(c if c.isalnum() or c in "-_" else "-" for c in name)

@@ -11,7 +11,13 @@ from typing import Any
 
 import pandas as pd
 
-from histodistill.evaluation import NETWORKS, Leaderboard
+from histodistill.evaluation import (
+    METRICS,
+    NETWORKS,
+    STANDARD_METRICS,
+    Leaderboard,
+    metric_label,
+)
 from histodistill.evaluation.leaderboard import places
 from histodistill.files import write_text
 from histodistill.report.tables import (
@@ -33,6 +39,7 @@ Row = Mapping[Hashable, Any]
 LEVEL = 0.05
 _FIT = r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%"
 MEAN_FIGURE, POOLED_FIGURE = "mean ± sd", "pooled [95 %]"
+COUNTS = "n (positive / negative)"
 
 
 @dataclass(frozen=True)
@@ -58,12 +65,13 @@ class PaperTable:
 def paper_table(board: Leaderboard) -> PaperTable:
     """The paper-style table of a leaderboard.
 
-    A section for each kind of input; a row a method. Of every target the AUC as mean ± sd over
-    fits and pooled with its interval; then the mean over the targets (of methods that have all),
+    A section for each kind of input; a row a method. Of every target the patients, the AUC as
+    mean ± sd over fits and pooled with its interval, and the metrics beside the standard ones;
+    then the mean over the targets (of methods that have all),
     the mean rank, and what a fit costs where that was measured. The best of each section is
     marked, and the second; an arrow marks a pooled AUC that differs from the reference's.
     """
-    columns = _columns(board.results)
+    columns = _columns(board)
     sections = []
     for network in NETWORKS:
         rows = board.results[board.results["network"] == network]
@@ -136,9 +144,18 @@ class _Column:
         return [replace(cell, rank=int(rank)) for cell, rank in zip(cells, ranks, strict=True)]
 
 
-def _columns(results: pd.DataFrame) -> list[_Column]:
+def _columns(board: Leaderboard) -> list[_Column]:
+    results = board.results
     targets = list(results["target"].unique())
-    columns = [column for target in targets for column in _target_columns(str(target))]
+    more = [name for name in board.metrics if name not in STANDARD_METRICS]
+    columns = [
+        column
+        for target in targets
+        for column in (
+            *_target_columns(str(target)),
+            *(_metric_column(str(target), name) for name in more),
+        )
+    ]
     if len(targets) > 1:
         mean = _mean_over(len(targets))
         columns.append(_Column("All targets", "mean AUC", _texts(mean, number), mean))
@@ -156,7 +173,7 @@ def _columns(results: pd.DataFrame) -> list[_Column]:
     ]
 
 
-def _target_columns(target: str) -> tuple[_Column, _Column]:
+def _target_columns(target: str) -> tuple[_Column, ...]:
     def mean(rows: pd.DataFrame) -> pd.Series[float]:
         return _of_target(rows, target)["fold_auc"]
 
@@ -169,10 +186,24 @@ def _target_columns(target: str) -> tuple[_Column, _Column]:
     def pooled_text(rows: pd.DataFrame) -> pd.Series[str]:
         return _by_row(_of_target(rows, target), _pooled_and_mark)
 
+    def counts(rows: pd.DataFrame) -> pd.Series[str]:
+        return _by_row(_of_target(rows, target), _counted)
+
     return (
+        _Column(target, COUNTS, counts),
         _Column(target, MEAN_FIGURE, mean_text, mean),
         _Column(target, POOLED_FIGURE, pooled_text, pooled),
     )
+
+
+def _metric_column(target: str, metric: str) -> _Column:
+    """A metric beside the standard ones, pooled."""
+
+    def value(rows: pd.DataFrame) -> pd.Series[float]:
+        return _of_target(rows, target)[metric]
+
+    smaller = METRICS.facts(metric).smaller_is_better
+    return _Column(target, metric_label(metric), _texts(value, number), value, smaller)
 
 
 def _of_target(rows: pd.DataFrame, target: str) -> pd.DataFrame:
@@ -204,6 +235,11 @@ def _texts(
     values: Callable[[pd.DataFrame], pd.Series[float]], text: Callable[[float], str]
 ) -> Callable[[pd.DataFrame], pd.Series[str]]:
     return lambda rows: values(rows).map(text)
+
+
+def _counted(row: Row) -> str:
+    n, positive = int(row["n_patients"]), row["n_positive"]
+    return str(n) if pd.isna(positive) else f"{n} ({int(positive)} / {n - int(positive)})"
 
 
 def _mean_and_sd(row: Row) -> str:

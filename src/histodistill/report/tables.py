@@ -11,8 +11,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from histodistill.evaluation import NETWORKS
-from histodistill.evaluation.metrics import CALIBRATION, METRICS
+from histodistill.evaluation import METRICS, NETWORKS, metric_label, without_classes
 from histodistill.files import write_text
 
 INPUTS = {
@@ -21,19 +20,10 @@ INPUTS = {
     "genomic": "Genomics only",
     "deployed": "As deployed: the answer given for each patient",
 }
-METRIC_NAMES = {
-    "auc": "AUC",
-    "average_precision": "Average precision",
-    "accuracy": "Accuracy",
-    "balanced_accuracy": "Balanced accuracy",
-    "sensitivity": "Sensitivity",
-    "specificity": "Specificity",
-    "f1": "F1",
-    "kappa": "Kappa",
-    "brier": "Brier",
-    "ece": "ECE",
-}
-Figure = Literal["folds", "pooled"]
+Figure = Literal["folds", "pooled", "external"]
+"""Mean ± sd over folds, or the estimate of all patients with its interval: pooled over the models
+of all folds, or of the one model that predicted an external cohort."""
+
 EMPTY = "–"
 
 _MARKDOWN_MARKS = {0: "{}", 1: "**{}**", 2: "<u>{}</u>"}
@@ -64,7 +54,7 @@ class Table:
     sections: tuple[Section, ...]
 
 
-def headline_table(summary: pd.DataFrame, metric: str = "auc") -> Table:
+def headline_table(summary: pd.DataFrame, metric: str = "auc", *, external: bool = False) -> Table:
     """One metric of every target: mean ± sd over folds, and pooled with its interval.
 
     A section for each kind of input, so that methods are ranked among those that read the same;
@@ -73,12 +63,15 @@ def headline_table(summary: pd.DataFrame, metric: str = "auc") -> Table:
     Args:
         summary: ``EvaluationTables.summary``.
         metric: Name of the metric.
+        external: Whether one model predicted all patients, so that nothing is of folds.
     """
-    name = METRIC_NAMES.get(metric, metric)
+    name = metric_label(metric)
     figures: tuple[tuple[Figure, str], ...] = (
         ("folds", f"{name}, mean ± sd"),
         ("pooled", f"{name}, pooled [95 %]"),
     )
+    if external:
+        figures = (("external", f"{name} [95 %]"),)
     columns = [
         _Column(f"{target} {heading}", str(target), metric, figure)
         for target in summary["target"].unique()
@@ -93,10 +86,11 @@ def metrics_table(summary: pd.DataFrame, target: str, figure: Figure) -> Table:
     Args:
         summary: ``EvaluationTables.summary``.
         target: Name of the target.
-        figure: ``folds`` for mean ± sd over folds, ``pooled`` for estimates with intervals.
+        figure: ``folds`` for mean ± sd over folds, else estimates with intervals.
     """
     of_target = summary[summary["target"] == target]
-    columns = [_Column(METRIC_NAMES[metric], target, metric, figure) for metric in METRICS]
+    names = without_classes(of_target["metric"])
+    columns = [_Column(metric_label(name), target, name, figure) for name in names]
     return _by_inputs(of_target, columns)
 
 
@@ -188,36 +182,45 @@ def _by_inputs(summary: pd.DataFrame, columns: Sequence[_Column]) -> Table:
         cells = [_ranked(of_network, methods, column) for column in columns]
         named = [
             tuple(Cell(method) for method in methods),
-            *_numbers(of_network, methods, list(dict.fromkeys(c.target for c in columns))),
+            *_numbers(of_network, methods, columns),
             *cells,
         ]
         sections.append(Section(INPUTS[network], tuple(zip(*named, strict=True))))
     targets = list(dict.fromkeys(column.target for column in columns))
     several = len(targets) > 1
-    header = [f"{target} {N_HEADING}" if several else N_HEADING.capitalize() for target in targets]
+    counted = f"{N_HEADING}{', models' if _of_folds(columns) else ''}"
+    header = [f"{target} {counted}" if several else counted.capitalize() for target in targets]
     return Table(("Method", *header, *(column.heading for column in columns)), tuple(sections))
 
 
-N_HEADING = "patients (positive / negative), models"
+N_HEADING = "patients (positive / negative)"
+
+
+def _of_folds(columns: Sequence[_Column]) -> bool:
+    return any(column.figure != "external" for column in columns)
 
 
 def _numbers(
-    rows: pd.DataFrame, methods: Sequence[str], targets: Sequence[str]
+    rows: pd.DataFrame, methods: Sequence[str], columns: Sequence[_Column]
 ) -> list[tuple[Cell, ...]]:
     """For each target a column with the patients and models behind each method's figures."""
+    models = _of_folds(columns)
     return [
-        tuple(Cell(_counted(rows[(rows["target"] == t) & (rows["method"] == m)])) for m in methods)
-        for t in targets
+        tuple(
+            Cell(_counted(rows[(rows["target"] == t) & (rows["method"] == m)], models))
+            for m in methods
+        )
+        for t in dict.fromkeys(column.target for column in columns)
     ]
 
 
-def _counted(rows: pd.DataFrame) -> str:
+def _counted(rows: pd.DataFrame, models: bool) -> str:
     if rows.empty:
         return EMPTY
     first = rows.iloc[0]
     n, positive = int(first["n_patients"]), first["n_positive"]
     classes = "" if pd.isna(positive) else f" ({int(positive)} / {n - int(positive)})"
-    return f"{n}{classes}, {int(first['n_models'])}"
+    return f"{n}{classes}" + (f", {int(first['n_models'])}" if models else "")
 
 
 def _ranked(rows: pd.DataFrame, methods: Sequence[str], column: _Column) -> tuple[Cell, ...]:
@@ -229,7 +232,7 @@ def _ranked(rows: pd.DataFrame, methods: Sequence[str], column: _Column) -> tupl
     cells = {name: Cell(_text(row, column.figure)) for name, row in by_method.items()}
     order = sorted(
         {value for value in values.values() if not math.isnan(value)},
-        reverse=column.metric not in CALIBRATION,
+        reverse=not METRICS.facts(column.metric).smaller_is_better,
     )
     for rank, best in enumerate(order[:2] if len(values) > 1 else [], start=1):
         cells |= {k: replace(cells[k], rank=rank) for k, value in values.items() if value == best}
@@ -242,8 +245,15 @@ def _text(row: Mapping[Hashable, Any], figure: Figure) -> str:
     if figure == "folds":
         spread = "" if math.isnan(row["sd"]) else f" ± {number(row['sd'])}"
         return f"{number(row['mean'])}{spread}"
-    interval = "" if math.isnan(row["low"]) else f" [{number(row['low'])}–{number(row['high'])}]"
-    return f"{number(row['estimate'])}{interval}"
+    return estimate_text(row)
+
+
+def estimate_text(row: Mapping[Hashable, Any]) -> str:
+    """``estimate`` with its interval, ``low`` to ``high``, where there is one."""
+    if math.isnan(row["low"]):
+        return number(row["estimate"])
+    joint = " to " if row["low"] < 0 else "–"
+    return f"{number(row['estimate'])} [{number(row['low'])}{joint}{number(row['high'])}]"
 
 
 def _plain(value: object, name: str, digits: int) -> str:

@@ -18,7 +18,7 @@ import pytest
 
 from histodistill.cohort import Fold
 from histodistill.cohort.clinical import ClinicalTable
-from histodistill.evaluation.metrics import roc_auc
+from histodistill.evaluation import roc_auc
 from histodistill.experiment import Experiment, ExperimentData
 from histodistill.features import BagStore, open_bags
 from histodistill.simulation import SimulationSettings

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from histodistill.cohort import Fold
 from histodistill.deploy.info import BundleInfo, FeatureOrigin
+from histodistill.experiment.data import ExperimentData
 from histodistill.experiment.methods import MethodSettings
 from histodistill.experiment.settings import Experiment
 from histodistill.features import BagStore
@@ -46,9 +49,23 @@ def bundle_info(
             "settings": settings.model_dump(mode="json"),
             "seed": seed,
             "patients": _counts(fold, settings.training.members),
+            **learnt_from(experiment, inputs.data, inputs.target, (*fold.train, *fold.validation)),
             "versions": versions(),
         },
     )
+
+
+def learnt_from(
+    experiment: Experiment, data: ExperimentData, target: str, patients: Collection[str]
+) -> dict[str, dict[str, int]]:
+    """How many of the patients that a model has learnt from are of each class and each site."""
+    labels = data.clinical.labels[target].reindex(list(patients))
+    classes = experiment.targets[target].classes
+    sites = data.clinical.sites.reindex(list(patients)).fillna("unknown").value_counts()
+    return {
+        "classes": {name: int((labels == place).sum()) for place, name in enumerate(classes)},
+        "sites": {str(name): int(sites[name]) for name in sorted(sites.index)},
+    }
 
 
 def _counts(fold: Fold, members: int) -> dict[str, int]:

@@ -14,7 +14,8 @@ from histodistill.training.folders import MODEL, TEACHERS
 from histodistill.training.loop.checkpoint import forget_states
 from histodistill.training.loop.epoch import OnEpoch
 from histodistill.training.loop.trainer import CHECKPOINT
-from histodistill.training.run.bundle_info import bundle_info
+from histodistill.training.run.bundle_info import bundle_info, learnt_from
+from histodistill.training.run.known_performance import out_of_fold_performance
 from histodistill.training.run.planned_fits import fits_of
 from histodistill.training.run.run_folder import open_run
 
@@ -48,6 +49,7 @@ def train_final(
     folder = experiment.output / "final" / target / method / f"seed-{seed}"
     fits_of(experiment, data)  # whose folds are refused here as everywhere
     with open_run(experiment, data):
+        known = {"performance": out_of_fold_performance(experiment, data, target, method)}
         fold = _everybody(experiment, data, target)
         inputs = prepare_fold(experiment, data, target, fold)
         # Its folds are not those of the cross-validation, and nor are its teachers.
@@ -57,7 +59,8 @@ def train_final(
             experiment, settings, inputs, seed, folder, on_epoch, teachers=teachers
         )
         info = bundle_info(experiment, inputs, method, settings, seed)
-        return Bundle(info, fitted.members)
+        known = info.provenance | known
+        return Bundle(info.model_copy(update={"provenance": known}), fitted.members)
 
 
 def forget_final(experiment: Experiment, target: str, method: str, seed: int) -> None:
@@ -89,8 +92,11 @@ def fold_ensemble(experiment: Experiment, data: ExperimentData, target: str, met
     own = experiment.methods[method].network.import_paths
     bundles = [Bundle.load(folder, allow=own) for folder in folders]
     first = bundles[0].info
+    everybody = {p for fit in fits for p in (*fit.fold.train, *fit.fold.validation)}
     provenance = first.provenance | {
-        "ensemble": [str(folder.parent.relative_to(place)) for folder in folders]
+        "ensemble": [str(folder.parent.relative_to(place)) for folder in folders],
+        **learnt_from(experiment, data, target, sorted(everybody)),
+        "performance": out_of_fold_performance(experiment, data, target, method),
     }
     info = first.model_copy(update={"provenance": provenance})
     return Bundle(info, tuple(member for bundle in bundles for member in bundle.members))

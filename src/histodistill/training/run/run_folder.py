@@ -25,6 +25,8 @@ EXCLUDED = "excluded.csv"
 
 # Parts of a configuration whose results lie apart, each under its name.
 _APART = ("methods", "targets")
+# Seeds lie apart too, and metrics change no training.
+_FREE = ("seeds", "metrics")
 _PACKAGES = ("histodistill", "torch", "numpy", "pandas", "scikit-learn", "scipy", "h5py")
 
 
@@ -93,16 +95,16 @@ def _agreed(experiment: Experiment) -> dict[str, Any]:
 
 
 def _shared(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """``one`` without seeds, and without the methods and targets that ``other`` has not."""
+    """``one`` without what is free to change, and without what ``other`` lacks."""
     common = {
-        part: {name: _seedless(own) for name, own in one[part].items() if name in other[part]}
+        part: {name: _fixed(own) for name, own in one[part].items() if name in other[part]}
         for part in _APART
     }
-    return _seedless(one) | common
+    return _fixed(one) | common
 
 
-def _seedless(settings: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in settings.items() if key != "seeds"}
+def _fixed(settings: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key not in _FREE}
 
 
 def _differences(before: Any, now: Any, where: str = "") -> Iterator[str]:

@@ -1,0 +1,121 @@
+"""What is told of each class: who was called what, and each class's own figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from histodistill.evaluation import METRICS, NETWORKS, metric_label, parts, without_classes
+from histodistill.report.tables import EMPTY, INPUTS, Cell, Section, Table, estimate_text
+
+KEY = ["target", "method", "network"]
+
+
+def class_figures(predictions: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
+    """Each class against the rest, of the targets with more than two classes.
+
+    Args:
+        predictions: A checked predictions table.
+        summary: ``EvaluationTables.summary`` of it.
+
+    Returns:
+        A row a target, method, network, class and metric: ``n_patients`` of the class,
+        ``estimate``, ``low`` and ``high``.
+    """
+    metrics = [n for n in without_classes(summary["metric"]) if METRICS.facts(n).against_rest]
+    found = {
+        (*(str(row[name]) for name in (*KEY, "metric")),): row for row in summary.to_dict("records")
+    }
+    records = []
+    for part in parts(predictions):
+        runs = part.runs()
+        if runs.binary:
+            continue
+        key = (part.target, part.method, part.network)
+        for label, n in zip(runs.classes, runs.counts.tolist(), strict=True):
+            for metric in metrics:
+                row = found.get((*key, f"{metric}:{label}"))
+                if row is not None:
+                    figures = {name: row[name] for name in ("estimate", "low", "high")}
+                    named = {"class": label, "n_patients": n, "metric": metric}
+                    records.append({**dict(zip(KEY, key, strict=True)), **named, **figures})
+    names = [*KEY, "class", "n_patients", "metric", "estimate", "low", "high"]
+    return pd.DataFrame(records, columns=names)
+
+
+def class_table(figures: pd.DataFrame) -> Table:
+    """The figures of one target: a section for each kind of input, a row a method and class."""
+    metrics = list(figures["metric"].unique())
+    sections = []
+    for network in NETWORKS:
+        own = figures[figures["network"] == network]
+        rows = []
+        for (method, label), of_class in own.groupby(["method", "class"], sort=False):
+            by_metric = {row["metric"]: row for row in of_class.to_dict("records")}
+            texts = [estimate_text(by_metric[name]) for name in metrics]
+            counted = str(of_class["n_patients"].iloc[0])
+            rows.append(tuple(Cell(text) for text in (str(method), str(label), counted, *texts)))
+        if rows:
+            sections.append(Section(INPUTS[network], tuple(rows)))
+    header = ("Method", "Class", "Patients", *(metric_label(name) for name in metrics))
+    return Table(header, tuple(sections))
+
+
+def confusions(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Who was called what.
+
+    Args:
+        predictions: A checked predictions table.
+
+    Returns:
+        A row a target, method, network, ``class`` and class ``called``: ``patients``, the mean over
+        seeds and repeats. Networks without calls have none.
+    """
+    records = []
+    for part in parts(predictions):
+        runs = part.runs()
+        counts = runs.confusion()
+        if counts is None:
+            continue
+        for row, label in enumerate(runs.classes):
+            for column, called in enumerate(runs.classes):
+                named = (part.target, part.method, part.network, label, called)
+                records.append((*named, float(counts[row, column])))
+    return pd.DataFrame(records, columns=[*KEY, "class", "called", "patients"])
+
+
+def confusion_matrix(rows: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
+    """The matrix [C, C] (class, called) of one part's rows, and the classes."""
+    classes = [str(name) for name in rows["class"].unique()]
+    wide = rows.pivot_table(index="class", columns="called", values="patients", aggfunc="first")
+    return wide.loc[classes, classes].to_numpy(), classes
+
+
+def confusion_table(rows: pd.DataFrame) -> Table:
+    """The confusion matrices of one target: a row a method and class, a column a class called."""
+    classes = [str(name) for name in rows["class"].unique()]
+    sections = []
+    for network in NETWORKS:
+        own = rows[rows["network"] == network]
+        lines = []
+        for (method, label), of_class in own.groupby(["method", "class"], sort=False):
+            counts = dict(zip(of_class["called"], of_class["patients"], strict=True))
+            cells = [_share(counts, name) for name in classes]
+            lines.append(tuple(Cell(text) for text in (str(method), str(label), *cells)))
+        if lines:
+            sections.append(Section(INPUTS[network], tuple(lines)))
+    return Table(("Method", "Class", *(f"called {name}" for name in classes)), tuple(sections))
+
+
+def patients_text(patients: float) -> str:
+    """A mean number of patients over seeds, without a decimal where it is whole."""
+    return f"{patients:.0f}" if patients == round(patients) else f"{patients:.1f}"
+
+
+def _share(counts: Mapping[str, float], called: str) -> str:
+    total = sum(counts.values())
+    if not total:
+        return EMPTY
+    return f"{patients_text(counts[called])} ({100 * counts[called] / total:.0f} %)"
