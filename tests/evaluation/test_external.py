@@ -35,7 +35,7 @@ class TestAttachLabels:
         table = attach_labels(self.predicted, self.labels, target="ER", method="mkd")
         assert table["label"].tolist()[:2] == ["positive", "negative"]
         assert pd.isna(table["label"].iloc[2])
-        assert networks_in(table) == ["student", "multimodal", "deployed"]
+        assert networks_in(table) == ["deployed", "student", "multimodal"]
         assert table["deployed"].tolist() == [0.9, 0.1, 0.6]
         assert table["deployed_threshold"].tolist() == [0.4, 0.3, 0.4]
         assert set(table["student_threshold"]) == {0.4}

@@ -139,7 +139,7 @@ def test_latex_structure():
     assert r"\cmidrule(lr){2-4} \cmidrule(lr){5-7} \cmidrule(lr){8-8}" in text
     assert r"a\_b \& c\% (reference) &" in text
     assert r"\textasciitilde{}\textasciicircum{}\textbackslash{}\{\textless{}\$\#\}" in text
-    assert r"\multicolumn{2}{c}{PR\_2}" in text
+    assert r"\multicolumn{3}{c}{PR\_2}" in text
     assert r"\textbf{1.00}" in text
     assert r"\underline{" in text
     assert r"$\uparrow$" in text
