@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
-from importlib.metadata import version as installed_version
+import tomllib
 from pathlib import Path
 
+_PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 project = "histodistill"
 author = "the histodistill authors"
 copyright = author
-version = release = installed_version("histodistill")
+version = release = _PROJECT["project"]["version"]
 
 extensions = [
     "myst_parser",
