@@ -25,6 +25,20 @@ def read_experiment(path: Path, adapted: Callable[[Raw], Raw] | None = None) -> 
 
     Raises:
         InputError: Not YAML, or settings that are wrong, all of them at once.
+
+    Examples:
+        All that is wrong is told at once.
+
+        >>> _ = Path("experiment.yaml").write_text("name: A cohort\\ncohorts: {}\\n")
+        >>> try:
+        ...     read_experiment(Path("experiment.yaml"))
+        ... except InputError as error:
+        ...     print(*error.problems, sep="\\n")
+        experiment.yaml: cohort: is missing
+        experiment.yaml: targets: is missing
+        experiment.yaml: methods: is missing
+        experiment.yaml: output: is missing
+        experiment.yaml: cohorts: unknown key; check its spelling
     """
     try:
         raw = read_yaml(path)

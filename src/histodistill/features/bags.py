@@ -203,6 +203,16 @@ def open_bags(
         InputError: All problems of all files at once: unreadable files, files of two patients,
             slides that were not made alike, patients without slides; NaN and infinite values when
             the bags are packed.
+
+    Examples:
+        A patient's bag is the patches of all their slides.
+
+        >>> import numpy as np
+        >>> np.save("slide-1.npy", np.zeros((5, 3), np.float32))
+        >>> np.save("slide-2.npy", np.ones((2, 3), np.float32))
+        >>> bags = open_bags({"P1": [Path("slide-1.npy"), Path("slide-2.npy")]})
+        >>> bags.patients, bags.bag("P1").shape
+        (['P1'], torch.Size([7, 3]))
     """
     notes: list[str] = []
     if cache is not None:

@@ -82,6 +82,14 @@ def read_genomic_table(
     Raises:
         InputError: The file cannot be read, or holds no patient, no gene, values that are not
             numbers, infinite values, or negative ones under ``log2p1``.
+
+    Examples:
+        >>> _ = Path("mrna.csv").write_text("PATIENT,ESR1,PGR\\nP1,1.5,0.2\\nP2,-0.3,NA\\n")
+        >>> block = read_genomic_table(Path("mrna.csv"), name="mrna")
+        >>> block.values.shape
+        (2, 2)
+        >>> print(*block.notes)
+        1 values are missing (25.00%), in 1 genes and 1 patients.
     """
     matrix = read_matrix(path, format, gdc_column=gdc_column, patient_column=patient_column)
     if not matrix.samples or not matrix.genes:
