@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types contracts docs
+.PHONY: demo test lint types contracts docs coverage wheel-check
 
 # Exact, tested versions; the stamp is renewed when they change.
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -33,3 +33,11 @@ contracts: $(VENV)/installed
 docs: $(VENV)/installed
 	$(BIN)/sphinx-build -q -W --keep-going docs build/docs
 	@echo "build/docs/index.html"
+
+# Which lines no test runs. Slower than the tests alone, so a figure is measured for a release.
+coverage: $(VENV)/installed
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --cov=histodistill --cov-report=term:skip-covered
+
+# The wheel alone, in an empty environment, runs the README's first experiment; takes minutes.
+wheel-check: $(VENV)/installed
+	$(BIN)/python -m tests.wheel_check

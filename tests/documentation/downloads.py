@@ -56,9 +56,13 @@ def cbioportal(folder: Path) -> None:
     with (folder / "data_clinical_patient.txt").open("w") as file:
         file.write(f"#{names}\n#{names}\n#STRING\n#1\n")
         clinical.to_csv(file, sep="\t", index=False)
-    scaled = (_expression - _expression.mean(axis=0)) / _expression.std(axis=0)
-    _profile(folder / "data_mrna_seq_v2_rsem_zscores_ref_all_samples.txt", scaled.round(4))
+    _profile(folder / "data_mrna_seq_v2_rsem_zscores_ref_all_samples.txt", _zscores())
     _profile(folder / "data_cna.txt", np.clip(_expression.round(), -2, 2).astype(int))
+
+
+def _zscores() -> np.ndarray:
+    scaled = (_expression - _expression.mean(axis=0)) / _expression.std(axis=0)
+    return scaled.round(4)
 
 
 def _profile(path: Path, values: np.ndarray) -> None:
@@ -66,6 +70,23 @@ def _profile(path: Path, values: np.ndarray) -> None:
     table.insert(0, "Hugo_Symbol", GENES)
     table.insert(1, "Entrez_Gene_Id", range(1, N_GENES + 1))
     table.to_csv(path, sep="\t", index=False)
+
+
+def readme(folder: Path) -> None:
+    """The files of the README's first experiment."""
+    clinical = pd.DataFrame(
+        {
+            "PATIENT": PATIENTS,
+            "ER": [status.lower() for status in _status("ER", "")],
+            "OS_MONTHS": np.round(_rng.exponential(40, N_PATIENTS), 2),
+            "OS_STATUS": [int(i % 5 == 0) for i in range(N_PATIENTS)],
+        }
+    )
+    clinical["ER"] = clinical["ER"].replace("indeterminate", "")
+    clinical.to_csv(folder / "clinical.csv", index=False)
+    _profile(folder / "data_mrna_seq_v2_rsem_zscores.txt", _zscores())
+    uni2_h(folder / "features")
+    uni2_h(folder / "new-hospital")
 
 
 def uni2_h(folder: Path) -> None:

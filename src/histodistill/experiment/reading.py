@@ -17,7 +17,7 @@ Raw = dict[str, Any]
 
 
 def read_experiment(path: Path, adapted: Callable[[Raw], Raw] | None = None) -> Experiment:
-    """Read and validate an experiment file; its paths are relative to its own folder.
+    r"""Read and validate an experiment file; its paths are relative to its own folder.
 
     Args:
         path: The YAML file.
@@ -29,11 +29,11 @@ def read_experiment(path: Path, adapted: Callable[[Raw], Raw] | None = None) -> 
     Examples:
         All that is wrong is told at once.
 
-        >>> _ = Path("experiment.yaml").write_text("name: A cohort\\ncohorts: {}\\n")
+        >>> _ = Path("experiment.yaml").write_text("name: A cohort\ncohorts: {}\n")
         >>> try:
         ...     read_experiment(Path("experiment.yaml"))
         ... except InputError as error:
-        ...     print(*error.problems, sep="\\n")
+        ...     print(*error.problems, sep="\n")
         experiment.yaml: cohort: is missing
         experiment.yaml: targets: is missing
         experiment.yaml: methods: is missing

@@ -60,7 +60,7 @@ def read_genomic_table(
     sample_pattern: str | None = None,
     sample_types: Collection[str] = (PRIMARY_TUMOUR,),
 ) -> GenomicTable:
-    """Read a genomic block of any supported layout, one row a patient.
+    r"""Read a genomic block of any supported layout, one row a patient.
 
     Samples become patients by the rules of :func:`histodistill.genomics.samples.resolve_samples`.
     Genes that share a symbol are averaged within each patient, before the transform: a rule that
@@ -84,7 +84,7 @@ def read_genomic_table(
             numbers, infinite values, or negative ones under ``log2p1``.
 
     Examples:
-        >>> _ = Path("mrna.csv").write_text("PATIENT,ESR1,PGR\\nP1,1.5,0.2\\nP2,-0.3,NA\\n")
+        >>> _ = Path("mrna.csv").write_text("PATIENT,ESR1,PGR\nP1,1.5,0.2\nP2,-0.3,NA\n")
         >>> block = read_genomic_table(Path("mrna.csv"), name="mrna")
         >>> block.values.shape
         (2, 2)
