@@ -18,24 +18,12 @@ DOCS = Path(__file__).parent
 GALLERY = DOCS / "gallery"
 METHODS = ("programmes", "linear", "abmil", "snn")
 WIDEST_PX, COLOURS = 1100, 128
-SLIDES = """\
-name: Slides
-simulated: true
-cohort: {clinical: cohort/clinical.csv, slides: cohort/slides.csv, site_column: SITE}
-features: {directory: features, standardise: true}
-genomics: {mrna: {file: cohort/mrna_zscores.txt}}
-targets: {ER: {classes: [negative, positive], positive: positive}}
-methods: [programmes]
-output: results
-"""
 
 
 def main() -> None:
     """Make all pictures in a folder that is removed at the end."""
     with tempfile.TemporaryDirectory() as name:
-        work = Path(name)
-        of_predictions(work)
-        of_slides(work / "slides")
+        of_predictions(Path(name))
 
 
 def of_predictions(work: Path) -> None:
@@ -53,28 +41,6 @@ def of_predictions(work: Path) -> None:
     keep(figures / "calibration-ER.png", "reliability")
     keep(next(figures.glob("training-ER-programmes*.png")), "training")
     keep(work / "demo/suite/leaderboard/figures/auc.png", "leaderboard")
-
-
-def of_slides(work: Path) -> None:
-    """What extraction and explanation draw on a slide."""
-    work.mkdir()
-    (work / "experiment.yaml").write_text(SLIDES, encoding="utf-8")
-    histodistill(work, "simulate", "cohort", "--slides", "--patients", "40", "--slide-px", "2048")
-    histodistill(
-        *(work, "extract", "cohort/slides", "--out", "features"),
-        *("--encoder", "efficientnet-lite0", "--device", "cpu"),
-    )
-    histodistill(work, "train", "experiment.yaml", "--out", "model")
-    shown = sorted((work / "features").glob("*.h5"))[0].stem
-    patient = shown.partition("-simulated")[0]
-    histodistill(
-        *(work, "explain", "model", "--features", "features", "--slides", "cohort/slides"),
-        *("--slides-table", "cohort/slides.csv", "--patient", patient, "--out", "maps"),
-    )
-    keep(next((work / "features/previews").glob(f"{shown}.*")), "outline")
-    maps = next((work / "maps").glob(f"*/{shown}"))
-    keep(maps / "student.png", "map")
-    keep(maps / "student-patches.png", "patches")
 
 
 def histodistill(folder: Path, *words: str) -> None:
