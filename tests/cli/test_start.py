@@ -6,10 +6,14 @@ import json
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 
 from histodistill.cli.main import COMMANDS
+from histodistill.experiment import read_experiment
+from histodistill.experiment.audit import audit
 from tests.drafting import sources
+from tests.experiment.small import experiment_file
 
 # Each of them takes longer to import than everything that a help page needs.
 SLOW = {"torch", "sklearn", "scipy", "matplotlib", "pandas", "numpy", "pydantic", "h5py", "joblib"}
@@ -53,6 +57,24 @@ def imported_by_command(*words: str) -> set[str]:
 )
 def test_help_and_mistyped_words_wait_for_no_library(words):
     assert not imported_by_command(*words) & SLOW
+
+
+@pytest.mark.parametrize("cache", [None, "cache"], ids=["files", "packed"])
+def test_an_audit_needs_no_deep_learning(cohort, cache):
+    experiment = experiment_file(cohort.parent)
+    text = experiment.read_text()
+    setting = "null" if cache is None else str(cohort.parent / cache)
+    experiment.write_text(text.replace("features:\n", f"features:\n  cache: {setting}\n"))
+    for _ in range(1 if cache is None else 2):  # packs, and then reads what is packed
+        loaded = imported_by_command("audit", str(experiment))
+        assert "histodistill.experiment.audit" in loaded
+        assert not {"torch", "sklearn", "matplotlib"} & loaded
+    if cache is not None:
+        assert list((cohort.parent / cache).glob("*.bags"))
+    counts = pd.read_csv(cohort.parent / "results" / "audit" / "counts.csv")
+    found = audit(read_experiment(experiment))
+    assert not found.problems
+    assert counts["patients"].sum() == found.counts["patients"].sum() > 0
 
 
 def test_the_package_is_imported_at_once():

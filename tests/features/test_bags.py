@@ -115,7 +115,7 @@ def test_samples_cover_every_row_alike(store: BagStore):
 
 
 def test_dtype_is_converted(paths: dict[str, list[Path]]):
-    store = open_bags(paths, dtype=torch.float32)
+    store = open_bags(paths, dtype="float32")
     assert torch.equal(store.bag("P1"), _bag("P1").float())
     assert store.n_bytes == 188 * 5 * 4
 
@@ -129,7 +129,7 @@ def test_mixed_dtypes_get_one_that_holds_all(tmp_path: Path):
 
 def test_narrower_dtype_that_overflows(tmp_path: Path):
     path = writers.array(tmp_path / "S1.npy", np.full((4, 3), 1e5, np.float32))
-    store = open_bags({"P1": [path]}, dtype=torch.float16)
+    store = open_bags({"P1": [path]}, dtype="float16")
     with pytest.raises(InputError, match=r"S1\.npy holds NaN or infinite values in 4 of 4 patches"):
         store.bag("P1")
 

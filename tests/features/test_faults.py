@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from histodistill.errors import InputError
 from histodistill.features import check_slides, inspect, read_coords, read_patches
-from histodistill.features.formats import require_finite
+from histodistill.features.values import require_finite
 from tests.features import writers
 
 WRITERS: dict[str, Callable[[Path], Path]] = {
@@ -305,9 +305,14 @@ def test_one_bad_value_anywhere_is_found(
 ):
     patches = torch.randn(n, width, generator=torch.Generator().manual_seed(n)).to(dtype)
     require_finite(Path("S1.h5"), patches)
+    if dtype != torch.bfloat16:
+        require_finite(Path("S1.h5"), patches.numpy())
     patches.view(-1)[where % patches.numel()] = bad
     with pytest.raises(InputError, match=f"in 1 of {n} patches"):
         require_finite(Path("S1.h5"), patches)
+    if dtype != torch.bfloat16:  # which NumPy has not
+        with pytest.raises(InputError, match=f"in 1 of {n} patches"):
+            require_finite(Path("S1.h5"), patches.numpy())
 
 
 def test_changed_since_inspected(tmp_path: Path):

@@ -23,6 +23,7 @@ from histodistill.errors import InputError
 from histodistill.features import BagStore, formats, open_bags, prefetched
 from histodistill.features.packing import cache as caching
 from histodistill.features.packing import user_cache, writing
+from histodistill.features.values import BagDtype
 from tests.features import writers
 
 Paths = dict[str, list[Path]]
@@ -75,7 +76,7 @@ class Opened:
             assert told == [(i + 1, len(told)) for i in range(len(told))]
         assert self.store.packed is not None
         self.path = self.store.packed.path
-        equal(self.store, open_bags(paths, dtype=self.store.dtype))
+        equal(self.store, open_bags(paths, dtype=self.store.dtype_name))
 
 
 def equal(ours: BagStore, theirs: BagStore) -> None:
@@ -128,17 +129,17 @@ def test_a_second_start_reads_no_feature_file(
         raise AssertionError("a feature file was read")
 
     monkeypatch.setattr(formats, "inspect", read)
-    monkeypatch.setattr(formats, "read_patches", read)
+    monkeypatch.setattr(formats, "read_values", read)
     store = open_bags(paths, cache=tmp_path / "cache")
     assert store.bag("P1").shape == (103, 5)
     assert store.slides("P2")[0].path == paths["P2"][0]
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
-def test_a_chosen_dtype(tmp_path: Path, paths: Paths, dtype: torch.dtype):
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_a_chosen_dtype(tmp_path: Path, paths: Paths, dtype: BagDtype):
     opened = Opened(paths, tmp_path / "cache", dtype=dtype)
-    assert opened.store.dtype == dtype
-    assert opened.path.stat().st_size == 188 * 5 * dtype.itemsize
+    assert opened.store.dtype == getattr(torch, dtype)
+    assert opened.path.stat().st_size == 188 * 5 * opened.store.dtype.itemsize
     assert Opened(paths, tmp_path / "cache", dtype=dtype).n_packed == 0
 
 
@@ -416,17 +417,17 @@ def test_bad_values_are_refused_with_every_file_named(tmp_path: Path, paths: Pat
 def test_a_dtype_too_narrow_is_refused(tmp_path: Path):
     path = writers.array(tmp_path / "S1.npy", np.full((4, 3), 1e5, np.float32))
     with pytest.raises(InputError, match=r"S1\.npy holds NaN or infinite values in 4 of 4 patches"):
-        open_bags({"P1": [path]}, dtype=torch.float16, cache=tmp_path / "cache")
+        open_bags({"P1": [path]}, dtype="float16", cache=tmp_path / "cache")
 
 
 def test_a_file_that_changes_while_it_is_packed(tmp_path: Path, paths: Paths, monkeypatch):
-    read = formats.read_patches
+    read = formats.read_values
 
     def touched(slide, **options):
         rewrite(slide.path, slide.path.read_bytes())
         return read(slide, **options)
 
-    monkeypatch.setattr(formats, "read_patches", touched)
+    monkeypatch.setattr(formats, "read_values", touched)
     with pytest.raises(InputError, match=r"P1-0\.pt has changed while it was packed; start again"):
         open_bags(paths, cache=tmp_path / "cache")
 

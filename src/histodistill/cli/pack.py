@@ -89,10 +89,10 @@ def _changed(experiment: Experiment, changes: dict[str, str]) -> Experiment:
 def _report(bags: BagStore, path: Path) -> None:
     slides = sum(len(bags.slides(patient)) for patient in bags.patients)
     patches = sum(map(bags.n_patches, bags.patients))
-    dtype = str(bags.dtype).removeprefix("torch.")
     say(
         f"{counted(len(bags.patients), 'patient')}, {counted(slides, 'slide')}, {patches:,} "
-        f"patches of {bags.width} x {dtype}, {bags.n_bytes / 1e6:,.1f} MB: {located(path)}"
+        f"patches of {bags.width} x {bags.dtype_name}, {bags.n_bytes / 1e6:,.1f} MB: "
+        f"{located(path)}"
     )
     answer(
         file=path,
@@ -100,6 +100,6 @@ def _report(bags: BagStore, path: Path) -> None:
         slides=slides,
         patches=patches,
         width=bags.width,
-        dtype=dtype,
+        dtype=bags.dtype_name,
         bytes=bags.n_bytes,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.progress import (
     BarColumn,
@@ -19,7 +20,9 @@ from rich.table import Column
 
 from histodistill.cli.console import console, say
 from histodistill.cli.time_left import Pace, said
-from histodistill.extraction import SlideRecord
+
+if TYPE_CHECKING:
+    from histodistill.extraction import SlideRecord
 
 OnProgress = Callable[[int, int], None]
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import pandas as pd
-import torch
 
 from histodistill.barcodes import PRIMARY_TUMOUR
 from histodistill.cohort import (
@@ -209,7 +208,7 @@ def _open_bags(
     return open_bags(
         slides,
         memory_limit_bytes=int(settings.memory_gb * 1e9),
-        dtype=getattr(torch, settings.dtype) if settings.dtype else None,
+        dtype=settings.dtype,
         layout=settings.layout,
         cache=cache,
         check=check,
@@ -228,7 +227,7 @@ def _read_all(bags: BagStore, progress: Progress | None) -> list[str]:
     problems: list[str] = []
     for done, patient in enumerate(bags.patients, start=1):
         try:
-            bags.bag(patient)
+            bags.read(patient)
         except InputError as error:
             problems.extend(error.problems)
         if progress is not None:

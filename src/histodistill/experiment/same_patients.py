@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
 from histodistill.cohort import ClinicalTable
@@ -116,19 +115,15 @@ def _size(slide: _Slide) -> Hashable:
 
 
 def _first_patch(bags: BagStore) -> Callable[[_Slide], Hashable]:
-    return lambda slide: _bytes(bags.bag(slide.patient)[slide.first_row])
+    return lambda slide: bags.content(slide.patient, slide.first_row, 1)
 
 
 def _content(bags: BagStore) -> Callable[[_Slide], Hashable]:
     def key(slide: _Slide) -> Hashable:
-        rows = slice(slide.first_row, slide.first_row + slide.kind[0])
-        return hashlib.sha256(_bytes(bags.bag(slide.patient)[rows])).digest()
+        content = bags.content(slide.patient, slide.first_row, slide.kind[0])
+        return hashlib.sha256(content).digest()
 
     return key
-
-
-def _bytes(values: torch.Tensor) -> bytes:
-    return values.contiguous().cpu().view(torch.uint8).numpy().tobytes()
 
 
 def _evidence(clinical: ClinicalTable, patients: list[str]) -> str:

@@ -5,17 +5,29 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from histodistill.errors import InputError, listed
 from histodistill.features import formats
 from histodistill.features.inspection import inspect_slides
 from histodistill.features.layouts.registry import AUTO
 from histodistill.features.packing import PackedBags, cached_pack
-from histodistill.features.packing.writing import narrowest
 from histodistill.features.slide import SlideFeatures
+from histodistill.features.values import (
+    ITEM_BYTES,
+    BagDtype,
+    as_bytes,
+    as_tensor,
+    joined,
+    narrowest,
+)
+
+if TYPE_CHECKING:
+    import torch
+
+    from histodistill.features.values import Values
 
 MEMORY_LIMIT_BYTES = 4 * 2**30
 
@@ -47,7 +59,7 @@ class BagStore:
         slides: Mapping[str, Sequence[SlideFeatures]],
         *,
         memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
-        dtype: torch.dtype | None = None,
+        dtype: BagDtype | None = None,
         packed: PackedBags | None = None,
         notes: Sequence[str] = (),
     ) -> None:
@@ -60,17 +72,26 @@ class BagStore:
         self.packed = packed
         self.notes = tuple(notes)
         self.width: int = every[0].width
-        self.dtype: torch.dtype = packed.dtype if packed else dtype or narrowest(every)
+        chosen = packed.dtype if packed else dtype
+        self.dtype_name: BagDtype = chosen or narrowest(slide.dtype for slide in every)
         n_values = sum(slide.n_patches for slide in every) * self.width
-        self.n_bytes: int = n_values * self.dtype.itemsize
+        self.n_bytes: int = n_values * ITEM_BYTES[self.dtype_name]
         self.in_memory: bool = self.n_bytes <= memory_limit_bytes
-        self._kept: dict[str, torch.Tensor] = {}
+        self._kept: dict[str, Values] = {}
         self._moved: dict[torch.device, BagStore] = {}
 
     @property
     def patients(self) -> list[str]:
         """The patients, in the order given."""
         return list(self._slides)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the bags."""
+        import torch
+
+        dtype: torch.dtype = getattr(torch, self.dtype_name)
+        return dtype
 
     @property
     def encoder(self) -> str | None:
@@ -98,6 +119,8 @@ class BagStore:
         if self.packed is None or device.type != "cuda":
             return self
         if device not in self._moved:
+            import torch
+
             free, _ = torch.cuda.mem_get_info(device)
             if self.n_bytes > free // 2:
                 return self
@@ -118,13 +141,44 @@ class BagStore:
         """
         if self.packed is not None:
             return self.packed.bag(patient)
+        bag = as_tensor(self._values(patient))
+        if patient in self._kept:
+            self._kept[patient] = bag
+        return bag
+
+    def read(self, patient: str) -> None:
+        """Read a patient's whole bag, which is kept where there is room; packed bags are whole.
+
+        Raises:
+            InputError: As for :meth:`bag`.
+        """
+        if self.packed is None:
+            self._values(patient)
+
+    def content(self, patient: str, first: int, size: int) -> bytes:
+        """The bytes of some rows of a bag, which two slides alike have in common.
+
+        Args:
+            patient: Whose bag.
+            first: The first row, within the bag.
+            size: How many.
+
+        Raises:
+            InputError: As for :meth:`bag`.
+        """
+        if self.packed is not None:
+            return self.packed.content(patient, first, size)
+        return as_bytes(self._values(patient)[first : first + size]).tobytes()
+
+    def _values(self, patient: str) -> Values:
+        """A patient's whole bag, read from its files or kept."""
         if patient in self._kept:
             return self._kept[patient]
         slides = self._slides[patient]
-        bag = torch.cat([formats.read_patches(slide, dtype=self.dtype) for slide in slides])
+        values = joined([formats.read_values(slide, dtype=self.dtype_name) for slide in slides])
         if self.in_memory:
-            self._kept[patient] = bag
-        return bag
+            self._kept[patient] = values
+        return values
 
     def sample(self, patient: str, size: int, generator: torch.Generator) -> torch.Tensor:
         """A random part of a patient's bag, drawn without replacement, in the bag's order.
@@ -152,6 +206,8 @@ class BagStore:
         self, patient: str, size: int, generator: torch.Generator
     ) -> torch.Tensor | None:
         """The rows that :meth:`sample` draws, increasing, [size] int64; None for the whole bag."""
+        import torch
+
         n_patches = self.n_patches(patient)
         if n_patches <= size:
             return None
@@ -159,13 +215,14 @@ class BagStore:
 
     def _rows(self, patient: str, rows: np.ndarray) -> torch.Tensor:
         """Read increasing rows of a bag, from the slides that hold them."""
-        parts, first = [], 0
+        parts: list[Values] = []
+        first = 0
         for slide in self._slides[patient]:
             within = rows[(rows >= first) & (rows < first + slide.n_patches)] - first
             if within.size:
-                parts.append(formats.read_patches(slide, within, self.dtype))
+                parts.append(formats.read_values(slide, within, self.dtype_name))
             first += slide.n_patches
-        return torch.cat(parts)
+        return as_tensor(joined(parts))
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_kept": {}, "_moved": {}}
@@ -175,7 +232,7 @@ def open_bags(
     slide_paths: Mapping[str, Sequence[Path]],
     *,
     memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
-    dtype: torch.dtype | None = None,
+    dtype: BagDtype | None = None,
     layout: str = AUTO,
     cache: Path | None = None,
     check: bool = False,

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +22,20 @@ from histodistill.features.slide import (
     known_layouts,
     reading,
 )
+from histodistill.features.values import (
+    BagDtype,
+    as_tensor,
+    converted,
+    dtype_name,
+    patches_of,
+    require_finite,
+)
 from histodistill.gate.plain import opened
 
 if TYPE_CHECKING:
     import torch
+
+    from histodistill.features.values import Values
 
 
 def inspect(path: Path, layout: str = AUTO) -> SlideFeatures:
@@ -71,7 +81,7 @@ def _checked(path: Path, slide: SlideFeatures) -> SlideFeatures:
 def read_patches(
     slide: SlideFeatures,
     rows: NDArray[np.int64] | None = None,
-    dtype: torch.dtype | None = None,
+    dtype: BagDtype | None = None,
 ) -> torch.Tensor:
     """Read the patches of a slide.
 
@@ -87,34 +97,28 @@ def read_patches(
         InputError: The file is damaged, has changed since it was inspected, or holds NaN or
             infinite values, in itself or in a dtype that is too narrow.
     """
-    import torch
+    return as_tensor(read_values(slide, rows, dtype))
 
+
+def read_values(
+    slide: SlideFeatures,
+    rows: NDArray[np.int64] | None = None,
+    dtype: BagDtype | None = None,
+) -> Values:
+    """Read the patches of a slide as :func:`read_patches`, without PyTorch where NumPy can."""
     _head(slide.path)  # tells a file that is gone
     with reading(slide.path):
-        stored = LAYOUTS.load(slide.layout)().read_patches(slide.path, rows)
-        patches = _of_array(stored) if isinstance(stored, np.ndarray) else stored
-    if patches.dtype == torch.float64:
-        patches = patches.float()
+        patches = patches_of(LAYOUTS.load(slide.layout)().read_patches(slide.path, rows))
     n_expected = slide.n_patches if rows is None else len(rows)
-    if patches.shape != (n_expected, slide.width) or patches.dtype != slide.bag_dtype:
+    found = (tuple(patches.shape), dtype_name(patches))
+    if found != ((n_expected, slide.width), slide.bag_dtype):
         raise InputError(f"{slide.path} has changed since it was inspected; start again.")
     require_finite(slide.path, patches)
-    if dtype is None or dtype == patches.dtype:
+    if dtype is None or dtype == slide.bag_dtype:
         return patches
-    converted = patches.to(dtype)
-    require_finite(slide.path, converted)
-    return converted
-
-
-def _of_array(array: NDArray[Any]) -> torch.Tensor:
-    """Make a tensor [n, F] of a stored array [n, F] or [1, n, F]; float64 becomes float32."""
-    import torch
-
-    native = np.float32 if array.dtype.itemsize > 4 else array.dtype.newbyteorder("=")
-    with np.errstate(over="ignore"):  # an overflow is reported as infinity, with the file's name
-        contiguous = np.ascontiguousarray(array, dtype=native)
-    patches = torch.from_numpy(contiguous)
-    return patches[0] if patches.ndim == 3 else patches
+    narrowed = converted(patches, dtype)
+    require_finite(slide.path, narrowed)
+    return narrowed
 
 
 def sources(slide: SlideFeatures) -> list[Path]:
@@ -139,27 +143,6 @@ def read_coords(slide: SlideFeatures) -> NDArray[np.float64] | None:
     with reading(slide.coords_path or slide.path):
         coords = LAYOUTS.load(slide.layout)().read_coords(slide)
     return None if coords is None else coords.astype(np.float64)
-
-
-def require_finite(path: Path, patches: torch.Tensor) -> None:
-    """Refuse NaN and infinite values.
-
-    Args:
-        path: The file that the message names.
-        patches: Tensor [n, F].
-
-    Raises:
-        InputError: Any value is not finite; says in how many patches.
-    """
-    import torch
-
-    smallest, largest = torch.aminmax(patches)  # NaN wins; many times faster than isfinite().all()
-    if not (smallest.isfinite() and largest.isfinite()):
-        n_bad = int((~patches.isfinite()).any(dim=1).sum())
-        raise InputError(
-            f"{path} holds NaN or infinite values in {n_bad} of {len(patches)} patches; extract "
-            "its features again (float16 overflows above 65504)."
-        )
 
 
 def check_slides(slides: Sequence[SlideFeatures]) -> None:

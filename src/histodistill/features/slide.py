@@ -6,13 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from histodistill.errors import InputError, listed
 from histodistill.features.layouts.registry import layout_facts
-
-if TYPE_CHECKING:
-    import torch
+from histodistill.features.values import BagDtype, bag_dtype
 
 CoordsUnit = Literal["level-0 px", "µm"]
 
@@ -54,12 +52,9 @@ class SlideFeatures:
     extraction: str | None = None
 
     @property
-    def bag_dtype(self) -> torch.dtype:
+    def bag_dtype(self) -> BagDtype:
         """The dtype of the slide's patches in memory: float64 becomes float32."""
-        import torch
-
-        dtype: torch.dtype = getattr(torch, self.dtype)
-        return torch.float32 if dtype == torch.float64 else dtype
+        return bag_dtype(self.dtype)
 
 
 def bag_shape(path: Path, shape: Sequence[int]) -> tuple[int, int]:

@@ -10,7 +10,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import PositiveInt, model_validator
 from scipy.stats import f_oneway
-from sklearn.feature_selection import f_classif
 
 from histodistill.errors import InputError, listed
 from histodistill.genomics.cox import cox_z_scores
@@ -243,6 +242,8 @@ def _univariate(values: pd.DataFrame, labels: pd.Series | None) -> list[Floats]:
     varied = ~_constant(matrix)
     complete = varied & ~np.isnan(matrix).any(axis=0)
     if complete.any():
+        from sklearn.feature_selection import f_classif
+
         f[complete], p[complete] = f_classif(matrix[:, complete], known.to_numpy())
     for gene in np.flatnonzero(varied & ~complete):
         f[gene], p[gene] = _incomplete(matrix[:, gene], known.to_numpy())

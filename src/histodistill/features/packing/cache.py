@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
-
 from histodistill import files
 from histodistill.errors import InputError
 from histodistill.features import formats
@@ -29,8 +27,9 @@ from histodistill.features.packing.manifest import (
     write_manifest,
 )
 from histodistill.features.packing.reading import PackedBags
-from histodistill.features.packing.writing import Slides, narrowest, write_pack
+from histodistill.features.packing.writing import Slides, write_pack
 from histodistill.features.slide import SlideFeatures
+from histodistill.features.values import BagDtype, narrowest
 
 SlidePaths = Mapping[str, Sequence[Path]]
 Progress = Callable[[int, int], None]
@@ -45,7 +44,7 @@ def cached_pack(
     folder: Path,
     slide_paths: SlidePaths,
     *,
-    dtype: torch.dtype | None = None,
+    dtype: BagDtype | None = None,
     layout: str = AUTO,
     check: bool = False,
     progress: Progress | None = None,
@@ -83,7 +82,7 @@ def cached_pack(
         return PackedBags(path, manifest), manifest, notes
 
 
-def _key(slide_paths: SlidePaths, dtype: torch.dtype | None, layout: str) -> str:
+def _key(slide_paths: SlidePaths, dtype: BagDtype | None, layout: str) -> str:
     files = [[patient, [str(path) for path in paths]] for patient, paths in slide_paths.items()]
     asked = [FORMAT, str(dtype), layout, files]
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:32]
@@ -101,7 +100,7 @@ def _locked(path: Path) -> Iterator[None]:
 def _opened_or_packed(
     path: Path,
     slide_paths: SlidePaths,
-    dtype: torch.dtype | None,
+    dtype: BagDtype | None,
     layout: str,
     check: bool,
     progress: Progress | None,
@@ -141,14 +140,14 @@ def _read(path: Path, check: Check, layout: str) -> Manifest:
     return renewed
 
 
-def _shared(path: Path, slides: Slides, dtype: torch.dtype | None) -> Manifest | None:
+def _shared(path: Path, slides: Slides, dtype: BagDtype | None) -> Manifest | None:
     """Take over the packed bags of other files with the same content, where there are any."""
-    wanted = dtype or narrowest([slide for own in slides.values() for slide in own])
+    wanted = dtype or narrowest(slide.dtype for own in slides.values() for slide in own)
     for other in sorted(path.parent.glob("*.bags")):
         # Where a file system has no hard links, the bags are packed.
         with contextlib.suppress(Stale, OSError):
             found = read_manifest(other)
-            if found is None or other == path or found.torch_dtype != wanted:
+            if found is None or other == path or found.dtype != wanted:
                 continue
             patients = _same_content(found, slides)
             data = found.data.renewed(other, "changed")

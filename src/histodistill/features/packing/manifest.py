@@ -6,12 +6,12 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Final, Literal, Self
 
-import torch
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, model_validator
 
 from histodistill.errors import InputError
 from histodistill.features import formats
 from histodistill.features.slide import SlideFeatures
+from histodistill.features.values import ITEM_BYTES, BagDtype
 from histodistill.files import sha256, write_json
 from histodistill.gate.text import read_json
 
@@ -125,7 +125,7 @@ class Manifest(_Record):
     """
 
     format: Literal[1] = FORMAT
-    dtype: Literal["float16", "bfloat16", "float32"]
+    dtype: BagDtype
     width: PositiveInt
     data: Stamp
     patients: tuple[PackedPatient, ...]
@@ -138,15 +138,9 @@ class Manifest(_Record):
             raise ValueError("the bags do not lie end to end")
         if [patient.size for patient in self.patients] != rows:
             raise ValueError("the slides' rows do not add up to the bags'")
-        if self.data.size != ends[-1] * self.width * self.torch_dtype.itemsize:
+        if self.data.size != ends[-1] * self.width * ITEM_BYTES[self.dtype]:
             raise ValueError("the data file has another size than its rows")
         return self
-
-    @property
-    def torch_dtype(self) -> torch.dtype:
-        """Type of the values."""
-        dtype: torch.dtype = getattr(torch, self.dtype)
-        return dtype
 
     @property
     def slides(self) -> dict[str, list[SlideFeatures]]:

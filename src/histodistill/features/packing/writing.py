@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import errno
-import functools
 import hashlib
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO
-
-import torch
+from typing import IO, TYPE_CHECKING
 
 from histodistill.errors import InputError
 from histodistill.features import formats
@@ -22,7 +19,11 @@ from histodistill.features.packing.manifest import (
     write_manifest,
 )
 from histodistill.features.slide import SlideFeatures
+from histodistill.features.values import ITEM_BYTES, BagDtype, as_bytes, narrowest
 from histodistill.files import whole_file
+
+if TYPE_CHECKING:
+    from histodistill.features.values import Values
 
 Slides = Mapping[str, Sequence[SlideFeatures]]
 
@@ -34,7 +35,7 @@ def write_pack(
     path: Path,
     slides: Slides,
     *,
-    dtype: torch.dtype | None = None,
+    dtype: BagDtype | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Manifest:
     """Write all bags into one file, and its manifest beside it.
@@ -55,9 +56,9 @@ def write_pack(
         OSError: The disk is full or cannot be written.
     """
     every = [slide for own in slides.values() for slide in own]
-    dtype = dtype or narrowest(every)
+    dtype = dtype or narrowest(slide.dtype for slide in every)
     width = every[0].width
-    n_bytes = sum(slide.n_patches for slide in every) * width * dtype.itemsize
+    n_bytes = sum(slide.n_patches for slide in every) * width * ITEM_BYTES[dtype]
     path.parent.mkdir(parents=True, exist_ok=True)
     _require_space(path.parent, n_bytes)
     with whole_file(path) as temporary:
@@ -68,7 +69,7 @@ def write_pack(
             raise InputError(*writer.problems)
     manifest = Manifest.model_validate(
         {
-            "dtype": str(dtype).removeprefix("torch."),
+            "dtype": dtype,
             "width": width,
             "data": Stamp.of(path, writer.digest.hexdigest()),
             "patients": patients,
@@ -78,18 +79,13 @@ def write_pack(
     return manifest
 
 
-def narrowest(slides: Sequence[SlideFeatures]) -> torch.dtype:
-    """The narrowest dtype that holds the values of every slide."""
-    return functools.reduce(torch.promote_types, (slide.bag_dtype for slide in slides))
-
-
 class _Writer:
     """Appends slides to a data file, and keeps what is wrong with any of them."""
 
     def __init__(
         self,
         stream: IO[bytes],
-        dtype: torch.dtype,
+        dtype: BagDtype,
         n_slides: int,
         progress: Callable[[int, int], None] | None,
     ) -> None:
@@ -110,7 +106,7 @@ class _Writer:
     def _slide(self, slide: SlideFeatures) -> PackedSlide:
         stamps = {source: Stamp.of(source) for source in formats.sources(slide)}
         try:
-            patches = formats.read_patches(slide, dtype=self._dtype)
+            patches = formats.read_values(slide, dtype=self._dtype)
             _require_unchanged(stamps)
             self._append(patches)
         except InputError as error:
@@ -121,9 +117,8 @@ class _Writer:
             self._progress(self._done, self._n_slides)
         return PackedSlide(slide=slide, sources=stamps)
 
-    def _append(self, patches: torch.Tensor) -> None:
-        # NumPy knows no bfloat16, so the rows are written as bytes.
-        content = patches.contiguous().view(torch.uint8).numpy().data
+    def _append(self, patches: Values) -> None:
+        content = as_bytes(patches).data
         self._stream.write(content)
         self.digest.update(content)
 
