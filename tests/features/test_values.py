@@ -20,19 +20,19 @@ from histodistill.features.values import (
 )
 
 STORED = ("float16", "bfloat16", "float32", "float64")
-VALUES = np.random.default_rng(0).normal(0, 3e4, (7, 5))
+VALUES = np.random.default_rng(0).normal(0, 1e4, (7, 5))
 
 
-@pytest.mark.parametrize("names", itertools.product(STORED, repeat=2))
+@pytest.mark.parametrize("names", list(itertools.product(STORED, repeat=2)))
 def test_the_narrowest_dtype_is_what_pytorch_promotes_to(names):
     in_memory = [torch.float32 if n == "float64" else getattr(torch, n) for n in names]
     assert getattr(torch, narrowest(names)) == reduce(torch.promote_types, in_memory)
 
 
 @pytest.mark.parametrize("stored", ["float16", "float32", "float64"])
-@pytest.mark.parametrize("dtype", ITEM_BYTES)
+@pytest.mark.parametrize("dtype", list(ITEM_BYTES))
 def test_conversion_rounds_as_pytorch_does(stored, dtype):
-    array = patches_of(np.clip(VALUES, -65000, 65000).astype(stored))
+    array = patches_of(VALUES.astype(stored))
     tensor = torch.from_numpy(np.array(array)).to(getattr(torch, dtype))
     assert torch.equal(as_tensor(converted(array, dtype)), tensor)
     assert bytes(as_bytes(converted(array, dtype))) == bytes(as_bytes(tensor))
