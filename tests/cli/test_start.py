@@ -74,6 +74,7 @@ def test_an_audit_needs_no_deep_learning(cohort, cache):
     counts = pd.read_csv(cohort.parent / "results" / "audit" / "counts.csv")
     found = audit(read_experiment(experiment))
     assert not found.problems
+    assert found.counts is not None
     assert counts["patients"].sum() == found.counts["patients"].sum() > 0
 
 
