@@ -11,7 +11,14 @@ import pandas as pd
 import pytest
 
 from histodistill.errors import InputError
-from histodistill.simulation import SimulatedCohort, SimulationSettings, simulate_cohort
+from histodistill.simulation import (
+    SimulatedCohort,
+    SimulationSettings,
+    best_aucs,
+    draw_truth,
+    read_settings,
+    simulate_cohort,
+)
 
 SMALL = SimulationSettings(seed=3, n_patients=30, n_genes=40, width=16, max_patches=80)
 
@@ -163,3 +170,28 @@ def test_every_wrong_setting_is_named_at_once() -> None:
         "The simulated label has no source: give a value other than 0 to "
         "shared_signal, genomic_signal or label_noise.",
     )
+
+
+def test_settings_come_from_a_file_and_unknown_ones_are_named(tmp_path):
+    path = tmp_path / "settings.yaml"
+    path.write_text("n_patients: 30\nwidth: 5\n")
+    assert read_settings(path, {"seed": 3}) == SimulationSettings(seed=3, n_patients=30, width=5)
+    assert read_settings(None, {}) == SimulationSettings()
+    path.write_text("widht: 5\nn_genes: many\n")
+    with pytest.raises(InputError) as caught:
+        read_settings(path, {})
+    assert [f"{path}: widht" in p or f"{path}: n_genes" in p for p in caught.value.problems] == [
+        True,
+        True,
+    ]
+    path.write_text("width: 1\n")
+    with pytest.raises(InputError, match="width is 1; give at least 2"):
+        read_settings(path, {})
+
+
+def test_the_readme_says_what_can_be_reached(tmp_path):
+    settings = SimulationSettings(n_patients=40, n_genes=16, width=4, max_patches=60)
+    simulate_cohort(tmp_path, settings)
+    told = str(best_aucs(settings, draw_truth(settings)))
+    assert "Best possible AUC of ER" in told
+    assert told in (tmp_path / "README.txt").read_text()

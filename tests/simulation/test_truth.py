@@ -24,7 +24,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from histodistill.simulation import SimulatedCohort, SimulationSettings, simulate_cohort
 from histodistill.simulation.patches import draw_patch_model
-from histodistill.simulation.truth import draw_truth, slides_of
+from histodistill.simulation.truth import best_aucs, draw_truth, slides_of
 
 N_PATIENTS = 400
 FOLDS = StratifiedKFold(5, shuffle=True, random_state=0)
@@ -217,3 +217,17 @@ def test_higher_latents_live_longer(shared_world: World) -> None:
     benefit = truth["SHARED"] + truth["GENOMIC_ONLY"]
     assert benefit[died].mean() < benefit[~died].mean()
     assert 0.3 < died.mean() < 0.8
+
+
+def test_the_best_aucs_are_those_of_the_latent_variables():
+    """With a = 1, b = 0.7 and σ = 0.3 over many patients, against the truth drawn again."""
+    settings = SimulationSettings(n_patients=20_000, share_without_label=0.5)
+    truth = draw_truth(settings)
+    best = best_aucs(settings, truth)
+    assert best.patients == 10_000
+    assert best.slides == pytest.approx(
+        roc_auc_score(truth["ER"] == "positive", truth["SHARED"]), abs=0.01
+    )
+    assert 0.5 < best.slides < best.genomics < 1
+    nothing = SimulationSettings(n_patients=20_000, shared_signal=0)
+    assert best_aucs(nothing, draw_truth(nothing)).slides == pytest.approx(0.5, abs=0.02)

@@ -11,14 +11,19 @@ take part in the distillation; with `shared_signal=0` it cannot.
 
 from histodistill.simulation.cohort import SimulatedCohort, simulate_cohort
 from histodistill.simulation.morphology import Morphology, morphology_of
-from histodistill.simulation.settings import SimulationSettings
+from histodistill.simulation.settings import SimulationSettings, read_settings
 from histodistill.simulation.slides import simulate_slide, simulate_slides
+from histodistill.simulation.truth import BestAucs, best_aucs, draw_truth
 
 __all__ = [
+    "BestAucs",
     "Morphology",
     "SimulatedCohort",
     "SimulationSettings",
+    "best_aucs",
+    "draw_truth",
     "morphology_of",
+    "read_settings",
     "simulate_cohort",
     "simulate_slide",
     "simulate_slides",

@@ -37,7 +37,7 @@ from histodistill.simulation.patches import (
     draw_patch_model,
 )
 from histodistill.simulation.settings import SimulationSettings
-from histodistill.simulation.truth import SimulatedSlide, draw_truth, slides_of
+from histodistill.simulation.truth import SimulatedSlide, best_aucs, draw_truth, slides_of
 
 ENCODER = "simulated"
 
@@ -138,7 +138,7 @@ def write_tables(cohort: SimulatedCohort, truth: pd.DataFrame, slides: pd.DataFr
     _write_table(cohort.expression, measured, separator="\t")
     _write_table(cohort.truth, truth, decimals=6)
     _write_table(cohort.gene_truth, programmes, decimals=6)
-    write_text(cohort.folder / "README.txt", _readme(cohort.settings))
+    write_text(cohort.folder / "README.txt", _readme(cohort.settings, truth))
 
 
 def _clinical(truth: pd.DataFrame) -> pd.DataFrame:
@@ -187,7 +187,7 @@ def _write_bag(path: Path, bag: NDArray[np.float16]) -> None:
         coords.attrs["overlap"] = 0
 
 
-def _readme(settings: SimulationSettings) -> str:
+def _readme(settings: SimulationSettings, truth: pd.DataFrame) -> str:
     values = "\n".join(f"  {name} = {value}" for name, value in asdict(settings).items())
     return (
         "SIMULATED DATA. No patient, no hospital and no slide in this folder is real.\n\n"
@@ -196,5 +196,6 @@ def _readme(settings: SimulationSettings) -> str:
         "that only genes show (weight genomic_signal) and noise (label_noise).\n"
         "truth.csv and truth_genes.csv hold that truth; they are for judging a result, never\n"
         "for training.\n\n"
+        f"{best_aucs(settings, truth)}\n\n"
         f"Settings:\n{values}\n"
     )

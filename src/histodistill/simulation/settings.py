@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from histodistill.errors import InputError
+from histodistill.gate.text import read_yaml
 
 
 @dataclass(frozen=True)
@@ -114,3 +121,33 @@ class SimulationSettings:
                 "shared_signal, genomic_signal or label_noise."
             )
         return problems
+
+
+def read_settings(path: Path | None, changes: Mapping[str, Any]) -> SimulationSettings:
+    """Settings from a YAML file, with changes laid over them.
+
+    Args:
+        path: A mapping of settings; None takes the defaults.
+        changes: Settings that go before the file's.
+
+    Raises:
+        InputError: The file cannot be read, has unknown keys or values of another type, or a
+            setting is out of range.
+    """
+    try:
+        raw = {} if path is None else read_yaml(path)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: cannot be read as YAML: {error}") from error
+    if not isinstance(raw, dict):
+        raise InputError(f"{path}: must be a mapping of settings")
+    try:
+        return _SETTINGS.validate_python({**raw, **changes})
+    except ValidationError as error:
+        sentences = [
+            f"{path}: {'.'.join(map(str, found['loc']))}: {found['msg']}"
+            for found in error.errors()
+        ]
+        raise InputError(*sentences) from error
+
+
+_SETTINGS = TypeAdapter(with_config(ConfigDict(extra="forbid"))(SimulationSettings))

@@ -18,12 +18,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from histodistill.evaluation import roc_auc
 from histodistill.simulation.settings import SimulationSettings
 
 _SURVIVAL_SCALE_MONTHS = 80.0
@@ -104,6 +106,42 @@ def draw_truth(settings: SimulationSettings) -> pd.DataFrame:
     )
     return pd.concat(
         [truth, _survival(settings, shared + genomic), _availability(settings)], axis="columns"
+    )
+
+
+class BestAucs(NamedTuple):
+    """The AUCs of somebody who knows the latent variables: no model can be expected to do better.
+
+    Attributes:
+        patients: Patients whose label is known; the AUCs are theirs.
+        slides: Of the shared latent, which is all that slides show of the label.
+        genomics: Of both latents that genes show, weighted as the label has them.
+    """
+
+    patients: int
+    slides: float
+    genomics: float
+
+    def __str__(self) -> str:
+        return (
+            f"Best possible AUC of ER, from the simulated truth of {self.patients} labelled "
+            f"patients: {self.slides:.3f} from slides, {self.genomics:.3f} with genomics."
+        )
+
+
+def best_aucs(settings: SimulationSettings, truth: pd.DataFrame) -> BestAucs:
+    """What can be reached on the labelled patients of a cohort; NaN where a class has nobody.
+
+    Args:
+        settings: The cohort's settings.
+        truth: The patients, from `draw_truth`.
+    """
+    labelled = truth[truth["HAS_LABEL"]]
+    positive = (labelled["ER"] == "positive").to_numpy()
+    shared = settings.shared_signal * labelled["SHARED"]
+    both = shared + settings.genomic_signal * labelled["GENOMIC_ONLY"]
+    return BestAucs(
+        len(labelled), roc_auc(positive, shared.to_numpy()), roc_auc(positive, both.to_numpy())
     )
 
 
