@@ -35,7 +35,7 @@ def read_ages(
     if not names:
         return None
     ages = pd.to_numeric(table[names[0]], errors="coerce").astype("float64")
-    if ages.median() > _OLDEST:
+    if ages.notna().any() and ages.median() > _OLDEST:
         notes.append(f"{path}: column '{names[0]}' was read as ages in days.")
         ages = ages / _DAYS
     ages = ages.where((ages >= 0) & (ages <= _OLDEST))
