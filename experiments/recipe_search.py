@@ -31,7 +31,7 @@ from histodistill.experiment.data import ExperimentData, load
 from histodistill.experiment.folds import extra_patients, folds_for
 from histodistill.experiment.settings import Experiment
 from histodistill.preparation.gene_weights import gene_weights, label_correlation
-from histodistill.preparation.programmes import mean_patches, relevance
+from histodistill.preparation.programmes import relevance
 
 EXPERIMENT = Path(__file__).resolve().parent / "tcga-brca-suite.yaml"
 PARTS = 4
@@ -360,7 +360,7 @@ def parts(
     """Every part of every fold, who is asked about, and their labels."""
     assert data.bags is not None
     patients = data.bags.patients
-    means = mean_patches(data.bags, patients)
+    means = data.bags.mean_patches(patients)
     blocks = {name: t.reindex(patients).to_numpy(float) for name, t in data.genomics.items()}
     labels = data.labels(target).reindex(patients).fillna(-1).to_numpy(int)
     sites = hospitals(data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from histodistill.experiment import Experiment
+from histodistill.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ def keys(model: type[BaseModel], prefix: str) -> Iterator[Key]:
     """The keys of one model, those of nested models left to their own section."""
     meanings = attributes(model)
     for name, field in model.model_fields.items():
-        yield Key(prefix + name, _values(field.annotation), _default(field), meanings.get(name, ""))
+        values = _named(field.metadata) or _values(field.annotation)
+        yield Key(prefix + name, values, _default(field), meanings.get(name, ""))
 
 
 def attributes(model: type[BaseModel]) -> dict[str, str]:
@@ -110,10 +112,20 @@ def _values(annotation: Any) -> str:
     if origin in (tuple, list):
         return f"a list of {_values(parts[0])}"
     if origin is dict:
-        return f"names, each with {_values(parts[1])}"
+        named = _named(getattr(parts[0], "__metadata__", ()))
+        return f"{named or 'names'}, each with {_values(parts[1])}"
     if hasattr(annotation, "__metadata__"):
-        return _values(parts[0])
+        return _named(annotation.__metadata__) or _values(parts[0])
     return _plain(annotation)
+
+
+def _named(metadata: Iterable[Any]) -> str:
+    """The names that a registry checks; empty where none does."""
+    for validator in metadata:
+        registry = getattr(getattr(validator, "func", None), "__self__", None)
+        if isinstance(registry, Registry):
+            return f"{', '.join(f'`{name}`' for name in registry)} or an import path"
+    return ""
 
 
 def _plain(annotation: Any) -> str:

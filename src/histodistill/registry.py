@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,8 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
+
+from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
 from histodistill.errors import InputError
 
@@ -145,23 +148,26 @@ class Registry(Generic[Part, Declared]):
             raise InputError(f"unknown {self.kind} {name!r}")
         return cast("Part", self._of_this_kind(name, self._imported(name, path)))
 
-    def unknown_options(self, name: str, options: Mapping[str, Any]) -> list[str]:
-        """A sentence for every option that a part does not take."""
+    def wrong_options(self, name: str, options: Mapping[str, Any]) -> Iterator[str]:
+        """A sentence for every option that a part does not take, or not with such a value."""
         if not options:
-            return []
-        taken = [
-            parameter.name
-            for parameter in inspect.signature(
-                cast("Callable[..., Any]", self.load(name))
-            ).parameters.values()
-            if parameter.kind is parameter.KEYWORD_ONLY
-        ]
+            return
+        taken = _options(cast("Callable[..., Any]", self.load(name)))
         has = f"its options are {', '.join(taken)}" if taken else "it has none"
-        return [
-            f"{self.kind} `{name}` has no option `{option}`; {has}"
-            for option in options
-            if option not in taken
-        ]
+        for option, value in options.items():
+            if option not in taken:
+                yield f"{self.kind} `{name}` has no option `{option}`; {has}"
+            elif wrong := _wrong_value(taken[option], value):
+                yield f"{self.kind} `{name}`: its option `{option}` {wrong}, not {value!r}"
+
+    def package_of(self, name: str) -> str | None:
+        """The package that brings a part, with its version; None for one of this package."""
+        if name in self._own:
+            return None
+        if is_import_path(name):
+            return name.partition(":")[0].partition(".")[0]
+        distribution = self._installed[name].dist if name in self._installed else None
+        return f"{distribution.name} {distribution.version}" if distribution else None
 
     def _imported(self, name: str, path: str) -> object:
         try:
@@ -192,6 +198,35 @@ class Registry(Generic[Part, Declared]):
     @cached_property
     def _installed(self) -> Mapping[str, EntryPoint]:
         return {point.name: point for point in entry_points(group=self.group)}
+
+
+def _options(part: Callable[..., Any]) -> dict[str, Any]:
+    """The options of a part, with the type of each; Any where it says none that can be read."""
+    try:
+        signature = inspect.signature(part, eval_str=True)
+    except Exception:  # names that are there for type checkers alone
+        signature = inspect.signature(part)
+    return {
+        option.name: Any
+        if option.annotation is option.empty or isinstance(option.annotation, str)
+        else option.annotation
+        for option in signature.parameters.values()
+        if option.kind is option.KEYWORD_ONLY
+    }
+
+
+def _wrong_value(wanted: Any, value: Any) -> str:
+    """What a value must be and is not; empty where it is, or where the type says nothing."""
+    try:
+        adapter: TypeAdapter[Any] = TypeAdapter(wanted)
+        # As JSON, since a list of YAML may stand for a tuple, and a whole number for any number.
+        adapter.validate_json(json.dumps(value), strict=True)
+    except PydanticSchemaGenerationError:
+        return ""
+    except (ValidationError, TypeError) as error:
+        found = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        return found.replace("Input should", "must")
+    return ""
 
 
 def is_import_path(name: str) -> bool:

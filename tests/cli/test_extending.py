@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +17,10 @@ from sklearn.metrics import fbeta_score
 
 from histodistill import cross_validate, load, read_experiment
 from histodistill.deploy import Bundle
+from histodistill.deploy.checksums import write_checksums
 from histodistill.errors import InputError
 from histodistill.evaluation import with_standard
+from histodistill.model import NetworkSettings
 from histodistill.report import write_leaderboard
 from tests.cli.command_line import fail, succeed
 from tests.evaluation.simulated import three_class, two_class
@@ -65,7 +69,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def finished(package: Path, template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the experiment of all the page's methods, cross-validated by two processes."""
+    """A folder with the experiment of all the page's methods, cross-validated."""
     folder = tmp_path_factory.mktemp("extended")
     (folder / "cohort").symlink_to(template)
     own = methods()
@@ -82,7 +86,7 @@ def finished(package: Path, template: Path, tmp_path_factory: pytest.TempPathFac
         "baselines": ["my_package.baselines:Prior"],
         "metrics": metrics(),
     }
-    succeed("crossval", experiment_file(folder, changes), "--jobs", "2")
+    succeed("crossval", experiment_file(folder, changes))
     return folder
 
 
@@ -221,6 +225,10 @@ def test_the_models_of_a_finished_run_become_one(finished: Path) -> None:
         ({"student": "topk"}, "unknown student 'topk', here and in installed packages"),
         ({"student": STUDENT, "student_options": {"m": 2}}, "has no option `m`; its options are k"),
         ({"student_options": {"m": 2}}, "student `abmil` has no option `m`; it has none"),
+        (
+            {"student": STUDENT, "student_options": {"k": "two"}},
+            "its option `k` must be a valid integer, not 'two'",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_at_the_audit(
@@ -230,3 +238,64 @@ def test_what_cannot_be_is_refused_at_the_audit(
     own = {"recipe": "abmil", "network": network}
     path = experiment_file(tmp_path, {"methods": {"mkd": None, "abmil": None, "own": own}})
     assert message in "\n".join(fail("audit", path))
+
+
+def test_what_cannot_be_imported_is_told_with_all_the_rest(template: Path, tmp_path: Path) -> None:
+    (tmp_path / "cohort").symlink_to(template)
+    own = {"recipe": "abmil", "network": {"student": "nowhere.heads:TopK"}}
+    changes = {
+        "methods": {"mkd": None, "abmil": None, "own": own, "other": {"recipe": "nowhere:FAST"}},
+        "baselines": ["nowhere.baselines:Prior"],
+        "seeds": [-1],
+    }
+    path = experiment_file(tmp_path, changes)
+    problems = fail("audit", path)
+    assert all(problem.startswith(f"{path}: ") for problem in problems)
+    told = "\n".join(problems)
+    for part in ("student `nowhere.heads:TopK`", "recipe `nowhere:FAST`", "baseline `nowhere.b"):
+        assert told.count(part) == 1
+    assert told.count("cannot be imported: ModuleNotFoundError") == 3
+    assert "seeds" in told
+
+
+def test_a_part_that_is_not_used_needs_no_permission() -> None:
+    used = NetworkSettings(networks=("student",), genomic="my_package.teachers:MeanToken")
+    assert used.import_paths == ()
+
+
+def test_a_bundle_whose_plugin_is_not_installed_names_its_package(
+    finished: Path, tmp_path: Path
+) -> None:
+    place = finished / "results/fits/ER/topk/seed-0/repeat-0-fold-0/model"
+    copied = Path(shutil.copytree(place, tmp_path / "model"))
+    description = copied / "bundle.json"
+    told = json.loads(description.read_text())
+    assert told["info"]["provenance"]["packages"] == {STUDENT: "my_package"}
+    told["info"]["provenance"]["packages"] = {"topk": "my-package 1.2"}
+    for member in told["members"]:
+        member["architecture"]["settings"]["student"] = "topk"
+    description.write_text(json.dumps(told))
+    (copied / "SHA256SUMS").unlink()
+    write_checksums(copied)
+    with pytest.raises(InputError, match=r"student `topk` of my-package 1\.2; install") as caught:
+        Bundle.load(copied)
+    assert "damaged" not in str(caught.value)
+
+
+def test_a_run_that_was_killed_goes_on(finished: Path) -> None:
+    """What was finished is kept."""
+    fits, answers = finished / "results/fits/ER", finished / "results/predictions.csv"
+    before = pd.read_csv(answers)
+    shutil.rmtree(fits / "topk")
+    other = fits / "variance/seed-0/repeat-0-fold-1/model/bundle.json"
+    kept = other.stat().st_mtime_ns
+    succeed("crossval", finished / "experiment.yaml")
+    assert other.stat().st_mtime_ns == kept
+    pd.testing.assert_frame_equal(pd.read_csv(answers), before)
+
+
+def test_a_final_model_of_an_own_student(finished: Path) -> None:
+    out = finished / "final"
+    words = ("--target", "ER", "--method", "topk", "--out", out)
+    succeed("train", finished / "experiment.yaml", *words)
+    assert len(Bundle.load(out, allow=[STUDENT]).members) == 2

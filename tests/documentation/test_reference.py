@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from histodistill.baselines.registry import BASELINES
+from histodistill.model.registries import DISTILLERS, STUDENTS
+
 EXTENSIONS = Path(__file__).parents[2] / "docs" / "_ext"
 
 
@@ -33,6 +36,14 @@ def test_every_setting_stands_on_the_page() -> None:
     page = settings_page()
     for key in ("features.directory", "genomics.<name>.selection.exclude", "splits.scheme"):
         assert f"\n`{key}`\n: " in page
+    for key, names in {
+        "methods.<name>.network.student": STUDENTS,
+        "methods.<name>.objective.distillation": DISTILLERS,
+        "baselines": BASELINES,
+    }.items():
+        takes = page.split(f"\n`{key}`\n")[1].split("*Takes*")[1].split("*Default:*")[0]
+        assert all(f"`{name}`" in takes for name in names)
+        assert "an import path" in takes
     written = page.split("`methods.<name>.training.learning_rate`")[1]
     assert "*Takes* a number. *Default:* `0.0002`." in written.split("`methods")[0]
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from histodistill.errors import InputError
-from histodistill.features import BagStore, inspect, open_bags
+from histodistill.features import BagStore, formats, open_bags
 from tests.features import writers
 
 SIZES = {"P1": (60, 3, 40), "P2": (5,), "P3": (80,)}
@@ -175,8 +175,16 @@ def test_patients_without_slides(paths: dict[str, list[Path]]):
         open_bags({})
 
 
-def test_store_checks_its_slides(tmp_path: Path, paths: dict[str, list[Path]]):
-    wide = writers.array(tmp_path / "wide.npy", writers.features(width=6))
-    slides = {"P1": [inspect(path) for path in paths["P1"]], "P2": [inspect(wide)]}
-    with pytest.raises(InputError, match="width 6 while 3 have 5"):
-        BagStore(slides)
+def test_slides_are_checked_once(
+    paths: dict[str, list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    checked, check = [], formats.check_slides
+
+    def noted(slides):
+        checked.append(len(slides))
+        check(slides)
+
+    monkeypatch.setattr(formats, "check_slides", noted)
+    open_bags(paths)
+    open_bags(paths, cache=tmp_path / "packed")
+    assert checked == [sum(map(len, paths.values()))] * 2

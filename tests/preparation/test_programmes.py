@@ -19,8 +19,6 @@ from histodistill.preparation import ExpressionProgrammes, PreparedPatients, Tra
 from histodistill.preparation.gene_weights import label_correlation
 from histodistill.preparation.programmes import (
     ProgrammeBags,
-    mean_patches,
-    programme_bags,
 )
 from tests.preparation.cohorts import WIDTH, WITH_SLIDES, preprocessor, store, table
 
@@ -231,10 +229,10 @@ def test_transforms_that_know_no_programmes_are_read(tmp_path: Path) -> None:
 
 def test_mean_patches_are_the_means(tmp_path: Path) -> None:
     bags = store(tmp_path)
-    means = mean_patches(bags, ["c", "a"])
+    means = bags.mean_patches(["c", "a"])
     for mean, patient in zip(means, "ca", strict=True):
         np.testing.assert_allclose(mean, bags.bag(patient).numpy().mean(axis=0), rtol=1e-6)
-    assert mean_patches(bags, []).shape == (0, WIDTH)
+    assert bags.mean_patches([]).shape == (0, WIDTH)
 
 
 def test_bags_are_read_once_for_their_means(
@@ -247,15 +245,15 @@ def test_bags_are_read_once_for_their_means(
         return original(self, patient)
 
     monkeypatch.setattr(BagStore, "bag", noted)
-    first = mean_patches(bags, ["a", "b"])
-    again = mean_patches(bags, ["c", "b", "a"])
+    first = bags.mean_patches(["a", "b"])
+    again = bags.mean_patches(["c", "b", "a"])
     assert read == ["a", "b", "c"]
     np.testing.assert_array_equal(again[[2, 1]], first)
     first += 1  # the caller's own
-    np.testing.assert_array_equal(mean_patches(bags, ["a", "b"]), again[[2, 1]])
+    np.testing.assert_array_equal(bags.mean_patches(["a", "b"]), again[[2, 1]])
     # Another store of the same patients is another cohort.
     changed = store(tmp_path / "other", {"a": np.full((2, WIDTH), 7, dtype="float32")})
-    assert mean_patches(changed, ["a"]).tolist() == [[7] * WIDTH]
+    assert changed.mean_patches(["a"]).tolist() == [[7] * WIDTH]
 
 
 @pytest.mark.parametrize("kept", [True, False])
@@ -319,25 +317,11 @@ def test_patients_are_read_as_programmes(tmp_path: Path) -> None:
     )
 
 
-def test_two_maps_are_never_mixed_up(tmp_path: Path) -> None:
-    bags = store(tmp_path)
-    one, other = a_map(0), a_map(1)
-    first, second = (programme_bags(bags, programmes) for programmes in (one, other))
-    assert programme_bags(bags, one) is first
-    assert not torch.equal(first.bag("a"), second.bag("a"))
-    # Nor are two cohorts, nor maps that come and go where others were in memory.
-    assert programme_bags(store(tmp_path), one) is not first
-    for seed in range(30):
-        passing = a_map(seed)
-        expected = passing.transform(bags.bag("b"))
-        assert torch.equal(programme_bags(bags, passing).bag("b"), expected)
-
-
 def test_a_cohort_that_nobody_uses_is_not_kept(tmp_path: Path) -> None:
     bags, programmes = store(tmp_path), a_map()
     prepared = PreparedPatients(bags, {}, Transforms(None, {}, programmes), 4)
     prepared.batch(["a"], device=CPU)
-    mean_patches(bags, ["a"])
+    bags.mean_patches(["a"])
     gone = weakref.ref(bags)
     del bags
     gc.collect()

@@ -121,7 +121,25 @@ def site_preserved_folds(
     problems = _setting_problems(n_folds, validation, repeats, seed) + _label_problems(labels)
     labels = labels.sort_index()
     sites = sites[~sites.index.duplicated()].reindex(labels.index)
-    homeless = labels.index[sites.isna()].tolist()
+    problems += _site_problems(sites, n_folds)
+    if problems:
+        raise InputError(*problems)
+    rng = np.random.default_rng(seed)
+    folds = []
+    for repeat, dealt in enumerate(_repeated_divisions(labels, sites, n_folds, repeats, rng)):
+        for index in range(n_folds):
+            rest, quotas = labels[dealt != index], np.array([1 - validation, validation])
+            inner = _site_divisions(rest, sites[rest.index], quotas, rng)[0]
+            held_out = rest.index[inner == 1]
+            folds.append(_fold(index, repeat, labels, held_out, labels.index[dealt == index]))
+    check_folds(folds, sites=sites)
+    return folds
+
+
+def _site_problems(sites: pd.Series[str], n_folds: int) -> list[str]:
+    """Why the sites of some patients, by patient, do not do for so many folds."""
+    problems = []
+    homeless = sites.index[sites.isna()].tolist()
     if homeless:
         problems.append(
             f"Site-preserved folds need the site of every patient; it is unknown for "
@@ -134,9 +152,21 @@ def site_preserved_folds(
             f"{n_folds} site-preserved folds need at least {needed} sites; "
             f"there are {sites.nunique()}. Use fewer folds, or stratified folds."
         )
-    if problems:
-        raise InputError(*problems)
-    rng = np.random.default_rng(seed)
+    return problems
+
+
+def _repeated_divisions(
+    labels: pd.Series[int],
+    sites: pd.Series[str],
+    n_folds: int,
+    repeats: int,
+    rng: np.random.Generator,
+) -> list[np.ndarray]:
+    """Different divisions of the patients into folds, the best balanced first.
+
+    Raises:
+        InputError: There are not so many.
+    """
     found = _site_divisions(labels, sites, np.full(n_folds, 1 / n_folds), rng)
     divisions = [dealt for dealt in found if _leave_two_sites(dealt, sites, n_folds)][:repeats]
     if not divisions:
@@ -150,15 +180,7 @@ def site_preserved_folds(
             f"The repeats must be {len(divisions)} or less: no more different divisions of these "
             f"{sites.nunique()} sites into {n_folds} folds were found."
         )
-    folds = []
-    for repeat, dealt in enumerate(divisions):
-        for index in range(n_folds):
-            rest, quotas = labels[dealt != index], np.array([1 - validation, validation])
-            inner = _site_divisions(rest, sites[rest.index], quotas, rng)[0]
-            held_out = rest.index[inner == 1]
-            folds.append(_fold(index, repeat, labels, held_out, labels.index[dealt == index]))
-    check_folds(folds, sites=sites)
-    return folds
+    return divisions
 
 
 def external_fold(

@@ -13,6 +13,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from safetensors.torch import save_file
 
+from histodistill.deploy.absent_parts import absent_parts
 from histodistill.deploy.card import model_card
 from histodistill.deploy.checksums import damages, read_checksums, write_checksums
 from histodistill.deploy.description import Architecture, BundleDescription, MemberDescription
@@ -181,6 +182,9 @@ def _described(folder: Path, raw: Any, version: int) -> BundleDescription:
     """The description, every value of it within its bounds."""
     if version == 1:
         raw = raw | {"members": [_without_hashes(member) for member in raw["members"]]}
+    absent = list(absent_parts(raw))
+    if absent:
+        raise InputError(*(f"{folder}: {problem}" for problem in dict.fromkeys(absent)))
     try:
         return BundleDescription.model_validate(raw)
     except ValidationError as error:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, Literal
 
 from pydantic import (
@@ -16,6 +18,7 @@ from pydantic import (
 )
 
 from histodistill.computing.device import DEVICE_NAMES
+from histodistill.errors import InputError, Problems
 from histodistill.experiment.recipes import Recipe, merged, recipe
 from histodistill.model import NetworkSettings, ObjectiveSettings
 from histodistill.model.registries import DISTILLERS, GENE_TERMS, NETWORK_REGISTRIES
@@ -142,7 +145,8 @@ class MethodSettings(Settings):
     @field_validator("recipe")
     @classmethod
     def _recipe_is_known(cls, name: str) -> str:
-        recipe(name)
+        with told_with_the_rest():
+            recipe(name)
         return name
 
     @field_validator("seeds")
@@ -151,18 +155,32 @@ class MethodSettings(Settings):
         return None if seeds is None else different_seeds(seeds)
 
     @model_validator(mode="after")
+    def _parts_are_there(self) -> MethodSettings:
+        problems = Problems()
+        for network in self.network.networks:
+            registry = NETWORK_REGISTRIES[network]
+            problems.attempt(partial(registry.facts, getattr(self.network, network)))
+        for name in self.objective.distillation:
+            problems.attempt(partial(DISTILLERS.facts, name))
+        for name in self.objective.from_genes:
+            problems.attempt(partial(GENE_TERMS.facts, name))
+        with told_with_the_rest():
+            problems.raise_any()
+        return self
+
+    @model_validator(mode="after")
     def _options_are_known(self) -> MethodSettings:
         unknown = [
             problem
             for name in self.network.networks
-            for problem in NETWORK_REGISTRIES[name].unknown_options(
+            for problem in NETWORK_REGISTRIES[name].wrong_options(
                 getattr(self.network, name), getattr(self.network, f"{name}_options")
             )
         ]
         unknown += [
             problem
             for name in self.objective.distillation
-            for problem in DISTILLERS.unknown_options(
+            for problem in DISTILLERS.wrong_options(
                 name, self.objective.distillation_options.get(name, {})
             )
         ]
@@ -235,6 +253,15 @@ def _incomparable_features(network: NetworkSettings, objective: ObjectiveSetting
             yield f"`objective.{term}` {why}"
 
 
+@contextmanager
+def told_with_the_rest() -> Iterator[None]:
+    """What is wrong is refused together with all else in the file."""
+    try:
+        yield
+    except InputError as error:
+        raise ValueError("\n".join(error.problems)) from error
+
+
 def resolved_method(name: str, changes: Any, shared: Any) -> Any:
     """A method's settings: recipe, then the experiment's training, then its own changes."""
     if changes is not None and not isinstance(changes, Mapping):
@@ -242,7 +269,7 @@ def resolved_method(name: str, changes: Any, shared: Any) -> Any:
     changes = {"recipe": name} | dict(changes or {})
     try:
         base = recipe(str(changes["recipe"])).changes
-    except ValueError:  # refused with all the rest that is wrong
+    except (ValueError, InputError):  # refused with all the rest that is wrong
         base = Recipe().changes
     method = merged(merged(base, {"training": shared}), changes)
     own, teachers = method.get("training"), method.get("teacher_training")

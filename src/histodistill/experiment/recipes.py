@@ -124,14 +124,17 @@ _OTHERS = {
 
 @cache
 def recipes() -> Mapping[str, Recipe]:
-    """Every recipe of this package and of installed ones, by name."""
-    installed = {point.name: point.load() for point in entry_points(group=GROUP)}
+    """Every recipe of this package and of installed ones, by name.
+
+    Raises:
+        InputError: That of an installed package cannot be imported.
+    """
     every = [
         *_PAPER.items(),
         *_networks_alone(),
         *_other_ways_to_distil(),
         *_OTHERS.items(),
-        *((name, _as_recipe(name, found)) for name, found in installed.items()),
+        *((point.name, _imported(point.name, point.value)) for point in entry_points(group=GROUP)),
     ]
     named: dict[str, Recipe] = {}
     for name, recipe in every:
@@ -150,13 +153,7 @@ def recipe(name: str) -> Recipe:
     if name in known:
         return known[name]
     if is_import_path(name):
-        try:
-            found = imported(name)
-        except Exception as error:  # whatever somebody's module does when it is imported
-            raise InputError(
-                f"recipe `{name}`: cannot be imported: {type(error).__name__}: {error}"
-            ) from error
-        return _as_recipe(name, found)
+        return _imported(name, name)
     close = get_close_matches(name, known, n=5)
     meant = f"did you mean {', '.join(close)}? " if close else ""
     raise ValueError(
@@ -208,7 +205,14 @@ def _other_ways_to_distil() -> Iterator[tuple[str, Recipe]]:
         yield f"{name}-offline", Recipe(finished, objective=objective, training={"offline": True})
 
 
-def _as_recipe(name: str, found: object) -> Recipe:
+def _imported(name: str, path: str) -> Recipe:
+    try:
+        found = imported(path)
+    except Exception as error:  # whatever somebody's module does when it is imported
+        raise InputError(
+            f"recipe `{name}`: {path} cannot be imported: {type(error).__name__}: {error}; "
+            "mend or remove its package, or name its folder in the environment variable PYTHONPATH"
+        ) from error
     if not isinstance(found, Recipe):
         raise InputError(f"recipe `{name}`: is not a histodistill.experiment.recipes.Recipe")
     return found

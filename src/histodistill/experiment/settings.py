@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +19,7 @@ from pydantic import (
 
 from histodistill.baselines.registry import BASELINES
 from histodistill.cohort import Target, with_names
-from histodistill.errors import InputError, listed
+from histodistill.errors import Problems, listed
 from histodistill.evaluation.registry import METRICS
 from histodistill.evaluation.scores import require_metrics
 from histodistill.experiment.inputs import (
@@ -31,6 +32,7 @@ from histodistill.experiment.methods import (
     TuningSettings,
     different_seeds,
     resolved_method,
+    told_with_the_rest,
 )
 from histodistill.experiment.splits import SplitSettings
 from histodistill.settings import Settings
@@ -126,10 +128,18 @@ class Experiment(Settings):
     @field_validator("metrics")
     @classmethod
     def _metrics_work(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        try:
+        with told_with_the_rest():
             require_metrics(names)
-        except InputError as error:
-            raise ValueError("\n".join(error.problems)) from error
+        return names
+
+    @field_validator("baselines")
+    @classmethod
+    def _baselines_are_there(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        problems = Problems()
+        for name in names:
+            problems.attempt(partial(BASELINES.facts, name))
+        with told_with_the_rest():
+            problems.raise_any()
         return names
 
     @field_validator("seeds")

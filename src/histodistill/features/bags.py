@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from histodistill.errors import InputError, listed
 from histodistill.features import formats
@@ -43,15 +44,15 @@ class BagStore:
     a forked process shares them.
 
     Args:
-        slides: The slides of each patient, inspected, in order.
+        slides: The slides of each patient, in order, as
+            :func:`histodistill.features.inspection.inspect_slides` checked them.
         memory_limit_bytes: Largest total size of all bags that is kept in memory.
         dtype: Dtype of the bags; by default the narrowest one that holds every slide's values.
         packed: The same bags, packed; their dtype is the store's.
         notes: What the user should know of how the bags are read, in sentences.
 
     Raises:
-        InputError: Patients without slides, or slides that were not made alike
-            (:func:`histodistill.features.formats.check_slides`).
+        InputError: Patients without slides.
     """
 
     def __init__(
@@ -68,7 +69,6 @@ class BagStore:
         if without or not self._slides:
             raise InputError(f"No slides for: {listed(without) or 'any patient'}.")
         every = [slide for own in self._slides.values() for slide in own]
-        formats.check_slides(every)
         self.packed = packed
         self.notes = tuple(notes)
         self.width: int = every[0].width
@@ -78,6 +78,7 @@ class BagStore:
         self.n_bytes: int = n_values * ITEM_BYTES[self.dtype_name]
         self.in_memory: bool = self.n_bytes <= memory_limit_bytes
         self._kept: dict[str, Values] = {}
+        self._means: dict[str, NDArray[np.float64]] = {}
         self._moved: dict[torch.device, BagStore] = {}
 
     @property
@@ -127,6 +128,7 @@ class BagStore:
             moved = copy.copy(self)
             moved.packed = self.packed.to(device)
             moved.in_memory = True
+            moved._means = {}
             self._moved[device] = moved
         return self._moved[device]
 
@@ -213,6 +215,21 @@ class BagStore:
             return None
         return torch.randperm(n_patches, generator=generator)[:size].sort().values
 
+    def mean_patches(self, patients: Sequence[str]) -> NDArray[np.float64]:
+        """The mean patch of some patients, [n, F]; a bag is read once as long as the store lives.
+
+        Every member of every fold asks for the means, and reading all bags again takes minutes.
+
+        Raises:
+            InputError: As for :meth:`bag`.
+        """
+        for patient in patients:
+            if patient not in self._means:
+                mean = self.bag(patient).double().mean(dim=0)
+                self._means[patient] = mean.cpu().numpy()
+        means = [self._means[patient] for patient in patients]
+        return np.array(means).reshape(len(patients), self.width)
+
     def _rows(self, patient: str, rows: np.ndarray) -> torch.Tensor:
         """Read increasing rows of a bag, from the slides that hold them."""
         parts: list[Values] = []
@@ -225,7 +242,7 @@ class BagStore:
         return as_tensor(joined(parts))
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_kept": {}, "_moved": {}}
+        return {**self.__dict__, "_kept": {}, "_means": {}, "_moved": {}}
 
 
 def open_bags(

@@ -11,6 +11,7 @@ from pydantic import (
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
+    field_validator,
     model_validator,
 )
 
@@ -92,8 +93,8 @@ class NetworkSettings(Settings):
 
     @property
     def import_paths(self) -> tuple[str, ...]:
-        """Networks that are code of no registry: they are imported from where their name says."""
-        names = (getattr(self, network) for network in NETWORKS)
+        """Trained networks of no registry: they are imported from where their name says."""
+        names = (getattr(self, network) for network in self.networks)
         return tuple(dict.fromkeys(filter(is_import_path, names)))
 
     def declared(self, network: NetworkName) -> NetworkDeclaration:
@@ -149,6 +150,12 @@ class ObjectiveSettings(Settings):
             return raw
         rest = {key: value for key, value in raw.items() if key not in beside}
         return rest | {"from_genes": {**within, **beside}}
+
+    @field_validator("distillation", "from_genes")
+    @classmethod
+    def _nothing_of_no_weight(cls, weights: dict[str, float]) -> dict[str, float]:
+        """A term of weight 0 is left out, whether it is named or not."""
+        return {name: weight for name, weight in weights.items() if weight}
 
     @property
     def between_networks(self) -> bool:

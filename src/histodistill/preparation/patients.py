@@ -10,7 +10,7 @@ from torch import Tensor
 
 from histodistill.features import BagStore
 from histodistill.model import Bags, Batch, Genes, NetworkName, to_tokens
-from histodistill.preparation.programmes import ProgrammeBags, programme_bags
+from histodistill.preparation.programmes import ProgrammeBags
 from histodistill.preparation.transforms import Transforms
 
 UNKNOWN = -1
@@ -25,6 +25,8 @@ class PreparedPatients:
         transforms: Fitted transforms.
         token_size: Genes in one token.
         labels: Known class indices, by patient; everybody else counts as unknown.
+        programme_bags: The bags as the programmes of ``transforms`` read them, where they are
+            at hand already.
 
     Attributes:
         in_memory: Whether all bags are kept in memory, so that a batch is made in no time.
@@ -37,12 +39,13 @@ class PreparedPatients:
         transforms: Transforms,
         token_size: int,
         labels: Mapping[str, int] | None = None,
+        programme_bags: ProgrammeBags | None = None,
     ) -> None:
         self.in_memory = bags is None or bags.in_memory
         self._features = bags
         self._bags: BagStore | ProgrammeBags | None = bags
         if bags is not None and transforms.programmes is not None:
-            self._bags = programme_bags(bags, transforms.programmes)
+            self._bags = programme_bags or ProgrammeBags(bags, transforms.programmes)
         self._with_slides = frozenset(bags.patients if bags else ())
         self._scaler = transforms.scaler
         self._labels = dict(labels or {})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
 import torch
@@ -130,7 +129,7 @@ def fit_programmes(
         InputError: Fewer than three patients.
     """
     _check_number(len(patients))
-    squash = Squash.fit(mean_patches(bags, patients))
+    squash = Squash.fit(bags.mean_patches(patients))
     means = np.array([squash.mean(bags.bag(patient)) for patient in patients])
     return ExpressionProgrammes.fit(means, genes, labels, n_programmes, squash)
 
@@ -203,29 +202,3 @@ class ProgrammeBags:
         rows = self._bags.sampled_rows(patient, size, generator)
         bag = self.bag(patient)
         return bag if rows is None else bag.index_select(0, rows.to(bag.device))
-
-
-# While an entry is in use, it keeps its bags and its map alive, so that their ids are their own.
-_IN_USE: WeakValueDictionary[tuple[int, int], ProgrammeBags] = WeakValueDictionary()
-
-
-def programme_bags(bags: BagStore, programmes: ExpressionProgrammes) -> ProgrammeBags:
-    """The bags read by a map; the networks of one training share them, as long as one lives."""
-    key = id(bags), id(programmes)
-    known = _IN_USE.get(key)
-    if known is None:
-        known = _IN_USE[key] = ProgrammeBags(bags, programmes)
-    return known
-
-
-# Every member of every fold asks for the means, and reading all bags again takes minutes.
-_MEANS: WeakKeyDictionary[BagStore, dict[str, NDArray[np.float64]]] = WeakKeyDictionary()
-
-
-def mean_patches(bags: BagStore, patients: Sequence[str]) -> NDArray[np.float64]:
-    """The mean patch of some patients, [n, F]; a bag is read once as long as its store lives."""
-    known = _MEANS.setdefault(bags, {})
-    for patient in patients:
-        if patient not in known:
-            known[patient] = bags.bag(patient).double().mean(dim=0).cpu().numpy()
-    return np.array([known[patient] for patient in patients]).reshape(len(patients), bags.width)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -100,17 +101,24 @@ def write_leaderboard(
         title=title,
         simulated=simulated,
         table=table,
-        forest=_forest(board, folder),
-        caveat=CAVEAT,
-        ranks=[_ranks(ranking, folder) for ranking in board.rankings],
-        comparison=_comparison(board.comparisons),
-        n_compared=len(board.comparisons),
-        compared=_compared(board),
         settings=settings or {},
         limits=[*LIMITS, FOLD_LIMIT, *MORE_LIMITS],
+        **_parts(board, folder),
     )
     write_text(folder / PAGE, page)
     return folder / PAGE
+
+
+def _parts(board: Leaderboard, folder: Path) -> dict[str, Any]:
+    """What the page shows of a leaderboard; its figures are written."""
+    return {
+        "forest": _forest(board, folder),
+        "caveat": CAVEAT,
+        "ranks": [_ranks(ranking, folder) for ranking in board.rankings],
+        "comparison": _comparison(board.comparisons),
+        "n_compared": len(board.comparisons),
+        "compared": _compared(board),
+    }
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,30 @@ def test_another_configuration_is_refused_by_name(world: World, tmp_path: Path) 
     assert not (tmp_path / "fits").exists()
 
 
+def test_a_record_of_an_earlier_version_is_of_the_same_configuration(
+    world: World, tmp_path: Path
+) -> None:
+    """Terms that read genes stood beside the others, and networks had no options."""
+    setup = experiment(world.files, tmp_path, methods={"mkd-reconstruction": {}})
+    record = resolved(setup)
+    old = record["methods"]["mkd-reconstruction"]
+    assert old["objective"].pop("from_genes") == {"reconstruction": 1.0}
+    del old["objective"]["distillation_options"]
+    old["objective"] |= {"reconstruction": 1, "group_reconstruction": 0, "memory_alignment": 0}
+    for network in ("student", "multimodal", "genomic"):
+        del old["network"][f"{network}_options"]
+    (tmp_path / "experiment.json").write_text(json.dumps(record))
+    with open_run(setup, world.data):
+        pass
+    old["objective"]["reconstruction"] = 2
+    (tmp_path / "experiment.json").write_text(json.dumps(record))
+    with (
+        pytest.raises(InputError, match=r"differs in .*reconstruction"),
+        open_run(setup, world.data),
+    ):
+        pass
+
+
 def test_methods_targets_and_seeds_come_and_go(world: World, tmp_path: Path) -> None:
     classes = {"classes": ["negative", "positive"], "positive": "positive"}
     runs: list[dict[str, Any]] = [

@@ -22,6 +22,7 @@ from histodistill.preparation import ExpressionProgrammes, Transforms, fit_trans
 from histodistill.preparation.gene_weights import gene_weights
 from histodistill.preparation.patients import UNKNOWN
 from histodistill.preparation.programmes import fit_programmes
+from histodistill.training.fold.bags_in_use import BagsInUse
 from histodistill.training.fold.scaled_genes import ScaledGenes
 
 
@@ -37,6 +38,7 @@ class FoldData:
         extras: Patients without a label who may train as well.
         data: The experiment's inputs.
         scaled_genes: Keeps what the transforms make of genes; the folds of a run share it.
+        programme_bags: The bags as this fold's programmes read them, while a training uses them.
     """
 
     target: str
@@ -46,6 +48,9 @@ class FoldData:
     extras: tuple[str, ...]
     data: ExperimentData
     scaled_genes: ScaledGenes = field(default_factory=ScaledGenes, compare=False, repr=False)
+    programme_bags: BagsInUse = field(
+        default_factory=BagsInUse, init=False, compare=False, repr=False
+    )
     _programmes: dict[tuple[object, ...], ExpressionProgrammes] = field(
         default_factory=dict, init=False, compare=False, repr=False
     )

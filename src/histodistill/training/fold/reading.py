@@ -20,13 +20,18 @@ def prepare(method: MethodSettings, inputs: FoldData) -> PreparedPatients:
         bags = bags.to(resolve_device(method.training.device))
     reads_genes = method.network.reads_genes or method.objective.reads_genes
     blocks = blocks_read(method, inputs) if reads_genes else ()
+    transforms = _transforms(method, inputs, blocks)
+    read = None
+    if bags is not None and transforms.programmes is not None:
+        read = inputs.programme_bags.of(bags, transforms.programmes)
     labels = {str(patient): int(label) for patient, label in inputs.labels.items()}
     return PreparedPatients(
         bags,
         {name: inputs.scaled(name) for name in blocks},
-        _transforms(method, inputs, blocks),
+        transforms,
         method.network.token_size,
         labels,
+        read,
     )
 
 

@@ -10,6 +10,7 @@ from histodistill.experiment.data import ExperimentData
 from histodistill.experiment.methods import MethodSettings
 from histodistill.experiment.settings import Experiment
 from histodistill.features import BagStore
+from histodistill.model.registries import NETWORK_REGISTRIES
 from histodistill.training.fold.fold_data import FoldData
 from histodistill.training.run.run_folder import versions
 
@@ -51,6 +52,7 @@ def bundle_info(
             "patients": _counts(fold, settings.training.members),
             **learnt_from(experiment, inputs.data, inputs.target, (*fold.train, *fold.validation)),
             "versions": versions(),
+            "packages": _packages(settings),
         },
     )
 
@@ -66,6 +68,14 @@ def learnt_from(
         "classes": {name: int((labels == place).sum()) for place, name in enumerate(classes)},
         "sites": {str(name): int(sites[name]) for name in sorted(sites.index)},
     }
+
+
+def _packages(settings: MethodSettings) -> dict[str, str]:
+    """The packages that networks of other packages come from, by the network's name."""
+    network = settings.network
+    names = {getattr(network, kind): NETWORK_REGISTRIES[kind] for kind in network.networks}
+    found = {name: registry.package_of(name) for name, registry in names.items()}
+    return {name: package for name, package in found.items() if package is not None}
 
 
 def _counts(fold: Fold, members: int) -> dict[str, int]:

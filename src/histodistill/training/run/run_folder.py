@@ -5,18 +5,21 @@ from __future__ import annotations
 import fcntl
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from histodistill.errors import InputError, listed
 from histodistill.experiment.data import ExperimentData
 from histodistill.experiment.settings import Experiment
 from histodistill.files import write_json
 from histodistill.gate.records import damaged_record, read_record
+from histodistill.model import NetworkSettings, ObjectiveSettings
+from histodistill.settings import Settings
 from histodistill.spreadsheets import write_csv
 
 CONFIGURATION = "experiment.json"
@@ -85,6 +88,7 @@ def _agreed(experiment: Experiment) -> dict[str, Any]:
         if not isinstance(before.get(part), dict):
             remedy = "choose another `output`, or remove that folder"
             raise damaged_record(path, f"it has no {part}", remedy)
+    before["methods"] = {name: _as_today(own) for name, own in before["methods"].items()}
     changed = sorted(_differences(_shared(before, now), _shared(now, before)))
     if changed:
         raise InputError(
@@ -92,6 +96,21 @@ def _agreed(experiment: Experiment) -> dict[str, Any]:
             f"{listed(changed)}; choose another `output`, or remove that folder"
         )
     return now | {part: before[part] | now[part] for part in _APART}
+
+
+def _as_today(method: Any) -> Any:
+    """A method that an earlier version recorded, in today's words: new keys have their defaults.
+
+    Only names are checked: nothing that a record names is imported.
+    """
+    parts: dict[str, type[Settings]] = {"network": NetworkSettings, "objective": ObjectiveSettings}
+    if not isinstance(method, dict):
+        return method
+    told = dict(method)
+    for part, settings in parts.items():
+        with suppress(ValidationError):  # what cannot be read differs from what is asked for
+            told[part] = settings.model_validate(method.get(part)).model_dump(mode="json")
+    return told
 
 
 def _shared(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
