@@ -206,7 +206,7 @@ def test_what_cannot_be_matched_is_decided_by_a_person(tmp_path):
     assert "no sample of" in genes
     assert "X0, X1" in genes
     assert "# patient_pattern: " in draft.text
-    assert "A person must decide 2 things first" in draft.text
+    assert "To be decided by a person first (2): see DECIDE." in draft.text
 
 
 def test_damaged_files_are_told_and_do_not_stop_the_draft(tmp_path):

@@ -74,7 +74,7 @@ def _head(path: Path, settings: tuple[Setting, ...]) -> list[str]:
         f"Next: `histodistill audit {path.name}`, then `histodistill crossval {path.name}`.",
         "Paths are relative to this file. A misspelt key is an error. The reason of a setting "
         "stands above it; lines that may be taken instead stand below, commented out.",
-        *([f"A person must decide {n_open} things first: see DECIDE."] if n_open else []),
+        *([f"To be decided by a person first ({n_open}): see DECIDE."] if n_open else []),
     ]
 
 
