@@ -9,7 +9,7 @@ from sphinx.application import Sphinx
 from command_pages import command_page
 from methods_tables import tables
 from rooms_picture import rooms_picture
-from settings_pages import settings_page
+from settings_pages import extraction_page, settings_page
 
 
 def _write(app: Sphinx) -> None:
@@ -17,6 +17,7 @@ def _write(app: Sphinx) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     made = {
         "settings.md": settings_page(),
+        "extraction.md": extraction_page(),
         "commands.md": command_page(),
         "rooms.svg": rooms_picture(),
         **tables(),

@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from histodistill.experiment import Experiment
+from histodistill.extraction import ExtractionSettings
 from histodistill.registry import Registry
 
 
@@ -42,15 +43,39 @@ def settings_page() -> str:
         "points; `<name>` is a name of your own. A misspelt key is refused.",
         "",
     ]
-    for title, model, prefix in sections():
-        lines += [f"## `{title}`", "", _summary(model), "", *_entries(model, prefix)]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_written(sections())])
+
+
+def extraction_page() -> str:
+    """The record of an extraction, as Markdown."""
+    lines = [
+        "# Settings of an extraction",
+        "",
+        "What decides what is in a feature file. `histodistill extract` takes them as options,",
+        "records them in `extraction.json` and in every feature file, and refuses to mix two kinds",
+        "in one folder; a bundle keeps them, so that new slides are extracted in the same way.",
+        "",
+    ]
+    return "\n".join([*lines, *_written(extraction_sections())])
 
 
 def sections() -> Iterator[tuple[str, type[BaseModel], str]]:
     """The models of an experiment with their headings and the beginnings of their keys."""
     yield "experiment.yaml", Experiment, ""
     yield from _nested(Experiment, "")
+
+
+def extraction_sections() -> Iterator[tuple[str, type[BaseModel], str]]:
+    """The models of an extraction, likewise."""
+    yield "extraction.json", ExtractionSettings, ""
+    yield from _nested(ExtractionSettings, "")
+
+
+def _written(
+    parts: Iterator[tuple[str, type[BaseModel], str]],
+) -> Iterator[str]:
+    for title, model, prefix in parts:
+        yield from [f"## `{title}`", "", _summary(model), "", *_entries(model, prefix)]
 
 
 def keys(model: type[BaseModel], prefix: str) -> Iterator[Key]:

@@ -19,11 +19,11 @@ def _extensions(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_setting_is_explained() -> None:
-    from settings_pages import keys, sections
+    from settings_pages import extraction_sections, keys, sections
 
     unexplained = [
         key.name
-        for _, model, prefix in sections()
+        for _, model, prefix in (*sections(), *extraction_sections())
         for key in keys(model, prefix)
         if not key.meaning
     ]
@@ -46,6 +46,14 @@ def test_every_setting_stands_on_the_page() -> None:
         assert "an import path" in takes
     written = page.split("`methods.<name>.training.learning_rate`")[1]
     assert "*Takes* a number. *Default:* `0.0002`." in written.split("`methods")[0]
+
+
+def test_what_an_extraction_records_stands_on_its_page() -> None:
+    from settings_pages import extraction_page
+
+    page = extraction_page()
+    for key in ("encoder", "tiling.patch_px", "tissue.min_colour"):
+        assert f"\n`{key}`\n: " in page
 
 
 def test_every_command_and_option_is_explained() -> None:
