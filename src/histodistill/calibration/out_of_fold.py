@@ -13,7 +13,9 @@ from histodistill.calibration.calibrators import CalibratorName, Floats, fit_cal
 from histodistill.calibration.triage import TriagePolicy, TriageRule, fit_triage
 from histodistill.errors import InputError
 from histodistill.evaluation.answers import Answers
+from histodistill.evaluation.calibration_line import calibration_line
 from histodistill.evaluation.metrics import brier, calibration_error
+from histodistill.evaluation.runs import Runs
 
 
 @dataclass(frozen=True)
@@ -123,28 +125,10 @@ def calibration_out_of_fold(
 def _measured(y: npt.NDArray[np.int64], p: Floats) -> dict[str, float]:
     answers = Answers.two_class(y, p)
     everybody = np.ones((1, len(p)))
-    slope, intercept = calibration_line(y, p)
+    line = calibration_line(Runs.joined([answers], answers.classes, 1))
     return {
         "ece": float(calibration_error(answers, everybody)[0]),
         "brier": float(brier(answers, everybody)[0]),
-        "slope": slope,
-        "intercept": intercept,
+        "slope": line.slope,
+        "intercept": line.intercept,
     }
-
-
-def calibration_line(y: npt.ArrayLike, p: npt.ArrayLike) -> tuple[float, float]:
-    """Slope of the label's log odds on those of the probability, and the intercept at slope 1.
-
-    Source: Cox 1958; Van Calster et al., "Calibration: the Achilles heel of predictive analytics",
-    BMC Medicine 2019.
-    """
-    from scipy.optimize import brentq
-    from scipy.special import expit, logit
-    from sklearn.linear_model import LogisticRegression
-
-    known = np.asarray(y).astype(int)
-    odds = logit(np.clip(np.asarray(p, np.float64), 1e-6, 1 - 1e-6))
-    fitted = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000).fit(odds[:, None], known)
-    bound = float(np.abs(odds).max()) + 30
-    intercept = brentq(lambda b: expit(odds + b).mean() - known.mean(), -bound, bound)
-    return float(fitted.coef_[0, 0]), float(intercept)
