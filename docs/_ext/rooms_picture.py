@@ -62,7 +62,8 @@ def purpose(room: str) -> str:
 
 def rooms_picture() -> str:
     """The picture, as SVG."""
-    parts, top = [], MARGIN
+    parts: list[str] = []
+    top = MARGIN
     for floor in floors():
         height = _height(floor)
         parts += _drawn(floor, top, height)

@@ -62,7 +62,7 @@ def cbioportal(folder: Path) -> None:
 
 def _zscores() -> np.ndarray:
     scaled = (_expression - _expression.mean(axis=0)) / _expression.std(axis=0)
-    return scaled.round(4)
+    return np.asarray(scaled.round(4))
 
 
 def _profile(path: Path, values: np.ndarray) -> None:

@@ -37,9 +37,9 @@ def test_every_setting_stands_on_the_page() -> None:
     for key in ("features.directory", "genomics.<name>.selection.exclude", "splits.scheme"):
         assert f"\n`{key}`\n: " in page
     for key, names in {
-        "methods.<name>.network.student": STUDENTS,
-        "methods.<name>.objective.distillation": DISTILLERS,
-        "baselines": BASELINES,
+        "methods.<name>.network.student": tuple(STUDENTS),
+        "methods.<name>.objective.distillation": tuple(DISTILLERS),
+        "baselines": tuple(BASELINES),
     }.items():
         takes = page.split(f"\n`{key}`\n")[1].split("*Takes*")[1].split("*Default:*")[0]
         assert all(f"`{name}`" in takes for name in names)
