@@ -120,3 +120,19 @@ def test_decimal_commas_in_survival(tmp_path):
     assert table.survival is not None
     assert table.survival["time"].tolist() == [12.5, 3.0]
     assert any("decimal commas" in note for note in table.notes)
+
+
+@pytest.mark.parametrize(
+    ("cell", "meaning"),
+    [
+        ("Positive (10%)", "positive"),
+        ("negative; repeated", "negative"),
+        ("positive or negative", "null"),
+        ("Low Positive", "null"),
+    ],
+)
+def test_a_class_with_a_remark_is_suggested(tmp_path, cell, meaning):
+    path = written(tmp_path / "t.csv", f"PATIENT,ER\n1,{cell}\n2,negative\n")
+    with pytest.raises(InputError) as caught:
+        read_clinical(path, [er("ER")])
+    assert f"{cell}: {meaning}}}`" in caught.value.problems[0]

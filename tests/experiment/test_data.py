@@ -54,7 +54,7 @@ def test_reasons_name_what_a_patient_lacks(cohort):
 
 def test_a_cohort_with_genomics_alone_and_one_with_slides_alone(cohort):
     methods = {"mkd": None, "abmil": None, "genomic": {"network": {"width": 8}}}
-    raw = {"features": None, "methods": methods}
+    raw = {"features": None, "methods": methods, "cohort": {"slides": None}}
     path = experiment_file(cohort.parent, raw)
     data = load(read_experiment(path))
     assert data.bags is None

@@ -202,3 +202,10 @@ def test_models_that_recorded_no_reference_are_held_against_their_scaling():
     ).fit(table)
     assert GenomicPreprocessor.from_dict(unscaled.to_dict(), old).reference_ is None
     assert GenomicPreprocessor.identity(["A"]).reference_ is None
+
+
+def test_few_genes_on_another_scale_are_told():
+    few = scales(1, 120)["z"].iloc[:, :20]
+    reference, others = GeneReference.fit(few), scales(2, 6)["z"].iloc[:, :20]
+    assert compare(reference, others).drift is None
+    assert "standard deviations in the median gene" in str(compare(reference, others + 8).drift)

@@ -89,6 +89,17 @@ def test_excel(tmp_path):
     assert rows(table) == [["007", "positive", "62", "0.5"], ["012", None, "41", None]]
 
 
+def test_sheets_that_are_not_read_are_told(tmp_path):
+    with pd.ExcelWriter(tmp_path / "t.xlsx") as book:
+        pd.DataFrame({"PATIENT": ["007"]}).to_excel(book, sheet_name="Data", index=False)
+        pd.DataFrame().to_excel(book, sheet_name="Sheet2", index=False)
+        pd.DataFrame({"PATIENT": ["008"]}).to_excel(book, sheet_name="Corrected", index=False)
+    notes: list[str] = []
+    assert rows(read_table(tmp_path / "t.xlsx", notes)) == [["007"]]
+    (note,) = notes
+    assert "the first sheet, 'Data', is read, and not 'Corrected';" in note
+
+
 def test_parquet(tmp_path):
     frame = pd.DataFrame(
         {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -152,14 +153,22 @@ def _strange(strange: pd.Series[str], target: Target, path: Path, spelled: Spell
 
 
 def _guess(value: str, classes: tuple[str, ...]) -> str | None:
-    """The one class whose name a value abbreviates or says in another word."""
+    """The one class whose name a value abbreviates, says in another word or adds something to."""
     spelling = same_value(value)
     for words in (POSITIVE_WORDS, NEGATIVE_WORDS):
         of_these = [name for name in classes if same_value(name) in words]
         if spelling in words and len(of_these) == 1:
             return of_these[0]
     begun = [name for name in classes if same_value(name).startswith(spelling)]
-    return begun[0] if len(begun) == 1 and len(spelling) > 1 else None
+    if begun:
+        return begun[0] if len(begun) == 1 and len(spelling) > 1 else None
+    named = [name for name in classes if _adds_to(spelling, same_value(name))]
+    return named[0] if len(named) == 1 else None
+
+
+def _adds_to(spelling: str, name: str) -> bool:
+    """Whether a value is a class with a remark in brackets, as in ``positive (10%)``."""
+    return re.fullmatch(rf"{re.escape(name)}\s*[(\[,;:].*", spelling) is not None
 
 
 def by_value(values: pd.Series[str]) -> str:

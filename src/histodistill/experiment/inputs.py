@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, PositiveFloat, model_validator
+from pydantic import AfterValidator, Field, PositiveFloat, field_validator, model_validator
 
 from histodistill.barcodes import PRIMARY_TUMOUR
 from histodistill.cohort import SurvivalColumns
+from histodistill.errors import listed
 from histodistill.features.layouts.registry import AUTO, checked_layout
 from histodistill.genomics.selection import SelectionSettings
 from histodistill.settings import Settings
@@ -38,8 +40,19 @@ class CohortSettings(Settings):
     slides: Path | None = None
     filename_column: str = "FILENAME"
     patient_pattern: str | None = None
-    sample_types: tuple[str, ...] = Field(default=(PRIMARY_TUMOUR,), min_length=1)
+    sample_types: tuple[str, ...] = (PRIMARY_TUMOUR,)
     missing_slides: Literal["refuse", "leave out"] = "refuse"
+
+    @field_validator("sample_types")
+    @classmethod
+    def _are_of_barcodes(cls, types: tuple[str, ...]) -> tuple[str, ...]:
+        strange = [kind for kind in types if re.fullmatch(r"[0-9]{2}", kind) is None]
+        if strange or not types:
+            raise ValueError(
+                f"{listed(strange) or 'an empty list'} names no sample type; write two digits of "
+                "the TCGA barcode in quotes, such as '01' (primary tumour) or '06' (metastasis)"
+            )
+        return types
 
     @model_validator(mode="after")
     def _of_the_slide_table(self) -> CohortSettings:

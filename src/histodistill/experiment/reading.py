@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from histodistill.errors import InputError
 from histodistill.experiment.settings import Experiment
+from histodistill.experiment.unused import unused_settings
 from histodistill.gate.text import read_yaml
 
 Raw = dict[str, Any]
@@ -24,7 +25,8 @@ def read_experiment(path: Path, adapted: Callable[[Raw], Raw] | None = None) -> 
         adapted: Makes another experiment of the file's settings, before they are validated.
 
     Raises:
-        InputError: Not YAML, or settings that are wrong, all of them at once.
+        InputError: Not YAML, settings that are wrong, or that nothing in the experiment reads, all
+            of them at once.
 
     Examples:
         All that is wrong is told at once.
@@ -59,6 +61,10 @@ def read_experiment(path: Path, adapted: Callable[[Raw], Raw] | None = None) -> 
             for sentence in _sentences(problem, raw)
         ]
         raise InputError(*dict.fromkeys(sentences)) from error
+    # An experiment made of another one's settings need not use all of them.
+    unused = () if adapted is not None else tuple(unused_settings(experiment, raw))
+    if unused:
+        raise InputError(*(f"{path}: {sentence}" for sentence in unused))
     return _absolute(experiment, path.resolve().parent)
 
 

@@ -38,6 +38,7 @@ _FURTHEST = (12.0, 6.0, 4.0)  # below _ENOUGH_GENES, below _MANY_GENES, and from
 # Raw values scale with the depth of sequencing; logarithms do not.
 _STEEPEST_FEW, _STEEPEST_RAW, _STEEPEST = 100.0, 4.0, 2.5
 _DRIFT_DISTANCE, _DRIFT_SLOPE, _DRIFT_SLOPE_RAW, _DRIFT_SPREAD = 0.75, 1.35, 2.0, 1.67
+_DRIFT_DISTANCE_FEW = 3.0
 _ENOUGH_PATIENTS = 10
 
 
@@ -257,7 +258,10 @@ def _drift(reference: GeneReference, values: NDArray[np.float64]) -> str | None:
         widths = np.nanmedian(_spread_of(values) / _spread(reference))
         if not 1 / _DRIFT_SPREAD < widths < _DRIFT_SPREAD:
             parts.append(f"a spread {widths:.2g} times as large")
-    if not parts or len(reference.genes) < _MANY_GENES:
+    # One amplified region moves a few genes, but not most of them in most patients, by so much.
+    if len(reference.genes) < _MANY_GENES and figures.distance[0] < _DRIFT_DISTANCE_FEW:
+        return None
+    if not parts:
         return None
     return (
         f"the values differ from the training patients' by {' and by '.join(parts)}: another "

@@ -56,7 +56,7 @@ def read_table(path: Path, notes: list[str] | None = None) -> pd.DataFrame:
     if content.startswith(_PARQUET):
         rows = parquet_rows(path, content)
     elif content.startswith(_ZIP):
-        rows = _without_comments(excel_rows(path, content))
+        rows = _without_comments(excel_rows(path, content, told))
     elif content.startswith(_BEFORE_XLSX):
         raise InputError(f"{path}: is a workbook of Excel before 2007; save it as .xlsx or as CSV.")
     elif path.name.lower().endswith((".xlsx", ".xlsm", ".parquet")):

@@ -7,30 +7,41 @@ from pathlib import Path
 
 import pandas as pd
 
-from histodistill.errors import InputError
+from histodistill.errors import InputError, listed
 from histodistill.gate.archives import require_plausible_parquet
 
 # More than any table of patients, slides or predictions has.
 _MOST_CELLS = 50_000_000
 
 
-def excel_rows(path: Path, content: bytes) -> list[list[str]]:
+def excel_rows(path: Path, content: bytes, notes: list[str]) -> list[list[str]]:
     """The rows of a workbook's first sheet, stripped; an empty cell is an empty text.
+
+    Args:
+        path: The file that messages name.
+        content: Its bytes.
+        notes: Takes which sheets with cells are left unread.
 
     Raises:
         InputError: The workbook is damaged.
     """
     try:
-        sheet = pd.read_excel(
-            io.BytesIO(content),
-            engine="openpyxl",
-            header=None,
-            dtype=str,
-            keep_default_na=False,
-            na_values=[""],
-        )
+        with pd.ExcelFile(io.BytesIO(content), engine="openpyxl") as book:
+            sheet = pd.read_excel(
+                book, header=None, dtype=str, keep_default_na=False, na_values=[""]
+            )
+            first, *others = (str(name) for name in book.sheet_names)
+            unread = [
+                name for name in others if not pd.read_excel(book, name, header=None, nrows=1).empty
+            ]
     except Exception as error:  # a damaged workbook raises whatever its XML happens to break
         raise InputError(f"{path}: cannot be read as Excel; save it again as .xlsx.") from error
+    if unread:
+        names = listed([f"'{name}'" for name in unread])
+        notes.append(
+            f"{path}: the first sheet, '{first}', is read, and not {names}; save the sheet that "
+            "you mean as a file of its own if it is another."
+        )
     return _rows(sheet)
 
 

@@ -1,0 +1,115 @@
+"""What an experiment's file names and nothing in it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from histodistill.baselines.registry import BASELINES
+from histodistill.errors import listed
+from histodistill.experiment.methods import MethodSettings
+from histodistill.experiment.settings import Experiment
+from histodistill.model import NETWORKS
+
+
+def unused_settings(experiment: Experiment, raw: Mapping[str, Any]) -> Iterator[str]:
+    """A sentence for each setting that was written and that has no effect.
+
+    Args:
+        experiment: The experiment.
+        raw: Its file, as written: what recipes and defaults set is nobody's mistake.
+    """
+    yield from _baselines_without_inputs(experiment)
+    yield from _genes_of_no_baseline(experiment)
+    yield from _inputs_of_nobody(experiment)
+    if "seeds" in raw and all(m.seeds is not None for m in experiment.methods.values()):
+        yield "seeds: every method has `seeds` of its own; leave these out"
+    for name, method in experiment.methods.items():
+        changes = _mapping(_mapping(raw.get("methods")).get(name))
+        for problem in _without_effect(method, changes):
+            yield f"methods.{name}.{problem}"
+
+
+def _baselines_without_inputs(experiment: Experiment) -> Iterator[str]:
+    """Baselines that were asked for; those by default are left out where they cannot be."""
+    if "baselines" not in experiment.model_fields_set:
+        return
+    for name in dict.fromkeys(experiment.baselines):
+        wanted = "features" if BASELINES.facts(name).reads == "slides" else "genomics"
+        if not getattr(experiment, wanted):
+            yield f"baselines: {name} has nothing to read; give `{wanted}`, or leave it out"
+
+
+def _genes_of_no_baseline(experiment: Experiment) -> Iterator[str]:
+    if "genes" not in experiment.model_fields_set or not experiment.genes:
+        return
+    remedy = "or leave `genes` out"
+    if not experiment.genomics:
+        yield f"genes: {listed(list(experiment.genes))} cannot be read; give `genomics`, {remedy}"
+    elif "single-gene" not in experiment.baselines:
+        yield (
+            f"genes: {listed(list(experiment.genes))} are reported by the baseline `single-gene`, "
+            f"which is not among `baselines`; add it, {remedy}"
+        )
+
+
+def _inputs_of_nobody(experiment: Experiment) -> Iterator[str]:
+    """Slides and blocks that no method and no baseline reads."""
+    methods = experiment.methods.values()
+    reads = {BASELINES.facts(name).reads for name in experiment.baselines}
+    by_slides = any(m.network.reads_slides for m in methods) or "slides" in reads
+    if experiment.features is not None and not by_slides:
+        yield "features: no method and no baseline reads slides; leave it out"
+    if experiment.features is None:
+        given = {"slides", "patient_pattern"} & experiment.cohort.model_fields_set
+        for name in sorted(given):
+            yield f"cohort.{name}: speaks of slides; give `features`, or leave it out"
+    if reads & {"genomics", "genes"}:
+        return
+    reading = [method.network.blocks for method in methods if method.reads_genes]
+    for name in experiment.genomics:
+        if not any(blocks is None or name in blocks for blocks in reading):
+            yield f"genomics.{name}: no method and no baseline reads it; leave it out"
+
+
+def _without_effect(method: MethodSettings, changes: Mapping[str, Any]) -> Iterator[str]:
+    """What a method changes in parts that it does not have."""
+    yield from _of_networks_not_trained(method, _mapping(changes.get("network")))
+    yield from _of_trainings_not_done(method, changes)
+    for way in method.objective.distillation_options:
+        if not method.objective.distillation.get(way):
+            yield (
+                f"objective.distillation_options.{way}: `objective.distillation` gives `{way}` no "
+                "weight; add it, or leave its options out"
+            )
+
+
+def _of_networks_not_trained(method: MethodSettings, network: Mapping[str, Any]) -> Iterator[str]:
+    trained = method.network.networks
+    for name in NETWORKS:
+        for key in (name, f"{name}_options"):
+            if network.get(key) and name not in trained:
+                yield (
+                    f"network.{key}: trained are {', '.join(trained)}; add `{name}` to "
+                    "`networks`, or leave it out"
+                )
+    if network.get("fusion") and "multimodal" not in trained:
+        yield "network.fusion: joins slide and genes, and no multimodal network is trained"
+    if network.get("blocks") is not None and not method.reads_genes:
+        yield "network.blocks: the method reads no genes; leave it out"
+
+
+def _of_trainings_not_done(method: MethodSettings, changes: Mapping[str, Any]) -> Iterator[str]:
+    if changes.get("teacher_training") is not None and not method.taught_offline:
+        yield (
+            "teacher_training: is of teachers that are trained first; write `offline: true` "
+            "below `training`, or leave it out"
+        )
+    training = _mapping(changes.get("training"))
+    for key in ("patches", "validation_patches"):
+        if training.get(key) is not None and not method.network.reads_slides:
+            yield f"training.{key}: the method reads no slides; leave it out"
+
+
+def _mapping(found: Any) -> Mapping[str, Any]:
+    return found if isinstance(found, Mapping) else {}
