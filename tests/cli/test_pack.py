@@ -105,6 +105,11 @@ def test_what_cannot_be_packed_is_told(experiment: Path):
 def test_a_cohort_without_slides(cohort: Path):
     genomic = {"genomic": {"network": {"width": 8}}}
     path = experiment_file(
-        cohort.parent, {"features": None, "methods": {"mkd": None, "abmil": None, **genomic}}
+        cohort.parent,
+        {
+            "features": None,
+            "cohort": {"slides": None},
+            "methods": {"mkd": None, "abmil": None, **genomic},
+        },
     )
     assert fail("pack", path) == ["Small: the experiment has no `features` to pack"]

@@ -78,7 +78,12 @@ def test_a_finished_suite_is_not_trained_again_and_grows(job):
 
 def test_a_suite_with_hospitals_apart(template, tmp_path):
     (tmp_path / "cohort").symlink_to(template)
-    changes = {"splits": {"scheme": "site"}, "methods": {"mkd": None}, "baselines": []}
+    changes = {
+        "splits": {"scheme": "site"},
+        "methods": {"mkd": None},
+        "genomics": None,
+        "baselines": [],
+    }
     suite = experiment_file(tmp_path, changes)
     told = succeed("suite", suite, "--threads", 1).stdout
     assert "Trained 2 of 2: ER abmil seed 0 fold 1" in told
@@ -92,7 +97,8 @@ def test_a_failing_method_is_told_and_the_rest_is_kept(template, tmp_path):
     (tmp_path / "cohort").symlink_to(template)
     hopeless = {"recipe": "abmil", "network": NETWORK, "training": {"learning_rate": 1e30}}
     suite = experiment_file(
-        tmp_path, {"methods": {"mkd": None, "hopeless": hopeless}, "baselines": []}
+        tmp_path,
+        {"methods": {"mkd": None, "hopeless": hopeless}, "genomics": None, "baselines": []},
     )
     problems = fail("suite", suite)
     assert problems[:2] == [
