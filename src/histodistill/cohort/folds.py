@@ -233,7 +233,7 @@ def check_folds(folds: Sequence[Fold], *, sites: pd.Series[str] | None = None) -
         problems += _crossings(fold, "patients", set)
     problems += _tested_twice(folds, "patients", set)
     if sites is not None:
-        problems += _site_problems(folds, sites)
+        problems += _crossing_sites(folds, sites)
     if problems:
         raise InputError(*problems)
 
@@ -377,7 +377,7 @@ def _tested_twice(folds: Sequence[Fold], kind: str, members: Members) -> list[st
     ]
 
 
-def _site_problems(folds: Sequence[Fold], sites: pd.Series[str]) -> list[str]:
+def _crossing_sites(folds: Sequence[Fold], sites: pd.Series[str]) -> list[str]:
     known = sites.dropna()
     site_of = dict(zip(known.index.astype(str), known, strict=True))
     everyone = {patient for fold in folds for part in PARTS for patient in getattr(fold, part)}
