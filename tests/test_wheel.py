@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from setuptools import Distribution  # type: ignore[import-untyped]
+from setuptools import Distribution
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "histodistill"

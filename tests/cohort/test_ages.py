@@ -13,7 +13,7 @@ PATH = Path("clinical.csv")
 def ages(header: str, cells: list[str], notes: list[str] | None = None) -> dict[str, float] | None:
     patients = pd.Series(["A", "A", "B", "C"])
     found = read_ages(pd.DataFrame({header: cells}), patients, PATH, [] if notes is None else notes)
-    return None if found is None else found.to_dict()
+    return None if found is None else {str(name): float(age) for name, age in found.items()}
 
 
 @pytest.mark.parametrize("header", ["AGE", "Diagnosis Age", "demographic.age_at_index"])
@@ -24,7 +24,8 @@ def test_headers_of_common_sources(header: str):
 def test_ages_in_days_are_told():
     notes: list[str] = []
     found = ages("age_at_diagnosis", ["21915", "", "'--", "29220"], notes)
-    assert found == {"A": pytest.approx(60), "C": pytest.approx(80)}
+    assert found is not None
+    assert found == pytest.approx({"A": 60, "C": 80})
     assert notes == ["clinical.csv: column 'age_at_diagnosis' was read as ages in days."]
 
 

@@ -62,7 +62,8 @@ def cbioportal(folder: Path) -> None:
 
 def _zscores() -> np.ndarray:
     scaled = (_expression - _expression.mean(axis=0)) / _expression.std(axis=0)
-    return np.asarray(scaled.round(4))
+    rounded: np.ndarray = np.asarray(scaled.round(4))
+    return rounded
 
 
 def _profile(path: Path, values: np.ndarray) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 
 from histodistill.training.fold.bags_in_use import BagsInUse
-from tests.preparation.test_programmes import a_map, store
+from tests.preparation.cohorts import store
+from tests.preparation.test_programmes import a_map
 
 
 def test_two_maps_are_never_mixed_up(tmp_path: Path) -> None:
