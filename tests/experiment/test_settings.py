@@ -160,18 +160,25 @@ def test_a_home_folder_is_found(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"colour": 1}, "colour: unknown key; check its spelling"),
-        ({"cohort": {"sites": "x"}}, "cohort.sites: unknown key; check its spelling"),
+        ({"colour": 1}, "colour: unknown key; did you mean cohort?"),
+        ({"cohort": {"sites": "x"}}, "cohort.sites: unknown key; did you mean slides?"),
         (
             {"genomics": {"mrna": {"selection": {"top": 3}}}},
-            "genomics.mrna.selection.top: unknown key; check its spelling",
+            "genomics.mrna.selection.top: unknown key; known are method, n_genes, genes, exclude",
         ),
-        ({"training": {"lr": 1}}, "training.lr: unknown key; check its spelling"),
         (
-            {"methods": {"mkd": {"training": {"lr": 1}}}},
-            "methods.mkd.training.lr: unknown key; check its spelling",
+            {"training": {"epochs": 1}},
+            "training.epochs: unknown key; did you mean max_epochs or cosine_epochs or patches?",
         ),
-        ({"methods": {"mkd": {"loss": {}}}}, "methods.mkd.loss: unknown key; check its spelling"),
+        (
+            {"methods": {"mkd": {"training": {"learning-rate": 1}}}},
+            "methods.mkd.training.learning-rate: unknown key; did you mean learning_rate?",
+        ),
+        (
+            {"methods": {"mkd": {"loss": {}}}},
+            "methods.mkd.loss: unknown key; known are recipe, network, objective, training, "
+            "teacher_training, seeds",
+        ),
         ({"output": None}, "output: is missing"),
         ({"cohort": {"clinical": 5}}, "cohort.clinical: must be a path, not 5"),
         ({"cohort": 5}, "cohort: must be a mapping of settings, not 5"),

@@ -228,7 +228,9 @@ def _slides_by_name(
     if not patients:
         raise InputError(
             f"{directory}: no patient is recognised in any file name (for example "
-            f"'{files[0].name}'); give a slides table, or a pattern that finds the patient."
+            f"'{files[0].name}'); give a slides table (`slides` under "
+            "`cohort`, or --slides-table), or a pattern that finds the patient (`patient_pattern`, "
+            "or --patient-pattern)."
         )
     problems: list[str] = []
     owners: dict[Path, str] = {}

@@ -11,10 +11,11 @@ from histodistill.deploy.info import BundleInfo
 from histodistill.evaluation import metric_label
 
 _CARD = """\
-# {target}: {recipe}
+# {target}: {method}
 
 **Research use only. Not a medical device; not for diagnosis or treatment decisions.**
 
+- Recipe: {recipe}
 - Predicts: {target}, classes {classes}{positive}
 - Patch features: {features}
 - Genomic blocks: {blocks}
@@ -69,6 +70,7 @@ def model_card(
     ]
     return _CARD.format(
         target=info.target,
+        method=info.method,
         recipe=info.recipe,
         classes=", ".join(info.classes),
         positive=f"; the positive class is {info.positive}" if info.positive else "",

@@ -65,6 +65,11 @@ class BundleInfo(Settings):
         return self
 
     @property
+    def method(self) -> str:
+        """What the experiment called the method; the recipe where that is not recorded."""
+        return str(self.provenance.get("method", self.recipe))
+
+    @property
     def positive_index(self) -> int | None:
         """Position of the positive class; None beyond two classes."""
         return None if self.positive is None else self.classes.index(self.positive)

@@ -282,7 +282,7 @@ def _tabulate(
     columns |= {
         "target": bundle.info.target,
         "classes": joined_classes(classes),
-        "method": bundle.info.recipe,
+        "method": bundle.info.method,
         "bundle": bundle.fingerprint,
     }
     return pd.DataFrame(columns)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from histodistill.errors import InputError
 from histodistill.experiment.settings import Experiment
@@ -40,7 +41,7 @@ def read_experiment(path: Path, adapted: Callable[[Raw], Raw] | None = None) -> 
         experiment.yaml: targets: is missing
         experiment.yaml: methods: is missing
         experiment.yaml: output: is missing
-        experiment.yaml: cohorts: unknown key; check its spelling
+        experiment.yaml: cohorts: unknown key; did you mean cohort?
     """
     try:
         raw = read_yaml(path)
@@ -93,7 +94,7 @@ def _sentences(problem: Any, raw: Mapping[str, Any]) -> list[str]:
         lines = problem["msg"].removeprefix("Value error, ").splitlines()
         return [f"{where}: {line}" for line in lines]
     if problem["type"] == "extra_forbidden":
-        return [f"{where}: unknown key; check its spelling"]
+        return [f"{where}: unknown key; {_known_keys(problem['loc'])}"]
     if problem["type"] == "missing":
         return [f"{where}: is missing"]
     if problem["type"] == "string_type" and isinstance(found, bool | int | float):
@@ -102,6 +103,24 @@ def _sentences(problem: Any, raw: Mapping[str, Any]) -> list[str]:
     message = _MESSAGES.get(problem["type"], problem["msg"].replace("Input should", "must"))
     shown = "" if isinstance(found, Mapping | list | tuple) else f", not {found!r}"
     return [f"{where}: {message}{shown}"]
+
+
+def _known_keys(keys: Sequence[str | int]) -> str:
+    """The keys that stand where an unknown one does, those of like spelling first."""
+    model: Any = Experiment
+    for key in keys[:-1]:
+        if isinstance(model, type) and issubclass(model, BaseModel) and key in model.model_fields:
+            model = _settings_in(model.model_fields[str(key)].annotation)
+    known = list(model.model_fields)
+    close = get_close_matches(str(keys[-1]), known, n=3)
+    return f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(known)}"
+
+
+def _settings_in(annotation: Any) -> Any:
+    """The settings class that an annotation holds: itself, or in a mapping or an option."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_settings_in, get_args(annotation))), None)
 
 
 def _location(keys: Sequence[str | int], raw: Mapping[str, Any]) -> list[str]:
