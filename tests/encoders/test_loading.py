@@ -223,9 +223,9 @@ def test_a_network_that_returns_maps_is_refused(tmp_path):
 
 
 def test_a_device_that_is_not_there_is_told():
-    with pytest.raises(InputError, match=r"The device 'cuda:7' cannot be used here"):
+    with pytest.raises(InputError, match=r"device cuda:7: PyTorch sees no NVIDIA GPU here"):
         load_encoder("efficientnet-lite0", device="cuda:7")
-    with pytest.raises(InputError, match=r"The device 'toaster' cannot be used here"):
+    with pytest.raises(InputError, match=r"device 'toaster' is none of auto, cpu"):
         load_encoder("efficientnet-lite0", device="toaster")
 
 

@@ -80,7 +80,7 @@ def test_missing_columns_are_all_named(tmp_path: Path):
     table = two_class().drop(columns=["label", "fold", "student"])
     text = message(table, tmp_path)
     assert "FILE: the column(s) fold, label are missing" in text
-    assert "no network column; expected at least one of student, multimodal, genomic" in text
+    assert "no network column; expected at least one of deployed, student, multimodal" in text
 
 
 def test_table_without_rows(tmp_path: Path):

@@ -98,6 +98,9 @@ def _become(command: Command, folder: Path, output: Path) -> None:
         handle = os.open(output, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
         os.dup2(handle, 1)
         os.dup2(handle, 2)
+        # pytest's own objects would keep what is printed to themselves.
+        sys.stdout = os.fdopen(1, "w", closefd=False)
+        sys.stderr = os.fdopen(2, "w", closefd=False)
         os.chdir(folder)
         os.environ.update(COLUMNS="200", NO_COLOR="1", XDG_CACHE_HOME=str(folder / ".cache"))
         used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")

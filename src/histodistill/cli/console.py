@@ -92,7 +92,8 @@ def show(table: pd.DataFrame, title: str) -> None:
     )
     for name in table.columns:
         numeric = is_numeric_dtype(table[name])
-        shown.add_column(str(name), justify="right" if numeric else "left")
+        # A long name goes on in the next line: cut short it could be another one.
+        shown.add_column(str(name), justify="right" if numeric else "left", overflow="fold")
     for row in table.itertuples(index=False):
         shown.add_row(*(escape(_cell(value)) for value in row))
     console.print(shown)

@@ -97,6 +97,7 @@ def test_packed_bags_move_to_the_device_once_for_all_trainings(
     # The meta device stands in for a GPU: tensors there have a shape and no values.
     meta = torch.device("meta")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (2**30, 2**30))
     moves = []
