@@ -231,12 +231,19 @@ def test_a_folder_that_is_called_as_one_of_coordinates(tmp_path):
 def test_what_cannot_be_read_is_a_problem(folder):
     touch(folder, "P1_x.h5")
     (folder / "P2_y.h5").symlink_to(folder / "nowhere.h5")
-    (folder / "P3_z.h5").mkdir()
+    touch(folder / "P3_z.h5", "readme.txt")
     message = error(folder, pattern="^([^_]+)_")
     assert f"{folder / 'P2_y.h5'}: is a link to a file that is not there" in message
     assert f"{folder / 'P3_z.h5'}" not in message  # a folder is searched, as any other
     os.mkfifo(folder / "P4_z.h5")
     assert f"{folder / 'P4_z.h5'}: is no ordinary file" in error(folder, pattern="^([^_]+)_")
+
+
+def test_an_empty_folder_named_like_a_feature_file_is_a_problem(folder):
+    touch(folder, "P1_x.h5")
+    (folder / "P5_z.npy").mkdir()
+    problem = error(folder, pattern="^([^_]+)_")
+    assert f"{folder / 'P5_z.npy'}: is an empty folder named like" in problem
 
 
 def test_a_linked_folder_is_searched_once(folder, tmp_path):

@@ -164,7 +164,10 @@ def _feature_files(
 
 
 def _below(directory: Path, problems: list[str]) -> Iterator[Path]:
-    """Every file below a folder; folders that cannot be opened go to ``problems``."""
+    """Every file below a folder, and every empty folder, which may stand where a file should.
+
+    Folders that cannot be opened go to ``problems``.
+    """
 
     def refused(error: OSError) -> None:
         problems.append(f"{error.filename}: this folder cannot be opened ({error.strerror}).")
@@ -178,6 +181,8 @@ def _below(directory: Path, problems: list[str]) -> Iterator[Path]:
         seen.add(real)
         folders.sort()
         yield from (Path(folder, name) for name in names)
+        if not names and not folders:
+            yield Path(folder)
 
 
 def _unreadable(path: Path) -> str | None:
@@ -188,6 +193,8 @@ def _unreadable(path: Path) -> str | None:
         mode = path.stat().st_mode
     except OSError as error:
         return f"cannot be opened ({error.strerror})."
+    if stat.S_ISDIR(mode):
+        return "is an empty folder named like a feature file; take it out."
     if not stat.S_ISREG(mode):
         return "is no ordinary file; take it out of the folder."
     return None if os.access(path, os.R_OK) else "cannot be opened (no right to read it)."
