@@ -169,6 +169,10 @@ def test_a_result_that_has_changed_is_not_taken_for_whole(
     if name != "predictions.csv":
         with pytest.raises(InputError, match=f"{name}: is missing"):
             cross_validate(setup, world.data)
+    os.mkfifo(file)
+    with pytest.raises(InputError, match=f"{name}: is no ordinary file"):
+        cross_validate(setup, world.data)
+    file.unlink()
     file.write_text(content)
     watcher = _Watcher()
     cross_validate(setup, world.data, watcher=watcher)

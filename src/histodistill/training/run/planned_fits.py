@@ -85,6 +85,8 @@ def _changes(folder: Path) -> Iterator[str]:
         file = folder / name
         if not file.exists():
             yield f"{file}: is missing, and was there when this fit finished; {again}"
+        elif not file.is_file():  # a pipe would never end
+            yield f"{file}: is no ordinary file; {again}"
         elif sha256(file) != digest:
             yield (
                 f"{file}: has changed since this fit finished: {_lines(file)} lines now, {lines} "
