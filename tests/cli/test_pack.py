@@ -94,7 +94,8 @@ def test_what_cannot_be_packed_is_told(experiment: Path):
     ]
     (experiment.parent / "file").touch()
     (problem,) = fail("pack", with_features(experiment, cache="file"))
-    assert problem.startswith(f"{experiment.parent}/file: bags cannot be packed there (")
+    where = f"{experiment.parent}/file"
+    assert problem.startswith(f"{where}: bags cannot be packed there (File exists)")
     slides = sorted((experiment.parent / "cohort" / "features").glob("*.h5"))[:2]
     for slide in slides:
         slide.write_bytes(b"")

@@ -96,7 +96,7 @@ def test_a_cache_that_cannot_be_written_is_a_note(cohort, tmp_path):
     path = experiment_file(cohort.parent, {"features": {"cache": "packed"}})
     data = load(read_experiment(path))
     (note,) = (note for note in data.notes if "packed" in note)
-    assert note.startswith(f"{tmp_path}/packed: bags cannot be packed there (")
+    assert note.startswith(f"{tmp_path}/packed: bags cannot be packed there (File exists), so")
     assert data.bags is not None
     assert len(data.bags.patients) == 40
 
