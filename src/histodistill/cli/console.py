@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
+# Longer names are broken where a terminal has no room for them.
+_LONGEST_WORD = 24
+
 # What a script will read, or nothing where a person does.
 _answer: JsonAnswer | None = None
 
@@ -91,12 +94,21 @@ def show(table: pd.DataFrame, title: str) -> None:
         title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0)
     )
     for name in table.columns:
-        numeric = is_numeric_dtype(table[name])
-        # A long name goes on in the next line: cut short it could be another one.
-        shown.add_column(str(name), justify="right" if numeric else "left", overflow="fold")
+        # A long name goes on in the next line: cut short it could be another one. Where room is
+        # short, cells of several words give way before names do.
+        shown.add_column(
+            str(name),
+            justify="right" if is_numeric_dtype(table[name]) else "left",
+            overflow="fold",
+            no_wrap=_is_one_word(str(name), *map(_cell, table[name])),
+        )
     for row in table.itertuples(index=False):
         shown.add_row(*(escape(_cell(value)) for value in row))
     console.print(shown)
+
+
+def _is_one_word(*texts: str) -> bool:
+    return all(len(text.split()) <= 1 and len(text) <= _LONGEST_WORD for text in texts)
 
 
 def counted(number: int, thing: str) -> str:
