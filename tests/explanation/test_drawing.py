@@ -45,6 +45,14 @@ def test_neighbours_leave_no_seam_at_any_resolution(downsample: float) -> None:
     assert not np.isnan(picture).any()
 
 
+def test_a_part_of_the_slide_shows_the_patches_that_reach_into_it() -> None:
+    places = grid(4, 3, side=100.0)
+    values = np.arange(12, dtype=np.float64)
+    whole = rasterise(places, values, (40, 30), 10.0)
+    part = PatchPlaces(places.coords - (150, 120), places.side)
+    assert (rasterise(part, values, (25, 18), 10.0) == whole[12:, 15:]).all()
+
+
 def test_one_scale_for_all_slides() -> None:
     strong, weak = colours(np.array([LIMIT, 10 * LIMIT])), colours(np.array([LIMIT / 10]))
     assert (strong[0] == strong[1]).all()

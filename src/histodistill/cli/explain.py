@@ -13,8 +13,8 @@ from histodistill.errors import InputError
 
 if TYPE_CHECKING:
     from histodistill.deploy import Bundle
-    from histodistill.explanation.slide_pictures import SlideImage
     from histodistill.features import BagStore
+    from histodistill.slides import SlideImage
 
 
 # Options, and those of which one gives them a meaning.
@@ -142,8 +142,8 @@ def _extracted(
 
 def _images(slides: Path | None, slide_mpp: float | None) -> dict[str, SlideImage]:
     """The slides by name."""
-    from histodistill.explanation.slide_pictures import SlideImage
     from histodistill.extraction import list_slides
+    from histodistill.slides import SlideImage
 
     if slides is None:
         return {}

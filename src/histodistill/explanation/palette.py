@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
-from histodistill.explanation.contributions import Floats
+if TYPE_CHECKING:  # colours are painted where nothing is computed, and PyTorch is not needed
+    from histodistill.explanation.contributions import Floats
 
 # Log odds of a probability of .05 and .95: what lies beyond has the strongest colour. The scale is
 # the same for every slide and every model, so a negative slide never looks as hot as a positive.

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from histodistill.explanation.contributions import Floats
 from histodistill.features.formats import read_coords
 from histodistill.features.slide import SlideFeatures
+
+if TYPE_CHECKING:  # pictures are drawn where nothing is computed, and PyTorch is not needed
+    from histodistill.explanation.contributions import Floats
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ def _spacing(coords: Floats) -> float:
 def rasterise(
     places: PatchPlaces, values: Floats, size: tuple[int, int], downsample: float
 ) -> Floats:
-    """Paint values of patches onto a picture.
+    """Paint values of patches onto a picture; what lies outside of it is cut off.
 
     Args:
         places: Where the patches lie.
@@ -79,6 +82,7 @@ def rasterise(
     first = np.floor(places.coords / downsample + 0.5).astype(np.int64)
     last = np.floor((places.coords + places.side) / downsample + 0.5).astype(np.int64)
     last = np.maximum(last, first + 1)  # a patch smaller than a pixel is seen all the same
+    first, last = np.maximum(first, 0), np.maximum(last, 0)
     for (left, top), (right, bottom), value in zip(first, last, values, strict=True):
         total[top:bottom, left:right] += value
         count[top:bottom, left:right] += 1

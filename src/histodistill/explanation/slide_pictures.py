@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from histodistill.errors import InputError
 from histodistill.explanation.contact_sheet import contact_sheet
 from histodistill.explanation.contributions import Floats
 from histodistill.explanation.geojson import write_geojson
@@ -22,41 +21,13 @@ from histodistill.explanation.patients import PatientMap
 from histodistill.explanation.raster import PatchPlaces, places_of, rasterise
 from histodistill.features.slide import SlideFeatures
 from histodistill.files import whole_file
-from histodistill.slides import Slide, open_slide
+from histodistill.slides import Slide, SlideImage
 from histodistill.spreadsheets import write_csv
 
 # The longer side of a picture, px: at least (small slides are drawn finer) and at most.
 _SHORTEST_PX, _LONGEST_PX = 1000, 4000
 # Without a slide, so many pixels show the edge of a patch.
 _PATCH_PX = 8
-
-
-@dataclass(frozen=True)
-class SlideImage:
-    """A slide on disk.
-
-    Attributes:
-        path: The file.
-        mpp: µm/px of level 0 that goes before what the file records; None takes that.
-        mpp_if_unrecorded: µm/px of level 0 where the file records none.
-    """
-
-    path: Path
-    mpp: float | None = None
-    mpp_if_unrecorded: float | None = None
-
-    def open(self) -> Slide:
-        """Open the slide.
-
-        Raises:
-            InputError: It cannot be read, or has no µm/px.
-        """
-        try:
-            return open_slide(self.path, mpp=self.mpp)
-        except InputError:
-            if self.mpp_if_unrecorded is None:
-                raise
-            return open_slide(self.path, mpp=self.mpp_if_unrecorded)
 
 
 @dataclass(frozen=True)

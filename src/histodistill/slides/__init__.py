@@ -10,5 +10,6 @@ from histodistill.slides.extra import slides_extra
 from histodistill.slides.opening import open_slide
 from histodistill.slides.resolution import Resolution, find_resolution
 from histodistill.slides.slide import Slide
+from histodistill.slides.slide_image import SlideImage
 
-__all__ = ["Resolution", "Slide", "find_resolution", "open_slide", "slides_extra"]
+__all__ = ["Resolution", "Slide", "SlideImage", "find_resolution", "open_slide", "slides_extra"]

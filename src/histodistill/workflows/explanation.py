@@ -15,9 +15,10 @@ from joblib import Parallel, delayed
 from histodistill.deploy import Bundle, predict
 from histodistill.errors import InputError, listed
 from histodistill.explanation.patients import PatientMap, explain
-from histodistill.explanation.slide_pictures import SlideImage, write_slide
+from histodistill.explanation.slide_pictures import write_slide
 from histodistill.features import BagStore
 from histodistill.files import require_writable, whole_folder, write_json
+from histodistill.slides import SlideImage
 from histodistill.spreadsheets import read_back, write_csv
 
 _RECORD, _MAPS = "explained.json", "maps.csv"
