@@ -33,6 +33,11 @@ from .training import (
     fold_ensemble as fold_ensemble,
     train_final as train_final,
 )
+from .workflows.external_evaluation import (
+    LabelTable as LabelTable,
+    label_predictions as label_predictions,
+)
+from .workflows.run_report import run_report as run_report
 from .workflows.new_features import NewFeatures as NewFeatures
 from .workflows.prediction import (
     PredictionRequest as PredictionRequest,

@@ -26,11 +26,12 @@ def command(
     folds, training curves, the resolved configuration, and a report with intervals.
     """
     from histodistill.cli.progress import counting
-    from histodistill.cli.results import run_report, show_aucs
+    from histodistill.cli.results import show_aucs
     from histodistill.cli.training_progress import fits_progress
     from histodistill.experiment import load, read_experiment
     from histodistill.training import cross_validate, fits_of
     from histodistill.training.folders import PREDICTIONS
+    from histodistill.workflows.run_report import run_report
 
     experiment = read_experiment(experiment_file)
     with counting("Reading bags") as progress:

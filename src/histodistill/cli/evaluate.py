@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,9 +13,6 @@ from histodistill.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from histodistill.evaluation import Question
-
 
 # Options that speak of the table of labels.
 _OF_LABELS = ("target", "column", "classes", "positive", "meanings", "patient_column")
@@ -92,31 +88,28 @@ def command(
     they are of; --target, --classes and --positive say it for files that do not, and are refused
     where they contradict the file.
     """
-    import pandas as pd
-
     from histodistill.cli.results import show_aucs
-    from histodistill.evaluation import (
-        Question,
-        check_predictions,
-        contenders_in,
-        read_predictions,
-    )
+    from histodistill.evaluation import Question, contenders_in
     from histodistill.report import Report, write_report
+    from histodistill.workflows.external_evaluation import (
+        LabelTable,
+        label_predictions,
+    )
 
     require_used(context, {option: ["clinical"] for option in _OF_LABELS})
     metrics = _metrics(metric or [])
     models: dict[str, str] = {}
     if clinical is None:
-        tables = [read_predictions(path) for path in predictions]
+        joined = _with_their_labels(predictions)
     else:
-        asked = Question(target, _named(classes), positive)
-        read = _LabelTable(clinical, column, patient_column, _meanings(meanings or []))
-        tables = _labelled(predictions, asked, read, models)
-        models["Labels"] = f"{located(clinical)}, column {column or tables[0]['target'].iloc[0]}"
-    # One file's rows must not be averaged with another's that has the same method names.
-    joined = check_predictions(
-        pd.concat(tables, ignore_index=True), ", ".join(str(path) for path in predictions)
-    )
+        labels = LabelTable(clinical, column, patient_column, _meanings(meanings or []))
+        labelled = label_predictions(
+            predictions, labels, Question(target, _named(classes), positive)
+        )
+        say_notes(labelled.notes)
+        joined = labelled.table
+        models = {f"Method {name}": text for name, text in labelled.bundles.items()}
+        models["Labels"] = f"{located(clinical)}, column {column or joined['target'].iloc[0]}"
     known = [contender.name for contender in contenders_in(joined)]
     if reference is not None and reference not in known:
         raise InputError(f"no contender {reference!r}: --reference is one of {', '.join(known)}")
@@ -143,79 +136,21 @@ def _metrics(more: list[str]) -> tuple[str, ...]:
     return with_standard(more)
 
 
+def _with_their_labels(paths: list[Path]) -> pd.DataFrame:
+    """Out-of-fold predictions of one or more files, checked as one table."""
+    import pandas as pd
+
+    from histodistill.evaluation import check_predictions, read_predictions
+
+    tables = [read_predictions(path) for path in paths]
+    # One file's rows must not be averaged with another's that has the same method names.
+    return check_predictions(
+        pd.concat(tables, ignore_index=True), ", ".join(str(path) for path in paths)
+    )
+
+
 def _named(classes: str | None) -> tuple[str, ...]:
     return tuple(name.strip() for name in classes.split(",")) if classes else ()
-
-
-def _labelled(
-    paths: list[Path], asked: Question, table_of_labels: _LabelTable, models: dict[str, str]
-) -> list[pd.DataFrame]:
-    """The predictions of bundles with their patients' labels; ``models`` takes who answers."""
-    from histodistill.evaluation import Question, attach_labels, contradictions, question_of
-    from histodistill.spreadsheets import read_back
-    from histodistill.tables import read_table
-
-    tables = [read_back(read_table(path)) for path in paths]
-    said = [question_of(table, str(path)) for table, path in zip(tables, paths, strict=True)]
-    problems = [
-        problem
-        for own, path in zip(said, paths, strict=True)
-        for problem in contradictions(own, asked, str(path))
-    ]
-    if problems:
-        raise InputError(*problems)
-    asked = Question(
-        asked.target or said[0].target,
-        asked.classes or said[0].classes,
-        asked.positive or said[0].positive,
-    )
-    labels = table_of_labels.read(asked)
-    methods = [own.method or path.stem for own, path in zip(said, paths, strict=True)]
-    if len(set(methods)) < len(methods):
-        methods = [f"{name} ({path.stem})" for name, path in zip(methods, paths, strict=True)]
-    for name, own, path in zip(methods, said, paths, strict=True):
-        bundle = f"bundle {own.bundle}" if own.bundle else "the file names no bundle"
-        models[f"Method {name}"] = f"{bundle}; predictions {located(path)}"
-    return [
-        attach_labels(
-            table,
-            labels,
-            target=str(asked.target),
-            method=method,
-            positive_class=asked.positive,
-            source=str(path),
-        )
-        for table, method, path in zip(tables, methods, paths, strict=True)
-    ]
-
-
-@dataclass(frozen=True)
-class _LabelTable:
-    """Where labels stand, and what the cells mean."""
-
-    path: Path
-    column: str | None
-    patient_column: str
-    meanings: dict[str, str | None]
-
-    def read(self, asked: Question) -> pd.Series[str]:
-        """Class name of every patient whose label is known."""
-        from histodistill.cohort import declared_target, read_clinical
-
-        if asked.target is None or not asked.classes:
-            raise InputError(
-                "the predictions do not say what they are of: --clinical needs --target and "
-                "--classes (and --positive for two classes)"
-            )
-        declared = declared_target(
-            asked.target, self.column, asked.classes, asked.positive, self.meanings
-        )
-        table = read_clinical(
-            self.path, [declared], patient_column=self.patient_column, by_options=True
-        )
-        say_notes(table.notes)
-        known = table.labels[asked.target].dropna()
-        return known.map(lambda index: asked.classes[int(index)])
 
 
 def _meanings(items: list[str]) -> dict[str, str | None]:

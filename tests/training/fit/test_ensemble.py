@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from histodistill.cli.results import _curves
 from histodistill.cohort import Fold
 from histodistill.deploy import Bundle, predict
 from histodistill.errors import InputError
@@ -37,6 +36,7 @@ from histodistill.training.loop import trainer
 from histodistill.training.loop.trainer import CHECKPOINT, CURVES
 from histodistill.training.run.bundle_info import bundle_info
 from histodistill.training.run.costs import write_cost
+from histodistill.workflows.run_report import _curves
 from tests.training.cohorts import (
     World,
     disguised,

@@ -1,0 +1,140 @@
+"""Predictions of bundles for an external cohort, joined with its labels, to be evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from histodistill.cohort import declared_target, read_clinical
+from histodistill.errors import InputError
+from histodistill.evaluation import (
+    Question,
+    attach_labels,
+    check_predictions,
+    contradictions,
+    question_of,
+)
+from histodistill.spreadsheets import read_back
+from histodistill.tables import read_table
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """Where the labels of an external cohort stand, and what its cells mean.
+
+    Attributes:
+        path: A clinical table.
+        column: The target's column; by default the target's name.
+        patient_column: The column of patients.
+        meanings: Class of a cell's content, None for unknown; classes in another case and the
+            usual codes for unknown need none.
+    """
+
+    path: Path
+    column: str | None = None
+    patient_column: str = "PATIENT"
+    meanings: Mapping[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LabelledPredictions:
+    """Predictions that can be evaluated.
+
+    Attributes:
+        table: A checked predictions table, a method a file.
+        bundles: For each method, the bundle and the file that its predictions are of.
+        notes: Sentences on how the labels were read.
+    """
+
+    table: pd.DataFrame
+    bundles: Mapping[str, str]
+    notes: tuple[str, ...]
+
+
+def label_predictions(
+    paths: Sequence[Path], labels: LabelTable, asked: Question | None = None
+) -> LabelledPredictions:
+    """Read predictions of :func:`histodistill.predict` and give their patients their labels.
+
+    Args:
+        paths: Files of predictions, a bundle each, all of one target.
+        labels: Where the labels stand.
+        asked: Target, classes and positive class, for files that do not say them.
+
+    Raises:
+        InputError: A file contradicts what is asked, or another file; nobody says what the
+            predictions are of; labels that cannot be read; nobody has a label.
+    """
+    tables = [read_back(read_table(path)) for path in paths]
+    said = [question_of(table, str(path)) for table, path in zip(tables, paths, strict=True)]
+    question = _question(paths, said, asked or Question(None, (), None))
+    known, notes = _labels(labels, question)
+    methods = _method_names(paths, said)
+    joined = [
+        attach_labels(
+            table,
+            known,
+            target=str(question.target),
+            method=method,
+            positive_class=question.positive,
+            source=str(path),
+        )
+        for table, method, path in zip(tables, methods, paths, strict=True)
+    ]
+    # One file's rows must not be averaged with another's that has the same method names.
+    table = check_predictions(pd.concat(joined, ignore_index=True), ", ".join(map(str, paths)))
+    return LabelledPredictions(table, _bundles(paths, said, methods), notes)
+
+
+def _question(paths: Sequence[Path], said: Sequence[Question], asked: Question) -> Question:
+    """What all files and the user agree on."""
+    problems = [
+        problem
+        for own, path in zip(said, paths, strict=True)
+        for problem in contradictions(own, asked, str(path))
+    ]
+    if problems:
+        raise InputError(*problems)
+    return Question(
+        asked.target or said[0].target,
+        asked.classes or said[0].classes,
+        asked.positive or said[0].positive,
+    )
+
+
+def _labels(labels: LabelTable, asked: Question) -> tuple[pd.Series[str], tuple[str, ...]]:
+    """Class name of every patient whose label is known, and notes."""
+    if asked.target is None or not asked.classes:
+        raise InputError(
+            "the predictions do not say what they are of: --clinical needs --target and "
+            "--classes (and --positive for two classes)"
+        )
+    declared = declared_target(
+        asked.target, labels.column, asked.classes, asked.positive, labels.meanings
+    )
+    table = read_clinical(
+        labels.path, [declared], patient_column=labels.patient_column, by_options=True
+    )
+    known = table.labels[asked.target].dropna()
+    return known.map(lambda index: asked.classes[int(index)]), tuple(table.notes)
+
+
+def _method_names(paths: Sequence[Path], said: Sequence[Question]) -> list[str]:
+    """A name a file: its bundle's method, with the file's name where two have the same."""
+    names = [own.method or path.stem for own, path in zip(said, paths, strict=True)]
+    if len(set(names)) == len(names):
+        return names
+    return [f"{name} ({path.stem})" for name, path in zip(names, paths, strict=True)]
+
+
+def _bundles(
+    paths: Sequence[Path], said: Sequence[Question], methods: Sequence[str]
+) -> dict[str, str]:
+    return {
+        method: f"{f'bundle {own.bundle}' if own.bundle else 'the file names no bundle'}; "
+        f"predictions {path}"
+        for method, own, path in zip(methods, said, paths, strict=True)
+    }
