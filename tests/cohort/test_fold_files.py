@@ -53,8 +53,8 @@ def test_files_are_ordered_by_number(folder):
     [
         lambda text: text.replace(",0,", ",0.0,").replace(",1\n", ",1.0\n"),
         lambda text: text.replace(",0,", ",negative,").replace(",1\n", ",positive\n"),
-        lambda text: "\n".join(
-            ",".join(line.split(",")[i] for i in (1, 3, 5)) for line in text.splitlines()
+        lambda text: "".join(
+            ",".join(line.split(",")[i] for i in (1, 3, 5)) + "\n" for line in text.splitlines()
         ),
     ],
     ids=["floats", "names", "no labels"],

@@ -11,6 +11,7 @@ from histodistill.evaluation import (
     networks_in,
     question_of,
     target_classes,
+    unanswered_notes,
 )
 from tests.evaluation.simulated import three_class
 
@@ -131,3 +132,14 @@ class TestAttachLabels:
         table = attach_labels(predicted, labels, target="PAM50", method="mkd")
         for name in ("Basal", "LumA", "LumB"):
             assert table[f"deployed:{name}"].tolist() == table[f"student:{name}"].tolist()
+
+
+def test_who_is_not_evaluated_is_told():
+    predicted = pd.DataFrame({"PATIENT": ["A", "B", "C"]})
+    labels = pd.Series({"A": "positive", "B": np.nan, "C": "negative", "Z": "positive"})
+    assert list(unanswered_notes(predicted, labels, "p.csv")) == [
+        "p.csv: 2 of 3 patients with a label have a prediction; without one, and not evaluated: Z",
+        "p.csv: 2 of 3 predicted patients have a label; without one, and not evaluated: B",
+    ]
+    whole = pd.Series({"A": "positive", "B": "positive", "C": "negative"})
+    assert not list(unanswered_notes(predicted, whole, "p.csv"))

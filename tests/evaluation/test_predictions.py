@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from histodistill import finished
 from histodistill.errors import InputError
 from histodistill.evaluation import (
     answers_of,
@@ -193,3 +194,38 @@ def test_names_that_a_spreadsheet_would_compute_are_guarded_and_read_back(tmp_pa
     cells = [line.split(",") for line in path.read_text().splitlines()[1:]]
     assert not [cell for row in cells for cell in row if cell.startswith(("=", "+", "-", "@"))]
     pd.testing.assert_frame_equal(read_predictions(path), table, check_exact=True)
+
+
+@pytest.mark.parametrize("lines", [1, 5])
+def test_a_cut_table_of_a_finished_run_is_refused(tmp_path: Path, lines: int):
+    path = tmp_path / "predictions.csv"
+    write_predictions(path, two_class())
+    finished.finish(tmp_path, [path.name])
+    assert len(read_predictions(path)) == len(two_class())
+    whole = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(whole[:-lines]))
+    with pytest.raises(InputError) as caught:
+        read_predictions(path)
+    assert caught.value.problems[0].startswith(
+        f"{path}: has changed since it was written: {len(whole) - lines} lines now, "
+        f"{len(whole)} then; copy it again"
+    )
+    # What is saved by another name on purpose has no record.
+    assert len(read_predictions(path.rename(tmp_path / "some.csv"))) == len(whole) - lines - 1
+
+
+def test_a_table_that_was_cut_within_its_last_cell_is_told(tmp_path: Path):
+    path = tmp_path / "predictions.csv"
+    write_predictions(path, two_class())
+    path.write_bytes(path.read_bytes()[:-2])
+    notes: list[str] = []
+    read_predictions(path, notes)
+    (note,) = notes
+    assert "does not end as the others do" in note
+
+
+def test_predictions_of_a_bundle_are_told_apart(tmp_path: Path):
+    path = tmp_path / "new.csv"
+    path.write_text("PATIENT,student,answered_by\nP1,0.5,student\n")
+    with pytest.raises(InputError, match=r"holds predictions of a bundle .* --clinical FILE"):
+        read_predictions(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import json
 import os
@@ -420,3 +421,27 @@ def test_unreadable_file(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "open", deny)
     assert "x.tsv: cannot be read (Permission denied)." in refused(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-be"])
+@pytest.mark.parametrize("head", ["sample\tP1\tP2", "PATIENT\tA\tB", "Hugo_Symbol\tP1\tP2"])
+def test_a_last_line_without_an_end_is_told(tmp_path, head, encoding):
+    text = f"{head}\nESR1\t1.5\t2\nPGR\t0.25\t3"
+    mark = codecs.BOM_UTF16_BE if encoding == "utf-16-be" else b""
+    path = tmp_path / "genes.tsv"
+    path.write_bytes(mark + text.encode(encoding))
+    told = [note for note in read(path).notes if "does not end as the others do" in note]
+    assert told == [
+        f"{path}: its last line, 'PGR\t0.25\t3', does not end as the others do; if the file was "
+        "cut there, copy it again."
+    ]
+    path.write_bytes(mark + f"{text}\n".encode(encoding))
+    assert not [note for note in read(path).notes if "does not end" in note]
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+def test_a_line_that_is_no_text_and_has_no_cells_prints_nothing(tmp_path, capfd):
+    path = tmp_path / "b.tsv"
+    path.write_bytes(b"sample\tP1\n" + b"ESR1\t1\n" * 20_000 + b"PG\xffR\n")
+    refused(path)
+    assert capfd.readouterr() == ("", "")

@@ -10,16 +10,8 @@ from random import Random
 from tests.malformed import mutations as m
 from tests.malformed.mutations import Mutation
 
-_PREDICT = (
-    "predict",
-    "bundle",
-    "--patient-pattern",
-    r"^(N\d)",
-    "--out",
-    "out.csv",
-    "--device",
-    "cpu",
-)
+_PATTERN = ("--patient-pattern", r"^(N\d)")
+_PREDICT = ("predict", "bundle", *_PATTERN, "--out", "out.csv", "--device", "cpu")
 _EXTRACT = (
     *("extract", "slides", "--out", "out", "--encoder", "torchscript", "--weights", "encoder.pt"),
     "--allow-torchscript-code",
@@ -95,6 +87,28 @@ _COMPARE = Command(
     ("compare", "results/predictions.csv", "--reference", "abmil student", "--out", "out"),
     ("out/comparison.csv",),
 )
+_TRIAGE = Command(
+    (
+        *("triage", "results/predictions.csv", "--target", "ER", "--method", "mkd"),
+        *("--max-missed", "0.9", "--out", "out"),
+    ),
+    ("out/*.csv",),
+)
+_EXPLAIN = Command(
+    ("explain", "bundle", "--features", "new-h5", *_PATTERN, "--patient", "N0", "--out", "maps"),
+    ("maps/**/*.csv",),
+)
+# Drafts explain themselves in their comments, and `audit` judges them.
+_INIT = Command(
+    (
+        *("init", "--clinical", "cohort/clinical.csv", "--features", "cohort/features"),
+        *("--genomics", "mrna=cohort/mrna_zscores.txt", "--out", "draft.yaml"),
+    ),
+)
+_TRAIN = Command(
+    ("train", "experiment.yaml", "--method", "abmil", "--out", "trained"),
+    ("trained/member-0/*.safetensors",),
+)
 _IMPORT = Command(("import-checkpoint", "--student", "student.pt", "--out", "out"), ("out/**/*",))
 _FIT = "results/fits/ER/mkd/seed-0/repeat-0-fold-0"
 
@@ -137,8 +151,13 @@ SUBJECTS = (
     Subject("new genes", "new-genes.csv", _WITH_GENES, _TABLE),
     Subject("experiment", "experiment.yaml", _audit("experiment"), (*m.ANY, *m.TEXT, *m.YAML)),
     Subject("experiment to train", "experiment.yaml", _crossval("experiment"), (*m.ANY, *m.YAML)),
+    Subject("clinical to draft from", "cohort/clinical.csv", _INIT, _TABLE),
+    Subject("genes to draft from", "cohort/mrna_zscores.txt", _INIT, _TABLE),
+    Subject("clinical to train on", "cohort/clinical.csv", _TRAIN, _TABLE),
     Subject("folds", "folds/splits_0.csv", _audit("folds"), _TABLE),
     Subject("features h5", "new-h5/N0.h5", _features("new-h5"), (*_ZIPPED, *m.HDF5)),
+    Subject("features to explain", "new-h5/N0.h5", _EXPLAIN, (*_ZIPPED, *m.HDF5)),
+    Subject("bundle to explain", "bundle/bundle.json", _EXPLAIN, (*m.ANY, *m.JSON)),
     Subject("features stamp", "new-stamp/N0.h5", _features("new-stamp"), (*m.ANY, *m.HDF5)),
     Subject(
         "features of training", "cohort/features/*.h5", _audit("experiment"), (*_ZIPPED, *m.HDF5)
@@ -176,6 +195,7 @@ SUBJECTS = (
     Subject("checkpoint", "student.pt", _IMPORT, _ZIPPED),
     Subject("predictions", "results/predictions.csv", _EVALUATE, _TABLE),
     Subject("predictions to compare", "results/predictions.csv", _COMPARE, _TABLE),
+    Subject("predictions to triage", "results/predictions.csv", _TRIAGE, _TABLE),
     Subject("new answers", "answers.csv", _EXTERNAL, _TABLE),
     Subject("new labels", "new-labels.csv", _EXTERNAL, _TABLE),
     Subject("fit predictions", f"{_FIT}/predictions.csv", _crossval("experiment"), _TABLE),
@@ -183,6 +203,8 @@ SUBJECTS = (
     Subject(
         "run configuration", "results/experiment.json", _crossval("experiment"), (*m.ANY, *m.JSON)
     ),
+    Subject("slide", "slides/S.tiff", Command(_EXTRACT, ("out/*.h5",)), (*m.ANY, *m.PICTURE)),
+    Subject("encoder", "encoder.pt", Command(_EXTRACT, ("out/*.h5",)), _ZIPPED),
     Subject(
         "outline",
         "outlines/S.geojson",

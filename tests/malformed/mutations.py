@@ -94,6 +94,11 @@ def _doubled_line(content: bytes, rng: Random) -> bytes:
     return b"".join([*lines[:place], lines[place], *lines[place:]])
 
 
+def _without_last_lines(content: bytes, rng: Random) -> bytes:
+    lines = content.splitlines(keepends=True)
+    return b"".join(lines[: max(1, len(lines) - rng.randrange(1, 4))])
+
+
 def _huge_cell(content: bytes, rng: Random) -> bytes:
     return content.rstrip(b"\n") + b"A" * 200_000_000 + b"\n"
 
@@ -169,6 +174,8 @@ TEXT = (
     _bytes("a quote without end", _inserted(b'"'), told=False),
     _bytes("a cell of 200 MB", _huge_cell),
     _bytes("a NUL", _inserted(b"\0")),
+    _bytes("cut within the last cell", lambda content, rng: content.rstrip()[:-1]),
+    _bytes("cut at the end of a line", _without_last_lines, told=False),
 )
 GZIPPED = (
     *(
@@ -513,7 +520,6 @@ WORKBOOK = (
 )
 PARQUET = (_table("a row twice", _a_row_twice),)
 
-JSON_LINE: tuple[Mutation, ...] = ()
 PICTURE = (
     *(m for m in BINARY if m.name != "a byte lost"),  # what a PNG ends with says nothing
 )

@@ -240,3 +240,23 @@ def test_a_header_that_begins_with_a_hash(tmp_path: Path, text: str, columns: li
     rows = [line.replace("\t", ",").split(",") for line in text.splitlines()]
     pd.DataFrame(rows).to_excel(tmp_path / "t.xlsx", header=False, index=False)
     assert list(read_table(tmp_path / "t.xlsx").columns) == columns
+
+
+@pytest.mark.parametrize("end", ["", "\r\n", "\n"])
+def test_a_last_line_without_an_end_is_told(tmp_path: Path, end: str) -> None:
+    notes: list[str] = []
+    path = write(tmp_path / "t.csv", f"PATIENT,ER,AGE{end or chr(10)}007,positive,62{end}")
+    read_table(path, notes)
+    if end:
+        assert notes == []
+        return
+    (note,) = notes
+    assert note.startswith(f"{path}: its last line, '007,positive,62', does not end as the others")
+
+
+def test_of_a_long_last_line_the_end_is_shown(tmp_path: Path) -> None:
+    notes: list[str] = []
+    read_table(write(tmp_path / "t.csv", "PATIENT,WORDS\n007," + "word " * 40 + "cut"), notes)
+    (note,) = notes
+    assert "line, '...d word" in note
+    assert "word cut'" in note

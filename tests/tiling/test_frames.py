@@ -105,3 +105,18 @@ def test_a_mask_of_either_frame_is_where_something_was_scanned(tmp_path: Path) -
     Image.fromarray(mask).save(tmp_path / "scanned.png")
     first, _ = read_tissue_mask(tmp_path / "scanned.png", slide).polygons
     assert first.bounds == pytest.approx((1000, 500, 1040, 540), abs=0.1)
+
+
+def test_outlines_left_of_or_above_the_slide_are_refused(tmp_path: Path) -> None:
+    slide = Scanned(Path("a.svs"), (2000, 1600), (1.0,), Resolution(0.5, "test"))
+    path = outlined(tmp_path / "a.geojson", shapely.box(-3, 20, 1100, 1200))
+    with pytest.raises(InputError, match=r"a\.geojson: its coordinates begin at \(-3, 20\)"):
+        read_tissue_geojson(path, slide)
+    outlined(path, shapely.box(-0.5, 0, 1100, 1200))
+    assert read_tissue_geojson(path, slide).notes == ()
+
+
+def test_outlines_may_reach_beyond_the_scanned_area(tmp_path: Path, slide: Slide) -> None:
+    path = outlined(tmp_path / "a.geojson", shapely.box(-30, -20, 110, 120))
+    (polygon,) = read_tissue_geojson(path, slide).polygons
+    assert polygon.bounds == (970, 480, 1110, 620)

@@ -42,13 +42,16 @@ def command(
     from histodistill.spreadsheets import write_csv
 
     several = len(predictions) > 1
+    notes: list[str] = []
     contenders = [
         contender
         for path in predictions
         for contender in contenders_in(
-            read_predictions(path), prefix=f"{path.resolve().parent.name}: " if several else ""
+            read_predictions(path, notes),
+            prefix=f"{path.resolve().parent.name}: " if several else "",
         )
     ]
+    say_notes(notes)
     if len(contenders) < 2:
         raise InputError("nothing to compare: the predictions hold a single method and network")
     table = compare(contenders, reference, common_patients=common_patients)

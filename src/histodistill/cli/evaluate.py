@@ -142,7 +142,9 @@ def _with_their_labels(paths: list[Path]) -> pd.DataFrame:
 
     from histodistill.evaluation import check_predictions, read_predictions
 
-    tables = [read_predictions(path) for path in paths]
+    notes: list[str] = []
+    tables = [read_predictions(path, notes) for path in paths]
+    say_notes(notes)
     # One file's rows must not be averaged with another's that has the same method names.
     return check_predictions(
         pd.concat(tables, ignore_index=True), ", ".join(str(path) for path in paths)

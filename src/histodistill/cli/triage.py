@@ -69,7 +69,9 @@ def command(
         )
     except ValidationError as error:
         raise InputError(*(_sentence(each["msg"]) for each in error.errors())) from error
-    rows = read_predictions(predictions)
+    notes: list[str] = []
+    rows = read_predictions(predictions, notes)
+    say_notes(notes)
     target = one_of("target", target, sorted(rows["target"].unique()))
     rows = rows[rows["target"] == target]
     method = one_of("method", method, sorted(rows["method"].unique()))

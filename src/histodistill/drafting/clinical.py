@@ -66,7 +66,7 @@ def look_at_clinical(path: Path) -> Clinical:
         InputError: The table cannot be read, or does not say who its patients are.
     """
     notes: list[str] = []
-    table = read_table(path)
+    table = read_table(path, notes)
     column = _patient_column(table, path, notes)
     read = partial(read_clinical, path, patient_column=column or PATIENT)
     read([])  # whoever the patients are must be clear before anything else

@@ -28,6 +28,7 @@ from histodistill.evaluation.external import (
     attach_labels,
     contradictions,
     question_of,
+    unanswered_notes,
 )
 from histodistill.evaluation.fold_auc import fold_aucs, live_table
 from histodistill.evaluation.intervals import bootstrap_metrics, percentile_interval
@@ -107,6 +108,7 @@ __all__ = [
     "runs_of",
     "score",
     "target_classes",
+    "unanswered_notes",
     "with_standard",
     "without_classes",
     "write_predictions",

@@ -47,6 +47,11 @@ def check_predictions(frame: pd.DataFrame, source: str) -> pd.DataFrame:
 
 
 def _require_columns(frame: pd.DataFrame, source: str) -> None:
+    if "answered_by" in frame and "label" not in frame:
+        raise InputError(
+            f"{source}: holds predictions of a bundle for new patients, without labels and folds; "
+            f"give them to `histodistill evaluate {source} --clinical FILE`, with the labels."
+        )
     missing = [name for name in COLUMNS if name not in frame and name != "repeat"]
     problems = []
     if missing:

@@ -83,6 +83,35 @@ def contradictions(said: Question, asked: Question, source: str) -> Iterator[str
             )
 
 
+def unanswered_notes(
+    predictions: pd.DataFrame, labels: pd.Series[str], source: str
+) -> Iterator[str]:
+    """Who has a label and no prediction, or a prediction and no label: neither is evaluated.
+
+    Args:
+        predictions: One row a patient with ``PATIENT``.
+        labels: The class of each patient, indexed by patient; NaN where unknown.
+        source: The file that the note names.
+    """
+    if "PATIENT" not in predictions:
+        return
+    predicted = list(dict.fromkeys(predictions["PATIENT"].dropna().astype(str)))
+    known = list(dict.fromkeys(labels.dropna().index.astype(str)))
+    lacking = sorted(set(known).difference(predicted))
+    unlabelled = sorted(set(predicted).difference(known))
+    both = len(predicted) - len(unlabelled)
+    if lacking:
+        yield (
+            f"{source}: {both} of {len(known)} patients with a label have a prediction; without "
+            f"one, and not evaluated: {listed(lacking)}"
+        )
+    if unlabelled:
+        yield (
+            f"{source}: {both} of {len(predicted)} predicted patients have a label; without one, "
+            f"and not evaluated: {listed(unlabelled)}"
+        )
+
+
 def attach_labels(
     predictions: pd.DataFrame,
     labels: pd.Series[str],

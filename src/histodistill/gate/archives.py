@@ -13,7 +13,7 @@ from typing import IO, Any, BinaryIO
 from histodistill.errors import InputError
 from histodistill.gate.plain import MB, opened
 
-_GZIP = b"\x1f\x8b"
+GZIP = b"\x1f\x8b"
 # Tables of numbers and of zeros pack to a tenth, or a fiftieth; a bomb to a thousandth.
 _RATIO = 100
 _FLOOR = 128 * MB
@@ -55,7 +55,7 @@ def unzipped(path: Path, *, most: int) -> Iterator[BinaryIO]:
         OSError: It is absent or cannot be opened; while reading, damaged.
     """
     with opened(path, most=most) as stream:
-        zipped = stream.read(2) == _GZIP
+        zipped = stream.read(2) == GZIP
         packed = stream.seek(0, io.SEEK_END)
         stream.seek(0)
         if not zipped:

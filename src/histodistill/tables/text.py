@@ -16,6 +16,7 @@ _DELIMITERS = (",", ";", "\t", "|")
 _BLANK = " "
 _NO_TEXT = re.compile(r"[\x00-\x08\x0e-\x1f]")
 _SAMPLED_LINES, _SAMPLED_CHARACTERS = 50, 1_000_000
+_SHOWN_CHARACTERS = 60
 
 
 def text_rows(path: Path, content: bytes, notes: list[str]) -> list[list[str]]:
@@ -24,7 +25,7 @@ def text_rows(path: Path, content: bytes, notes: list[str]) -> list[list[str]]:
     Args:
         path: The file that messages name.
         content: Its bytes, decompressed.
-        notes: Takes the encoding, where it had to be guessed.
+        notes: Takes the encoding, where it had to be guessed, and a last line without an end.
 
     Returns:
         The rows from the header on; empty lines are left out.
@@ -45,7 +46,28 @@ def text_rows(path: Path, content: bytes, notes: list[str]) -> list[list[str]]:
     rows = [row for row in rows if any(row)]
     if not rows:
         raise InputError(f"{path}: is empty.")
+    if len(rows) > 1 and (unended := unended_line(text)) is not None:
+        notes.append(f"{path}: {unended}")
     return rows
+
+
+def unended_line(text: str) -> str | None:
+    """The end of a sentence about a last line without a line end; None where it has one.
+
+    Nothing else tells a table that was cut within its last cell from a whole one.
+
+    Args:
+        text: The text, or its end.
+    """
+    if text.endswith(("\n", "\r")):
+        return None
+    last = text[max(text.rfind("\n"), text.rfind("\r")) + 1 :]
+    # Where it was cut shows at its end.
+    shown = last if len(last) <= _SHOWN_CHARACTERS else f"...{last[-_SHOWN_CHARACTERS:]}"
+    return (
+        f"its last line, '{shown}', does not end as the others do; if the file was cut there, "
+        "copy it again."
+    )
 
 
 def decoded(path: Path, content: bytes, notes: list[str]) -> str:

@@ -25,6 +25,8 @@ _OUTLINE_RGB = [0, 160, 0]
 _DECIMALS = 2
 # A share of an outline beyond the slide that is more than a careless edge.
 _NOTABLE_SHARE = 0.01
+# Programs round the points that they draw; beyond that none lies left of or above a slide.
+_ROUNDING_PX = 1
 # An outline drawn on the scanned area lies there, but for careless edges.
 _LIKELY_SHARE = 0.9
 # Outlines of a whole slide with a point every pixel are far smaller.
@@ -156,6 +158,13 @@ def _require_on_slide(path: Path, placed: Geometry, slide: Slide) -> None:
     from shapely.affinity import translate
 
     left, top, width, height = slide.bounds
+    west, north = (float(edge) for edge in shapely.bounds(placed)[:2])
+    if min(west, north) < -_ROUNDING_PX:
+        raise InputError(
+            f"{path.name}: its coordinates begin at ({west - left:g}, {north - top:g}), left of or "
+            f"above {slide.path.name}, where no slide is; is it of another slide or from another "
+            "corner? Coordinates are level-0 px from the corner of the scanned area"
+        )
     scanned = shapely.box(left, top, left + width, top + height)
     share, other = (
         float(shapely.area(shapely.intersection(each, scanned)) / shapely.area(placed))

@@ -10,7 +10,6 @@ MODEL = "model"
 COST = "cost.json"
 TEACHERS = "teachers"
 BASELINES = "baselines"
-FINISHED = "finished.json"
 
 
 def fold_name(fold: Fold) -> str:

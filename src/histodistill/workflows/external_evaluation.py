@@ -16,6 +16,7 @@ from histodistill.evaluation import (
     check_predictions,
     contradictions,
     question_of,
+    unanswered_notes,
 )
 from histodistill.spreadsheets import read_back
 from histodistill.tables import read_table
@@ -46,7 +47,7 @@ class LabelledPredictions:
     Attributes:
         table: A checked predictions table, a method a file.
         bundles: For each method, the bundle and the file that its predictions are of.
-        notes: Sentences on how the labels were read.
+        notes: Sentences on how the files were read, and who is not evaluated.
     """
 
     table: pd.DataFrame
@@ -68,7 +69,8 @@ def label_predictions(
         InputError: A file contradicts what is asked, or another file; nobody says what the
             predictions are of; labels that cannot be read; nobody has a label.
     """
-    tables = [read_back(read_table(path)) for path in paths]
+    told: list[str] = []
+    tables = [read_back(read_table(path, told)) for path in paths]
     said = [question_of(table, str(path)) for table, path in zip(tables, paths, strict=True)]
     question = _question(paths, said, asked or Question(None, (), None))
     known, notes = _labels(labels, question)
@@ -86,7 +88,9 @@ def label_predictions(
     ]
     # One file's rows must not be averaged with another's that has the same method names.
     table = check_predictions(pd.concat(joined, ignore_index=True), ", ".join(map(str, paths)))
-    return LabelledPredictions(table, _bundles(paths, said, methods), notes)
+    for own, path in zip(tables, paths, strict=True):
+        told += unanswered_notes(own, known, str(path))
+    return LabelledPredictions(table, _bundles(paths, said, methods), (*notes, *told))
 
 
 def _question(paths: Sequence[Path], said: Sequence[Question], asked: Question) -> Question:

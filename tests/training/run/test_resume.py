@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from histodistill.errors import InputError
+from histodistill.finished import FINISHED
 from histodistill.training import Epoch, Failure, Fit, cross_validate
-from histodistill.training.folders import FINISHED
 from histodistill.training.loop import trainer
 from histodistill.training.loop.trainer import CHECKPOINT, CURVES
 from tests.training.cohorts import World, described, experiment

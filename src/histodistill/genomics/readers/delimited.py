@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +67,22 @@ def _require_text(path: Path, header: Header, columns: list[list[str]]) -> None:
 
 
 def _parse(path: Path, header: Header, texts: Sequence[int], numbers: Sequence[int]) -> pa.Table:
+    try:
+        return _parsed(path, header, texts, numbers, None)
+    except pa.ArrowInvalid:
+        # Blank lines of any width may be all that is wrong. To a handler of lines pyarrow gives
+        # text, and where a line is none it prints a traceback, whatever the handler does.
+        _require_encoding(path, header)
+        return _parsed(path, header, texts, numbers, _skip_if_blank)
+
+
+def _parsed(
+    path: Path,
+    header: Header,
+    texts: Sequence[int],
+    numbers: Sequence[int],
+    on_odd_line: Callable[[pyarrow.csv.InvalidRow], str] | None,
+) -> pa.Table:
     kinds = dict.fromkeys(map(str, texts), pa.string())
     kinds.update(dict.fromkeys(map(str, numbers), pa.float32()))
     with open_binary(path) as stream:
@@ -78,7 +96,7 @@ def _parse(path: Path, header: Header, texts: Sequence[int], numbers: Sequence[i
                 block_size=_BLOCK_BYTES,
             ),
             parse_options=pyarrow.csv.ParseOptions(
-                delimiter=header.delimiter, invalid_row_handler=_skip_if_blank
+                delimiter=header.delimiter, invalid_row_handler=on_odd_line
             ),
             convert_options=pyarrow.csv.ConvertOptions(
                 column_types=kinds,
@@ -91,6 +109,18 @@ def _parse(path: Path, header: Header, texts: Sequence[int], numbers: Sequence[i
 
 def _skip_if_blank(row: pyarrow.csv.InvalidRow) -> str:
     return "error" if row.text.strip(" \t,;") else "skip"
+
+
+def _require_encoding(path: Path, header: Header) -> None:
+    """Refuse a file that is not of the encoding that its start tells."""
+    try:
+        with open_binary(path) as stream:
+            decoder = codecs.getincrementaldecoder(header.encoding)()
+            for block in iter(partial(stream.read, _BLOCK_BYTES), b""):
+                decoder.decode(block)
+            decoder.decode(b"", final=True)
+    except UnicodeError as error:
+        raise InputError(f"{path}: {NOT_UTF8}") from error
 
 
 def _malformed(path: Path, header: Header, numbers: Sequence[int]) -> list[str]:

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from histodistill.errors import InputError
-from histodistill.gate.archives import unzipped
-from histodistill.gate.plain import MB
-from histodistill.tables.text import no_text
+from histodistill.gate.archives import GZIP, unzipped
+from histodistill.gate.plain import MB, opened
+from histodistill.tables.text import no_text, unended_line
 
 NOT_UTF8 = (
     "is not a text table in UTF-8; save it as UTF-8 (in a terminal: iconv -f WINDOWS-1252 -t UTF-8 "
@@ -29,6 +29,9 @@ _MOST_BYTES = 16 * 1024 * MB
 # A header of 100,000 samples with long names has a tenth of it.
 _LINE_CHARACTERS = 64 * MB
 _SAMPLED_LINES, _SAMPLED_CHARACTERS = 20, 4 * MB
+# Even, so that no character of UTF-16 is cut.
+_LAST_BYTES = 4096
+_UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 _WITH_COMMA = re.compile(r"[+-]?[\d.]*,[\d.,]*\d(?:[eE][+-]?\d+)?")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
@@ -96,7 +99,7 @@ def read_header(path: Path, *, above: int = 0) -> Header:
     """
     with open_binary(path) as stream:
         start = stream.read(2)
-    encoding = "utf-16" if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+    encoding = "utf-16" if start in _UTF16 else "utf-8-sig"
     with open_binary(path) as stream, io.TextIOWrapper(stream, encoding=encoding) as text:
         try:
             for number, line in enumerate(_lines(text), start=1):
@@ -111,6 +114,21 @@ def read_header(path: Path, *, above: int = 0) -> Header:
         except csv.Error as error:
             raise InputError(f"{path}: cannot be read as cells ({error}).") from error
     raise InputError(f"{path}: is empty; it needs a header line and one line or more of values.")
+
+
+def last_line_notes(path: Path) -> tuple[str, ...]:
+    """A note of a last line without an end, as where a text table was cut.
+
+    A gzip file tells by its checksum that it was cut, and is not unpacked once more.
+    """
+    with opened(path) as stream:
+        start = stream.read(2)
+        if start == GZIP:
+            return ()
+        stream.seek(max(0, stream.seek(0, io.SEEK_END) - _LAST_BYTES))
+        end = stream.read()
+    unended = unended_line(end.decode(_UTF16.get(start, "utf-8"), errors="replace"))
+    return () if unended is None else (f"{path}: {unended}",)
 
 
 def _lines(text: TextIO) -> Iterator[str]:

@@ -12,7 +12,12 @@ from histodistill.genomics.readers.cbioportal import is_cbioportal, read_cbiopor
 from histodistill.genomics.readers.gct import is_gct, read_gct
 from histodistill.genomics.readers.gdc import read_gdc
 from histodistill.genomics.readers.h5ad import read_h5ad
-from histodistill.genomics.readers.header import Header, open_binary, read_header
+from histodistill.genomics.readers.header import (
+    Header,
+    last_line_notes,
+    open_binary,
+    read_header,
+)
 from histodistill.genomics.readers.plain import (
     is_plain,
     read_frame,
@@ -62,7 +67,7 @@ def read_matrix(
     elif layout == "h5ad":
         matrix = read_h5ad(path)
     elif layout == "gct":
-        matrix = read_gct(path)
+        matrix = _with_notes(read_gct(path), last_line_notes(path))
     elif header is None:
         excel = _start(path) == _ZIP_MAGIC
         matrix = read_plain_frame(path, read_frame(path, excel=excel), patient_column)
@@ -107,7 +112,11 @@ def _read_text(path: Path, layout: Layout, header: Header, patient_column: str) 
         matrix = read_cbioportal(path, header)
     else:
         matrix = read_xena(path, header)
-    return replace(matrix, notes=(*header.notes, *matrix.notes))
+    return _with_notes(matrix, (*last_line_notes(path), *header.notes))
+
+
+def _with_notes(matrix: SampleMatrix, notes: tuple[str, ...]) -> SampleMatrix:
+    return replace(matrix, notes=(*notes, *matrix.notes))
 
 
 def _text_layout(path: Path, header: Header, format_: Format, patient_column: str) -> Layout:

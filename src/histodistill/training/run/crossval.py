@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from histodistill import finished
 from histodistill.errors import InputError
 from histodistill.evaluation import read_predictions, write_predictions
 from histodistill.experiment.data import ExperimentData
@@ -74,12 +75,14 @@ def cross_validate(
 
 def _collect(fits: Sequence[Fit], output: Path) -> pd.DataFrame:
     """The results of all trainings in one table each; the predictions."""
+    finished.begin(output)
     write_csv(output / COSTS, collected_costs(fits, output))
     places = [fit.folder(output) for fit in fits]
     # A patient validates in several folds, so this is no table to be evaluated.
     write_csv(output / VALIDATION, joined(place / VALIDATION for place in places))
     predictions = joined(place / PREDICTIONS for place in places)
     write_predictions(output / PREDICTIONS, predictions)
+    finished.finish(output, (PREDICTIONS, VALIDATION, COSTS))
     return predictions
 
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from histodistill import finished
 from histodistill.cohort import Fold
 from histodistill.errors import InputError
 from histodistill.experiment.data import ExperimentData
 from histodistill.experiment.folds import folds_for
 from histodistill.experiment.settings import Experiment
-from histodistill.files import sha256, write_json
 from histodistill.training.folders import (
     BASELINES,
     COST,
-    FINISHED,
     PREDICTIONS,
     VALIDATION,
     fold_name,
@@ -43,18 +41,11 @@ class Fit:
 
     def begin(self, output: Path) -> None:
         """What an earlier run may have finished here is about to be replaced."""
-        (self.folder(output) / FINISHED).unlink(missing_ok=True)
+        finished.begin(self.folder(output))
 
     def finish(self, output: Path) -> None:
         """Write down what the results are, last of all: from here on the fit is finished."""
-        folder = self.folder(output)
-        results = [folder / name for name in (PREDICTIONS, VALIDATION, COST)]
-        record = {
-            file.name: {"lines": _lines(file), "sha256": sha256(file)}
-            for file in results
-            if file.exists()
-        }
-        write_json(folder / FINISHED, record)
+        finished.finish(self.folder(output), (PREDICTIONS, VALIDATION, COST))
 
     def finished(self, output: Path) -> bool:
         """Whether an earlier run has finished it.
@@ -64,40 +55,13 @@ class Fit:
                 taken for whole nor replaced without a word; each file is named.
         """
         folder = self.folder(output)
-        if not (folder / PREDICTIONS).exists() or not (folder / FINISHED).exists():
+        if not (folder / PREDICTIONS).exists() or not (folder / finished.FINISHED).exists():
             return False
-        problems = list(_changes(folder))
+        remedy = f"copy it again, or remove {folder} to train this fit again"
+        problems = list(finished.changes(folder, remedy))
         if problems:
             raise InputError(*problems)
         return True
-
-
-def _changes(folder: Path) -> Iterator[str]:
-    """One sentence for each result that is not what was written when the fit finished."""
-    again = f"copy it again, or remove {folder} to train this fit again"
-    try:
-        record = json.loads((folder / FINISHED).read_text(encoding="utf-8"))
-        written = {name: (entry["lines"], entry["sha256"]) for name, entry in record.items()}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        yield f"{folder / FINISHED}: is damaged; {again}"
-        return
-    for name, (lines, digest) in written.items():
-        file = folder / name
-        if not file.exists():
-            yield f"{file}: is missing, and was there when this fit finished; {again}"
-        elif not file.is_file():  # a pipe would never end
-            yield f"{file}: is no ordinary file; {again}"
-        elif sha256(file) != digest:
-            yield (
-                f"{file}: has changed since this fit finished: {_lines(file)} lines now, {lines} "
-                f"then; {again}"
-            )
-
-
-def _lines(file: Path) -> int:
-    """Lines of a text file, however it is encoded."""
-    with file.open("rb") as stream:
-        return sum(1 for _ in stream)
 
 
 def fits_of(experiment: Experiment, data: ExperimentData) -> tuple[Fit, ...]:
