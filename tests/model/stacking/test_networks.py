@@ -15,10 +15,10 @@ from histodistill.model import (
     ObjectiveSettings,
     objective,
 )
-from histodistill.model.losses.training_terms import total
 from histodistill.model.stacking import networks as stacked_networks
 from histodistill.model.stacking.batch import StackedBatch
 from histodistill.model.stacking.networks import StackedNetworks, can_be_stacked
+from histodistill.model.training_terms import total
 from tests.model.batches import SMALL, bags, genes, networks
 
 ALL = ("student", "multimodal", "genomic")

@@ -12,7 +12,6 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from histodistill.errors import InputError
 from histodistill.model import Batch, Networks, ObjectiveSettings
-from histodistill.model.losses.training_terms import TrainingTerms
 from histodistill.model.students.ghanet.group_reconstruction import GroupReconstruction
 from histodistill.model.students.ghanet.student import (
     GROUPS,
@@ -21,6 +20,7 @@ from histodistill.model.students.ghanet.student import (
     PatchAttention,
     pool_groups,
 )
+from histodistill.model.training_terms import TrainingTerms
 from tests.model.batches import SMALL, alone, bags, genes, gradients, networks
 
 GHANET = SMALL.model_copy(update={"networks": ("student",), "student": "ghanet"})

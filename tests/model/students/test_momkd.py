@@ -15,10 +15,10 @@ from torch.nn.functional import normalize
 from histodistill.deploy import Bundle, BundleInfo, FeatureOrigin
 from histodistill.inference import Member
 from histodistill.model import Bags, Batch, Networks, ObjectiveSettings
-from histodistill.model.losses.training_terms import TrainingTerms, total
 from histodistill.model.students.momkd.class_memory import affinities, soft_angle_loss
 from histodistill.model.students.momkd.memory_alignment import MemoryAlignment
 from histodistill.model.students.momkd.student import MEMORY_SIZE, MomentumMemoryStudent, overlap
+from histodistill.model.training_terms import TrainingTerms, total
 from histodistill.preparation import Transforms
 from tests.model.batches import SMALL, WIDTH, alone, bags, genes, gradients, networks
 

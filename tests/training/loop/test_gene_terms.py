@@ -12,7 +12,7 @@ from torch import Tensor
 from histodistill.errors import InputError
 from histodistill.model import Batch, Genes
 from histodistill.model.losses.genes.reconstruction import Reconstruction
-from histodistill.model.losses.training_terms import TrainingTerms
+from histodistill.model.training_terms import TrainingTerms
 from histodistill.training.fit.fitted_model import fit_model
 from histodistill.training.fold.fold_data import FoldData
 from histodistill.training.loop.trainer import CURVES

@@ -15,9 +15,9 @@ from torch.optim.adamw import adamw
 from histodistill.experiment.methods import MethodSettings
 from histodistill.features import BagStore
 from histodistill.model import Batch, NetworkName
-from histodistill.model.losses.training_terms import total
 from histodistill.model.stacking.batch import StackedBatch
 from histodistill.model.stacking.networks import StackedNetworks, Weights, can_be_stacked
+from histodistill.model.training_terms import total
 from histodistill.training.loop.clock import clock_of
 from histodistill.training.loop.trainer import Trainer
 

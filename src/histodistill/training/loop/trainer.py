@@ -21,7 +21,7 @@ from histodistill.files import write_text
 from histodistill.inference import Probabilities, probabilities
 from histodistill.model import Batch, Networks
 from histodistill.model.losses.objectives.total import Outputs
-from histodistill.model.losses.training_terms import TrainingTerms, total
+from histodistill.model.training_terms import TrainingTerms, total
 from histodistill.preparation import PreparedPatients
 from histodistill.training.loop.checkpoint import load_state, save_state
 from histodistill.training.loop.clock import clock_of

@@ -11,7 +11,7 @@ from histodistill.errors import InputError
 from histodistill.model import Batch, Genes, Networks, ObjectiveSettings
 from histodistill.model.losses.genes.expression import Expression
 from histodistill.model.losses.genes.reconstruction import Reconstruction, principal_axes
-from histodistill.model.losses.training_terms import TrainingTerms
+from histodistill.model.training_terms import TrainingTerms
 from tests.model.batches import SMALL, bags, genes, gradients, networks
 
 TRAINING = genes(range(12), seed=5)
