@@ -60,8 +60,18 @@ def test_all_problems_are_told_before_a_slide_is_read(folder, weights, monkeypat
     told = raised.value.problems
     assert len(told) == 3
     assert "stranger.geojson" in told[0]
-    assert "device 'gpu' is none of auto, cpu, cuda" in told[1]
-    assert f"{folder / 'out'}: nothing can be written there" in told[2]
+    assert f"{folder / 'out'}: nothing can be written there" in told[1]
+    assert "device 'gpu' is none of auto, cpu, cuda" in told[2]
+
+
+def test_nothing_is_downloaded_for_slides_that_are_not_there(tmp_path, monkeypatch):
+    hub = pytest.importorskip("huggingface_hub")
+    asked = []
+    monkeypatch.setattr(hub, "hf_hub_download", lambda *a, **k: asked.append(a))
+    wanted = ExtractionRequest(str(tmp_path / "none"), tmp_path / "out", EncoderChoice("uni"))
+    with pytest.raises(InputError, match="No slide found"):
+        plan_extraction(wanted)
+    assert not asked
 
 
 def test_a_folder_of_other_features_is_refused_before_a_slide_is_read(folder, weights):

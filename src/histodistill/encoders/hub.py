@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from histodistill.encoders.encoder import Encoder
@@ -31,7 +33,8 @@ def download_weights(encoder: Encoder) -> Path:
         ) from error
     for name in encoder.hub_files:
         try:
-            return pinned(encoder, name, hf_hub_download)
+            with _without_retries_told():
+                return pinned(encoder, name, hf_hub_download)
         except EntryNotFoundError as error:
             # Also raised where the hub cannot be reached and the cache holds nothing.
             if name == encoder.hub_files[-1]:
@@ -41,6 +44,19 @@ def download_weights(encoder: Encoder) -> Path:
         except OSError as error:
             raise InputError(_unreachable(encoder, error)) from error
     raise AssertionError("an encoder on the hub names at least one file")
+
+
+@contextmanager
+def _without_retries_told() -> Iterator[None]:
+    """The library's lines on each failed try stay out of sight; one sentence tells the end."""
+    from huggingface_hub.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def _refused(encoder: Encoder, error: Exception) -> str:

@@ -185,17 +185,21 @@ def plan_extraction(request: ExtractionRequest) -> ExtractionPlan:
 
     Raises:
         InputError: All problems at once: of the slides and the files that outline their tissue,
-            of the encoder, its weights and the device, and of the output folder.
+            of the encoder, its weights and the device, and of the output folder. Weights that
+            have to be downloaded are looked at when all the rest is right.
     """
     problems = Problems()
     notes: list[str] = []
     entries = problems.attempt(partial(_entries, request, notes.append))
     encoder = problems.attempt(request.encoder.described)
     made = None
+    problems.attempt(partial(require_writable, request.folder))
+    if request.encoder.weights is None:
+        # Nothing is downloaded for a run that cannot start.
+        problems.raise_any()
     if encoder is not None:
         chosen = encoder
         made = problems.attempt(lambda: _settings(request, chosen))
-    problems.attempt(partial(require_writable, request.folder))
     if made is not None:
         problems.attempt(partial(OutputFolder(request.folder).require_alike, made[0]))
     problems.raise_any()
