@@ -19,6 +19,11 @@ from .workflows.extraction import (
     TissueFiles as TissueFiles,
     extract as extract,
 )
+from .explanation.expression import (
+    ExpressionMap as ExpressionMap,
+    explain_expression as explain_expression,
+)
+from .explanation.predictability import predictability as predictability
 from .explanation.patients import PatientMap as PatientMap, explain as explain
 from .workflows.explanation import (
     ExplanationSettings as ExplanationSettings,

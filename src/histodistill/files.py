@@ -194,6 +194,14 @@ def require_writable(folder: Path) -> None:
         ) from error
 
 
+def folder_name(name: str) -> str:
+    """A name for a folder or a file, for any name of a patient, a slide or a gene."""
+    plain = re.sub(r"[^A-Za-z0-9._+-]", "_", name).lstrip(".") or "_"
+    if plain == name:
+        return plain
+    return f"{plain[:80]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text whole."""
     with whole_file(path) as temporary:

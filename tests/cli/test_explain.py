@@ -7,12 +7,14 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 from PIL import Image
 
 from histodistill.deploy import Bundle, predict
 from histodistill.features import open_bags
 from tests.cli.command_line import run
 from tests.deploy.bundles import WIDTH, bundle, expression
+from tests.explanation.programme_bundles import programme_member
 
 SIDE = 64
 
@@ -137,3 +139,47 @@ def test_what_cannot_be_done_is_told(
     said = explain(model, features, tmp_path / "maps", *arguments)
     assert said.exit_code == 1
     assert sentence in said.output
+
+
+def test_genes_and_programmes_are_drawn_measured_and_listed(
+    features: Path, slides: Path, tmp_path: Path
+) -> None:
+    bundle(programme_member(), programme_member((1, 0, 2), (-1, 1, 1))).save(tmp_path / "model")
+    out = tmp_path / "maps"
+    said = explain(
+        tmp_path / "model",
+        features,
+        out,
+        *("--slides", slides, "--slide-mpp", "0.5"),
+        *("--gene", "GATA3", "--gene", "cna:ERBB2"),
+    )
+    assert said.exit_code == 0, said.output
+    assert "2 of 3 programmes of expression are drawn" in " ".join(said.output.split())
+    layers = ["programme 1", "programme 2", "mrna:GATA3", "cna:ERBB2"]
+    place = out / "A" / "A-1"
+    patches = pd.read_csv(place / "patches.csv")
+    collected = pd.read_csv(out / "expression.csv").set_index(["PATIENT", "name"])
+    measured = json.loads((place / "expression.geojson").read_text())["features"]
+    for layer in layers:
+        own = patches[layer].to_numpy()
+        assert own.mean() == pytest.approx(collected.loc[("A", layer), "predicted"])
+        read = [feature["properties"]["measurements"][layer] for feature in measured]
+        np.testing.assert_allclose(read, own)
+    assert len(list(place.glob("mrna-GATA3*.png"))) == 1
+    assert len(list(place.glob("cna-ERBB2*.png"))) == 1
+    assert (place / "programmes.png").exists()
+    with tifffile.TiffFile(place / "maps.ome.tiff") as file:
+        assert file.ome_metadata is not None
+        assert all(f'Name="{layer}"' in file.ome_metadata for layer in layers)
+    listed = pd.read_csv(out / "predictability.csv").set_index("name")
+    assert listed.loc["mrna:MKI67", "shown"] == np.False_
+
+
+def test_a_gene_that_slides_do_not_tell_is_refused_before_anything(
+    features: Path, tmp_path: Path
+) -> None:
+    bundle(programme_member()).save(tmp_path / "model")
+    said = explain(tmp_path / "model", features, tmp_path / "maps", "--gene", "MKI67")
+    assert said.exit_code == 1
+    assert "r = 0.02 [" in said.output
+    assert not (tmp_path / "maps").exists()

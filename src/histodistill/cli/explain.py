@@ -58,6 +58,14 @@ def command(
         list[str] | None,
         typer.Option(metavar="NAME=FILE", help="A genomic block; as often as there are blocks."),
     ] = None,
+    gene: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="GENE",
+            help="Draw the expression of this gene that slides predict, where they do so above "
+            "chance; as often as wanted.",
+        ),
+    ] = None,
     patient: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="Explain this patient; as often as wanted."),
@@ -91,6 +99,7 @@ def command(
     """
     from histodistill.cli.progress import counting
     from histodistill.deploy import Bundle
+    from histodistill.explanation.predictability import require_shown
     from histodistill.workflows.explanation import ExplanationSettings, explain_patients
     from histodistill.workflows.new_features import NewFeatures
     from histodistill.workflows.prediction import read_blocks
@@ -100,6 +109,7 @@ def command(
     require_used(context, _NEEDS)
     bundle = Bundle.load(bundle_folder, allow or ())
     say_notes(bundle.notes)
+    require_shown(bundle, gene or ())  # before slides are extracted
     blocks, told = read_blocks(bundle, named_files(genomics or []))
     say_notes(told)
     images = _images(slides, slide_mpp)
@@ -110,7 +120,8 @@ def command(
         found = NewFeatures(features, slides_table, patient_pattern, layout, leave_out_missing)
         files, told = found.open()
         say_notes(told)
-    how = ExplanationSettings(out, images, mpp, n_shown=patches, jobs=jobs)
+    genes = tuple(gene or ())
+    how = ExplanationSettings(out, images, mpp, genes, n_shown=patches, jobs=jobs)
     with counting("Patients") as progress:
         explained = explain_patients(
             bundle, files, blocks, how, patients=patient or (), progress=progress

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from histodistill.explanation.contributions import Floats
-from histodistill.explanation.palette import LIMIT, RGBA, colours
+from histodistill.explanation.palette import EVIDENCE, RGBA, Scale, colours
 from histodistill.explanation.raster import PatchPlaces, rasterise
 from histodistill.tiling.preview import FONT, round_length
 
@@ -26,9 +26,10 @@ class Legend:
     Attributes:
         title: The slide, the network and the class.
         lines: Sentences, the certificate first.
-        against: What the blue end of the colour bar stands for.
-        towards: What the red end stands for.
+        against: What the lower end of the colour bar stands for.
+        towards: What the upper end stands for.
         marks: Numbers that are drawn at patches: their indices in order of their numbers.
+        scale: The colours.
     """
 
     title: str
@@ -36,6 +37,7 @@ class Legend:
     against: str
     towards: str
     marks: Sequence[int] = field(default=())
+    scale: Scale = EVIDENCE
 
 
 def draw_overlay(
@@ -54,7 +56,7 @@ def draw_overlay(
         tissue: The slide at the size of the picture; None where no slide is at hand: then the
             patches themselves are drawn in light grey.
         places: Where the patches lie.
-        values: Values of the patches on the fixed scale, log odds [N]; None paints no colour.
+        values: Values of the patches on the legend's scale, [N]; None paints no colour.
         legend: What is written below.
         size: Width and height of the map, px.
         downsample: Level-0 px in a pixel of it.
@@ -62,7 +64,7 @@ def draw_overlay(
     """
     ground = _grounds(tissue, places, size, downsample)
     if values is not None:
-        heat = colours(rasterise(places, values, size, downsample))
+        heat = colours(rasterise(places, values, size, downsample), legend.scale)
         ground.alpha_composite(Image.fromarray(heat))
     picture = ground.convert("RGB")
     _draw_marks(picture, places, legend.marks, downsample)
@@ -131,19 +133,21 @@ def _scale_bar(draw: ImageDraw.ImageDraw, y: int, mpp: float, width: int) -> Non
 def _colour_bar(page: Image.Image, y: int, legend: Legend) -> None:
     """The fixed scale, on white as on the lightest tissue."""
     length = 180
-    painted = Image.fromarray(np.tile(colours(np.linspace(-LIMIT, LIMIT, length)), (_BAR, 1, 1)))
+    limit = legend.scale.limit
+    ramp = colours(np.linspace(-limit, limit, length), legend.scale)
+    painted = Image.fromarray(np.tile(ramp, (_BAR, 1, 1)))
     bar = Image.new("RGBA", painted.size, (*_PAPER, 255))
     bar.alpha_composite(painted)
     draw, font = ImageDraw.Draw(page), _font(15)
     right = page.width - _MARGIN
-    towards = f"{legend.towards} (+{LIMIT:g})"
+    towards = f"{legend.towards} (+{limit:g})"
     right -= int(draw.textlength(towards, font=font))
     draw.text((right, y + 7), towards, fill=_INK, font=font, anchor="lm")
     left = right - 8 - length
     page.paste(bar.convert("RGB"), (left, y))
     draw.rectangle((left, y, left + length, y + _BAR), outline=_INK)
     draw.text(
-        (left - 8, y + 7), f"{legend.against} (-{LIMIT:g})", fill=_INK, font=font, anchor="rm"
+        (left - 8, y + 7), f"{legend.against} (-{limit:g})", fill=_INK, font=font, anchor="rm"
     )
 
 

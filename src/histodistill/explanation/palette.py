@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,9 +16,27 @@ if TYPE_CHECKING:  # colours are painted where nothing is computed, and PyTorch 
 LIMIT = 3.0
 # The weakest evidence is clear, the strongest hides this much of the tissue.
 OPACITY = 0.75
-_PALETTE = "RdBu_r"
 
 RGBA = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A fixed scale of colours.
+
+    Attributes:
+        limit: Values beyond it, on either side, have the strongest colour.
+        palette: Matplotlib's name of a diverging palette.
+    """
+
+    limit: float
+    palette: str
+
+
+EVIDENCE = Scale(LIMIT, "RdBu_r")
+# Other colours than evidence, which expression is not: what is high is orange, what is low violet.
+EXPRESSION = Scale(1.0, "PuOr_r")
+PROGRAMME = Scale(3.0, "PuOr_r")
 
 
 def density(support: Floats) -> Floats:
@@ -30,15 +49,15 @@ def density(support: Floats) -> Floats:
     return support * len(support)
 
 
-def colours(values: Floats) -> RGBA:
-    """Colours of values in log odds, [..., 4] uint8: blue against the class, red for it.
+def colours(values: Floats, scale: Scale = EVIDENCE) -> RGBA:
+    """Colours of values, [..., 4] uint8; of evidence, blue against the class and red for it.
 
     NaN is clear.
     """
     import matplotlib as mpl
 
-    known = np.nan_to_num(np.clip(values / LIMIT, -1, 1))
-    painted = np.asarray(mpl.colormaps[_PALETTE]((known + 1) / 2) * 255).round()
+    known = np.nan_to_num(np.clip(values / scale.limit, -1, 1))
+    painted = np.asarray(mpl.colormaps[scale.palette]((known + 1) / 2) * 255).round()
     # The eye sees little of a thin veil: half the evidence has two thirds of the cover.
     painted[..., 3] = np.abs(known) ** 0.6 * OPACITY * 255
     return np.asarray(painted, dtype=np.uint8)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from histodistill.explanation.contact_sheet import contact_sheet
 from histodistill.explanation.contributions import Floats
+from histodistill.explanation.expression import ExpressionMap
+from histodistill.explanation.expression_pictures import write_expression
+from histodistill.explanation.frame import Frame, frame_of
 from histodistill.explanation.geojson import write_geojson
 from histodistill.explanation.ome_tiff import write_ome_tiff
-from histodistill.explanation.overlay import Legend, draw_overlay
+from histodistill.explanation.overlay import Legend
 from histodistill.explanation.palette import density
 from histodistill.explanation.patients import PatientMap
 from histodistill.explanation.raster import PatchPlaces, places_of, rasterise
@@ -24,30 +25,6 @@ from histodistill.files import whole_file
 from histodistill.slides import Slide, SlideImage
 from histodistill.spreadsheets import write_csv
 
-# The longer side of a picture, px: at least (small slides are drawn finer) and at most.
-_SHORTEST_PX, _LONGEST_PX = 1000, 4000
-# Without a slide, so many pixels show the edge of a patch.
-_PATCH_PX = 8
-
-
-@dataclass(frozen=True)
-class Frame:
-    """The frame that all pictures of a slide share.
-
-    Attributes:
-        size: Width and height, px.
-        downsample: Level-0 px in a pixel.
-        mpp: µm in a pixel; None where it is not known.
-        tissue: The slide in this frame; None where it is not at hand.
-        origin: Where QuPath counts from, level-0 px.
-    """
-
-    size: tuple[int, int]
-    downsample: float
-    mpp: float | None
-    tissue: Image.Image | None
-    origin: tuple[float, float]
-
 
 def write_slide(
     folder: Path,
@@ -55,6 +32,7 @@ def write_slide(
     maps: Sequence[PatientMap],
     classes: Sequence[str],
     image: SlideImage | None,
+    expression: ExpressionMap | None = None,
     *,
     mpp: float,
     n_shown: int,
@@ -67,6 +45,7 @@ def write_slide(
         maps: Maps of its patient, one a network.
         classes: Names of the classes.
         image: The slide itself; None draws the map on the grid of patches.
+        expression: Predicted expression of its patient; None draws none.
         mpp: µm in a pixel of the pictures.
         n_shown: The most and the least supportive patches that a sheet shows.
 
@@ -75,17 +54,20 @@ def write_slide(
     """
     with _opened(image) as slide:
         places = places_of(features, None if slide is None else slide.mpp)
-        write_csv(folder / "patches.csv", patch_table(features, maps, classes, places))
+        table = patch_table(features, maps, classes, places, expression)
+        write_csv(folder / "patches.csv", table)
         if places is None:
             return
-        frame = _frame(places, slide, features, mpp)
+        frame = frame_of(places, slide, features, mpp)
         for found in maps:
             rows = found.rows(features)
             support = density(found.contributions.support(found.target))[rows]
             _write_map(folder, found, features, support, classes, places, frame)
             if slide is not None:
                 _write_sheet(folder, found, support, places, slide, n_shown)
-    _write_layers(folder, features, maps, classes, places, frame)
+    if expression is not None:
+        write_expression(folder, features, expression, places, frame)
+    _write_layers(folder, features, maps, classes, places, frame, expression)
 
 
 def patch_table(
@@ -93,8 +75,9 @@ def patch_table(
     maps: Sequence[PatientMap],
     classes: Sequence[str],
     places: PatchPlaces | None,
+    expression: ExpressionMap | None = None,
 ) -> pd.DataFrame:
-    """A row a patch: its place, its share in each logit by each network, and its attention."""
+    """A row a patch: its place, share in each logit by each network, attention and expression."""
     table: dict[str, object] = {"patch": np.arange(features.n_patches)}
     if places is not None:
         table |= {"x": places.coords[:, 0], "y": places.coords[:, 1], "side": places.side}
@@ -104,6 +87,8 @@ def patch_table(
             table[f"{found.network}:{label}"] = found.contributions.shares[rows, index]
         if found.attention is not None:
             table[f"{found.network}:attention"] = found.attention[rows]
+    if expression is not None:
+        table |= expression.of_slide(features)
     return pd.DataFrame(table)
 
 
@@ -134,15 +119,7 @@ def _write_map(
         classes[found.target],
         shown,
     )
-    picture = draw_overlay(
-        frame.tissue,
-        places,
-        support if regional else None,
-        legend,
-        size=frame.size,
-        downsample=frame.downsample,
-        mpp=frame.mpp,
-    )
+    picture = frame.draw(places, support if regional else None, legend)
     with whole_file(folder / f"{found.network}.png") as temporary:
         picture.save(temporary)
     rows = found.rows(features)
@@ -196,6 +173,7 @@ def _write_layers(
     classes: Sequence[str],
     places: PatchPlaces,
     frame: Frame,
+    expression: ExpressionMap | None,
 ) -> None:
     """All maps as numbers, and where student and teacher see different things."""
     layers: dict[str, Floats] = {}
@@ -213,55 +191,17 @@ def _write_layers(
             "student",
         )
         both = all(found.certificate.regional for found in maps)
-        picture = draw_overlay(
-            frame.tissue,
-            places,
-            student - teacher if both else None,
-            legend,
-            size=frame.size,
-            downsample=frame.downsample,
-            mpp=frame.mpp,
-        )
+        picture = frame.draw(places, student - teacher if both else None, legend)
         with whole_file(folder / "student-minus-multimodal.png") as temporary:
             picture.save(temporary)
+    if expression is not None:
+        layers |= expression.of_slide(features)
     if frame.mpp is not None:
         painted = {
             name: rasterise(places, values, frame.size, frame.downsample)
             for name, values in layers.items()
         }
         write_ome_tiff(folder / "maps.ome.tiff", painted, frame.mpp)
-
-
-def _frame(places: PatchPlaces, slide: Slide | None, features: SlideFeatures, mpp: float) -> Frame:
-    if slide is None:
-        extent = places.extent()
-        downsample = max(places.side / _PATCH_PX, max(extent) / _LONGEST_PX)
-        size = _size(extent, downsample)
-        known = features.patch_um
-        return Frame(
-            size,
-            downsample,
-            None if known is None else known / places.side * downsample,
-            None,
-            _recorded_origin(features),
-        )
-    edge_um = max(slide.dimensions) * slide.mpp
-    wanted = max(min(mpp, edge_um / _SHORTEST_PX), slide.mpp, edge_um / _LONGEST_PX)
-    tissue = Image.fromarray(slide.thumbnail(wanted))
-    downsample = slide.dimensions[0] / tissue.width
-    left, top, *_ = slide.bounds
-    return Frame(tissue.size, downsample, slide.mpp * downsample, tissue, (left, top))
-
-
-def _recorded_origin(features: SlideFeatures) -> tuple[float, float]:
-    """The corner of the scanned area, where the features record it."""
-    left, top = (features.tiling.get(f"level0_bounds_{axis}", 0) for axis in "xy")
-    return float(left), float(top)
-
-
-def _size(extent: tuple[float, float], downsample: float) -> tuple[int, int]:
-    width, height = (max(int(np.ceil(edge / downsample)), 1) for edge in extent)
-    return width, height
 
 
 @contextmanager

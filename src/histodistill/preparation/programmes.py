@@ -14,6 +14,7 @@ from torch import Tensor
 from histodistill.errors import InputError
 from histodistill.features import BagStore
 from histodistill.preparation.gene_weights import label_correlation
+from histodistill.preparation.predicted_genes import PredictedGenes, fit_predicted_genes
 from histodistill.preparation.squash import CONSTANT, Squash
 
 # Ridge penalties that are tried, per patient and standardised feature.
@@ -35,12 +36,21 @@ class ExpressionProgrammes:
         weight: Float32 [F, k].
         bias: Float32 [k].
         squash: Squashes the features first; None reads them as they are.
+        genes: What slides tell of the programmes and of single genes, for maps; no answer needs
+            it. None where nobody has learnt it.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor, squash: Squash | None = None) -> None:
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor,
+        squash: Squash | None = None,
+        genes: PredictedGenes | None = None,
+    ) -> None:
         self.weight = weight
         self.bias = bias
         self.squash = squash
+        self.genes = genes
 
     @property
     def width(self) -> int:
@@ -74,22 +84,7 @@ class ExpressionProgrammes:
             InputError: Fewer than three patients.
         """
         _check_number(len(means))
-        centre, scale = means.mean(axis=0), means.std(axis=0)
-        scale[scale <= CONSTANT * np.maximum(np.abs(centre), CONSTANT)] = np.inf
-        standardised = (means - centre) / scale
-        rank = min(n_programmes, len(genes) - 1, genes.shape[1])
-        weighted = genes * label_correlation(genes, labels)
-        scores = PCA(rank, svd_solver="full").fit_transform(weighted)
-        factors = relevance(standardised, scores)
-        inputs = standardised * factors
-        best = RidgeCV(alphas=_PENALTIES * len(means)).fit(inputs, scores).alpha_
-        ridge = Ridge(_LENIENCE * best).fit(inputs, scores)
-        answers = ridge.predict(inputs)
-        spread = max(float((answers - answers.mean(axis=0)).std()), 1e-12)
-        coefficients = np.atleast_2d(ridge.coef_) / spread
-        weight = coefficients.T * (factors / scale)[:, None]
-        bias = -centre @ weight
-        return cls(_stored(weight), _stored(bias), squash)
+        return _fit(means, genes, labels, n_programmes, squash)[0]
 
     def transform(self, bag: Tensor) -> Tensor:
         """Programmes [n, k] float32 of n patches [n, F], on the patches' device."""
@@ -98,15 +93,24 @@ class ExpressionProgrammes:
         return torch.addmm(bias, read, weight)
 
     def to_tensors(self) -> dict[str, Tensor]:
-        """The fitted values, to be stored with a model."""
+        """The fitted values, to be stored with a model; names of genes stand apart."""
         squash = {} if self.squash is None else self.squash.to_tensors()
-        return {"weight": self.weight, "bias": self.bias, **squash}
+        genes = {} if self.genes is None else self.genes.to_tensors()
+        return {"weight": self.weight, "bias": self.bias, **squash, **genes}
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> ExpressionProgrammes:
-        """Restore what :meth:`to_tensors` returned."""
+    def from_tensors(
+        cls, tensors: Mapping[str, Tensor], genes: Sequence[str] | None = None
+    ) -> ExpressionProgrammes:
+        """Restore what :meth:`to_tensors` returned.
+
+        Args:
+            tensors: The fitted values.
+            genes: Names of the predicted genes; None where there are none.
+        """
         squash = Squash.from_tensors(tensors) if "centre" in tensors else None
-        return cls(tensors["weight"], tensors["bias"], squash)
+        predicted = None if genes is None else PredictedGenes.from_tensors(genes, tensors)
+        return cls(tensors["weight"], tensors["bias"], squash, predicted)
 
 
 def fit_programmes(
@@ -115,6 +119,8 @@ def fit_programmes(
     genes: NDArray[np.float64],
     labels: NDArray[np.int64],
     n_programmes: int,
+    names: Sequence[str],
+    groups: Sequence[str],
 ) -> ExpressionProgrammes:
     """Programmes of squashed patches, learnt from the bags of training patients.
 
@@ -124,6 +130,9 @@ def fit_programmes(
         genes: Their scaled genes, [n, K].
         labels: Their class indices, [n]; -1 where unknown.
         n_programmes: Number of programmes.
+        names: Names of the genes, ``block:gene``.
+        groups: Hospital of each patient, or another group that is kept together where it is
+            measured how well genes are predicted.
 
     Raises:
         InputError: Fewer than three patients.
@@ -131,7 +140,55 @@ def fit_programmes(
     _check_number(len(patients))
     squash = Squash.fit(bags.mean_patches(patients))
     means = np.array([squash.mean(bags.bag(patient)) for patient in patients])
-    return ExpressionProgrammes.fit(means, genes, labels, n_programmes, squash)
+    fitted, scores, unit = _fit(means, genes, labels, n_programmes, squash)
+    fitted.genes = fit_predicted_genes(means, genes, names, scores, _ridge, groups, unit)
+    return fitted
+
+
+def _fit(
+    means: NDArray[np.float64],
+    genes: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    n_programmes: int,
+    squash: Squash | None,
+) -> tuple[ExpressionProgrammes, NDArray[np.float64], float]:
+    """The map, the measured programmes [n, k] that it predicts, and its unit of them."""
+    rank = min(n_programmes, len(genes) - 1, genes.shape[1])
+    weighted = genes * label_correlation(genes, labels)
+    scores = PCA(rank, svd_solver="full").fit_transform(weighted)
+    coefficients, answers, scale = _regression(means, scores)
+    unit = max(float((answers - answers.mean(axis=0)).std()), 1e-12)
+    weight = (coefficients / unit).T * scale[:, None]
+    bias = -means.mean(axis=0) @ weight
+    return ExpressionProgrammes(_stored(weight), _stored(bias), squash), scores, unit
+
+
+def _regression(
+    means: NDArray[np.float64], scores: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Ridge regression of centred scores [n, k] on mean patches [n, F].
+
+    Returns:
+        Coefficients [k, F] of the features, centred and multiplied by the scale [F], which comes
+        last; between them the answers [n, k].
+    """
+    centre, scale = means.mean(axis=0), means.std(axis=0)
+    scale[scale <= CONSTANT * np.maximum(np.abs(centre), CONSTANT)] = np.inf
+    standardised = (means - centre) / scale
+    factors = relevance(standardised, scores)
+    inputs = standardised * factors
+    best = RidgeCV(alphas=_PENALTIES * len(means)).fit(inputs, scores).alpha_
+    ridge = Ridge(_LENIENCE * best).fit(inputs, scores)
+    return np.atleast_2d(ridge.coef_), ridge.predict(inputs), factors / scale
+
+
+def _ridge(
+    means: NDArray[np.float64], scores: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Weight [F, k] and bias [k] from mean patches [n, F] to centred scores [n, k]."""
+    coefficients, _, scale = _regression(means, scores)
+    weight = coefficients.T * scale[:, None]
+    return weight, -means.mean(axis=0) @ weight
 
 
 def _check_number(n_patients: int) -> None:

@@ -70,14 +70,14 @@ class Transforms:
         arrays |= {f"gene_weights.{k}": torch.tensor(v) for k, v in self.gene_weights.items()}
         save_file(arrays, folder / "transforms.safetensors")
         blocks = {name: block.to_dict() for name, block in self.blocks.items()}
-        write_json(
-            folder / "transforms.json",
-            {
-                "standardised": self.scaler is not None,
-                "programmes": self.programmes is not None,
-                "blocks": blocks,
-            },
-        )
+        described: dict[str, object] = {
+            "standardised": self.scaler is not None,
+            "programmes": self.programmes is not None,
+            "blocks": blocks,
+        }
+        if self.programmes is not None and self.programmes.genes is not None:
+            described["predicted_genes"] = list(self.programmes.genes.genes)
+        write_json(folder / "transforms.json", described)
 
     @classmethod
     def load(cls, folder: Path) -> Transforms:
@@ -106,7 +106,8 @@ class Transforms:
         scaler = FeatureScaler.from_tensors(under("scaler.")) if described["standardised"] else None
         programmes = None
         if described.get("programmes"):
-            programmes = ExpressionProgrammes.from_tensors(under("programmes."))
+            names = described.get("predicted_genes")
+            programmes = ExpressionProgrammes.from_tensors(under("programmes."), names)
         weights = {name: v.numpy() for name, v in under("gene_weights.").items()}
         return cls(scaler, blocks, programmes, weights)
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,14 +12,17 @@ from joblib import Parallel, delayed
 
 from histodistill.deploy import Bundle, predict
 from histodistill.errors import InputError, listed
+from histodistill.explanation.expression import ExpressionMap, explain_expression
 from histodistill.explanation.patients import PatientMap, explain
+from histodistill.explanation.predictability import predictability, require_shown
 from histodistill.explanation.slide_pictures import write_slide
 from histodistill.features import BagStore
-from histodistill.files import require_writable, whole_folder, write_json
+from histodistill.files import folder_name, require_writable, whole_folder, write_json
 from histodistill.slides import SlideImage
 from histodistill.spreadsheets import read_back, write_csv
 
 _RECORD, _MAPS = "explained.json", "maps.csv"
+_EXPRESSION, _PREDICTABILITY = "expression.csv", "predictability.csv"
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class ExplanationSettings:
         folder: Where they go, a folder a patient, and ``maps.csv`` with all certificates.
         images: Slides by the name of their feature files, for those that are at hand.
         mpp: µm in a pixel of the pictures.
+        genes: Genes whose predicted expression is drawn, ``block:gene`` or the gene alone.
         n_shown: Most and least supportive patches on a contact sheet.
         jobs: Patients at the same time, each in a process.
         seed: Of the random orders that certificates compare with.
@@ -40,6 +42,7 @@ class ExplanationSettings:
     folder: Path
     images: Mapping[str, SlideImage] = field(default_factory=dict)
     mpp: float = 8.0
+    genes: tuple[str, ...] = ()
     n_shown: int = 8
     jobs: int = 1
     seed: int = 0
@@ -55,11 +58,14 @@ class Explained:
             the call, and the verdict.
         notes: Sentences: what the reader must know.
         resumed: Patients whose maps an earlier run had finished.
+        expression: A row a patient and programme or gene that was drawn: what is predicted of the
+            patient, and how well slides predict it; empty where nothing was drawn.
     """
 
     maps: pd.DataFrame
     notes: tuple[str, ...]
     resumed: int
+    expression: pd.DataFrame
 
 
 def explain_patients(
@@ -83,14 +89,16 @@ def explain_patients(
 
     Raises:
         InputError: As :func:`histodistill.predict`; an unknown patient; maps of another model in
-            the folder.
+            the folder; a gene that slides do not tell.
     """
+    require_shown(bundle, how.genes)
     predicted = predict(bundle, bags=bags, genomics=genomics)
     wanted = list(patients) or bags.patients
     unknown = sorted(set(wanted) - set(bags.patients))
     if unknown:
         raise InputError(f"nobody of this name has slides: {listed(unknown)}")
-    notes = [*predicted.notes, *_image_notes(how, bags, wanted)]
+    told = predictability(bundle)
+    notes = [*predicted.notes, *_image_notes(how, bags, wanted), *_programme_notes(told)]
     require_writable(how.folder)
     places = {patient: how.folder / folder_name(patient) for patient in wanted}
     record = {p: _record(bundle, bags, p, how) for p in wanted}
@@ -107,18 +115,23 @@ def explain_patients(
     for finished, _ in enumerate(run(tasks), start=done + 1):
         if progress is not None:
             progress(finished, len(wanted))
-    parts = [pd.read_csv(places[p] / _MAPS, dtype={"PATIENT": str}) for p in wanted]
-    maps = read_back(pd.concat(parts, ignore_index=True))
-    write_csv(how.folder / _MAPS, maps)
-    return Explained(maps, tuple(notes), done)
+    maps = _collected(how.folder, _MAPS, places.values())
+    expression = pd.DataFrame()
+    if len(told):
+        write_csv(how.folder / _PREDICTABILITY, told)
+        expression = _collected(how.folder, _EXPRESSION, places.values())
+    return Explained(maps, tuple(notes), done, expression)
 
 
-def folder_name(patient: str) -> str:
-    """A folder for any name of a patient."""
-    plain = re.sub(r"[^A-Za-z0-9._+-]", "_", patient).lstrip(".") or "_"
-    if plain == patient:
-        return plain
-    return f"{plain[:80]}-{hashlib.sha256(patient.encode()).hexdigest()[:8]}"
+def _collected(folder: Path, name: str, places: Iterable[Path]) -> pd.DataFrame:
+    """The tables of all patients who have one, together, written beside their folders."""
+    files = [place / name for place in places if (place / name).exists()]
+    if not files:
+        return pd.DataFrame()
+    parts = [pd.read_csv(file, dtype={"PATIENT": str}) for file in files]
+    table = read_back(pd.concat(parts, ignore_index=True))
+    write_csv(folder / name, table)
+    return table
 
 
 def _explain_one(
@@ -132,15 +145,20 @@ def _explain_one(
     answer: pd.Series,
 ) -> None:
     maps = list(explain(bundle, bags, genomics, patients=[patient], seed=how.seed))
+    expression = next(explain_expression(bundle, bags, how.genes, patients=[patient]), None)
     classes = bundle.info.classes
     with whole_folder(place) as draft:
         for slide in bags.slides(patient):
             folder = draft / slide.path.stem
             folder.mkdir()
             image = how.images.get(slide.path.stem)
-            write_slide(folder, slide, maps, classes, image, mpp=how.mpp, n_shown=how.n_shown)
+            write_slide(
+                folder, slide, maps, classes, image, expression, mpp=how.mpp, n_shown=how.n_shown
+            )
         rows = [_row(found, classes, answer) for found in maps]
         write_csv(draft / _MAPS, pd.DataFrame(rows))
+        if expression is not None:
+            write_csv(draft / _EXPRESSION, _expression_table(expression))
         write_json(draft / _RECORD, dict(record))
 
 
@@ -169,6 +187,20 @@ def _row(found: PatientMap, classes: Sequence[str], answer: pd.Series) -> dict[s
     }
 
 
+def _expression_table(found: ExpressionMap) -> pd.DataFrame:
+    """What is predicted of a patient: the mean over the patches."""
+    means = found.values.mean(axis=0)
+    return pd.DataFrame(
+        {
+            "PATIENT": found.patient,
+            "name": [layer.name for layer in found.layers],
+            "predicted": means,
+            "r": [layer.r for layer in found.layers],
+            "genes": [" ".join(layer.genes) for layer in found.layers],
+        }
+    )
+
+
 def _record(
     bundle: Bundle, bags: BagStore, patient: str, how: ExplanationSettings
 ) -> dict[str, object]:
@@ -180,6 +212,7 @@ def _record(
         "drawn_on_slides": sorted(s.path.stem for s in slides if s.path.stem in how.images),
         "mpp": how.mpp,
         "seed": how.seed,
+        "genes": list(how.genes),
     }
 
 
@@ -201,6 +234,16 @@ def _recorded(place: Path) -> object:
         return json.loads((place / _RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+
+
+def _programme_notes(told: pd.DataFrame) -> Iterator[str]:
+    programmes = told[told["name"].str.startswith("programme ")] if len(told) else told
+    if len(programmes):
+        yield (
+            f"{int(programmes['shown'].sum())} of {len(programmes)} programmes of expression are "
+            f"drawn: the others slides do not predict above chance, or the members of the ensemble "
+            f"do not share them ({_PREDICTABILITY}, with the figures of all genes)"
+        )
 
 
 def _image_notes(how: ExplanationSettings, bags: BagStore, wanted: Sequence[str]) -> Iterator[str]:

@@ -119,7 +119,17 @@ class FoldData:
         everybody = [*self.fold.train, *self.extras]
         paired = [p for p in everybody if p in measured and p in self.data.with_slides]
         genes = np.hstack(list(self._scaled(blocks, paired).values()))
-        return fit_programmes(bags, paired, genes, self._labels_of(paired), n_programmes)
+        names = [f"{block}:{gene}" for block in blocks for gene in self._genes_of(block)]
+        labels, groups = self._labels_of(paired), self._hospitals_of(paired)
+        return fit_programmes(bags, paired, genes, labels, n_programmes, names, groups)
+
+    def _genes_of(self, block: str) -> list[str]:
+        return self.transforms.blocks[block].genes_
+
+    def _hospitals_of(self, patients: Sequence[str]) -> list[str]:
+        """The hospital of each patient; who has none known is a group of their own."""
+        sites = self.data.clinical.sites.reindex(list(patients))
+        return [f"hospital {s}" if isinstance(s, str) else p for p, s in sites.items()]
 
     def _measured(self, blocks: Sequence[str]) -> set[str]:
         """Patients who have at least one of the blocks."""
