@@ -14,6 +14,7 @@ from tests.deploy.bundles import WIDTH
 PROGRAMMES = 3
 GENES = ("mrna:ERBB2", "mrna:GATA3", "mrna:MKI67", "mrna:ESR1", "cna:ERBB2", "cna:MYC")
 # How well slides predict them: all above chance but MKI67.
+PROGRAMME_SD = (0.5, 2.0, 1.0)
 GENE_R = (0.5, 0.4, 0.02, 0.3, 0.45, 0.2)
 
 
@@ -32,10 +33,11 @@ def programme_member(
     kept = list(order)
     told = PredictedGenes(
         GENES,
-        (genes * 1.0)[kept] * turned[:, None],
+        genes[kept] * turned[:, None],
         torch.arange(len(GENES)).float(),
         torch.tensor(GENE_R),
         torch.tensor([0.6, 0.5, 0.01])[kept],
+        torch.tensor(PROGRAMME_SD)[kept],
         n_patients=200,
     )
     programmes = ExpressionProgrammes(

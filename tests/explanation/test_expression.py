@@ -16,7 +16,7 @@ from histodistill.explanation.expression import explain_expression
 from histodistill.explanation.predictability import predictability, predictable_programmes
 from histodistill.features import BagStore, open_bags
 from tests.deploy.bundles import bags_of, bundle, member
-from tests.explanation.programme_bundles import GENE_R, GENES, programme_member
+from tests.explanation.programme_bundles import GENE_R, GENES, PROGRAMME_SD, programme_member
 
 
 def values(store: BagStore, own, patient: str = "A"):
@@ -36,7 +36,8 @@ def test_values_are_those_of_the_map_and_average_to_the_prediction(tmp_path: Pat
     ]
     programmes, genes = values(store, own)
     np.testing.assert_allclose(found.values[:, 2:], genes[:, [1, 4]], atol=1e-4)
-    np.testing.assert_allclose(np.abs(found.values[:, :2]), programmes[:, :2].abs(), atol=1e-4)
+    in_units = (programmes[:, :2] / torch.tensor(PROGRAMME_SD[:2])).abs()
+    np.testing.assert_allclose(np.abs(found.values[:, :2]), in_units, atol=1e-4)
     read = own.transforms.programmes
     assert read is not None
     assert read.genes is not None
@@ -82,7 +83,7 @@ def test_a_programme_is_named_by_its_genes_that_rise_with_it(tmp_path: Path) -> 
     store = bags_of(tmp_path, ["A"])
     (found,) = explain_expression(bundle(own), store)
     programmes, _ = values(store, own)
-    np.testing.assert_allclose(found.values[:, 0], turn * programmes[:, 0], atol=1e-4)
+    np.testing.assert_allclose(found.values[:, 0], turn * programmes[:, 0] / 0.5, atol=1e-4)
 
 
 def test_the_table_has_intervals_and_corrected_p_values() -> None:

@@ -67,17 +67,20 @@ def test_correlations_are_those_of_a_plain_loop_over_hospitals() -> None:
     groups = [f"hospital {number % 5}" for number in range(60)]
     found = fit(means, genes, groups)
     scores, told = principal(genes, 3), np.empty_like(genes)
+    told_scores = np.empty_like(scores)
     for hospital in set(groups):
         out = np.array([group == hospital for group in groups])
         a, b = scores[~out], genes[~out]
         slope, constant = least_squares(means[~out], a - a.mean(axis=0))
         answers = means[out] @ slope + constant + a.mean(axis=0)
+        told_scores[out] = answers
         onward = np.linalg.lstsq(a - a.mean(axis=0), b - b.mean(axis=0), rcond=None)[0]
         told[out] = (answers - a.mean(axis=0)) @ onward + b.mean(axis=0)
     for hospital in set(groups):
         own = np.array([group == hospital for group in groups])
         for values in (told, genes):
             values[own] -= values[own].mean(axis=0)
+    np.testing.assert_allclose(found.programme_sd, told_scores.std(axis=0), rtol=1e-4)
     expected = [np.corrcoef(told[:, gene], genes[:, gene])[0, 1] for gene in range(20)]
     assert found.n_groups == 5
     np.testing.assert_allclose(found.gene_r, expected, atol=1e-5)

@@ -33,8 +33,8 @@ class ExpressionMap:
         layers: What is predicted: programmes, then the genes that were asked for.
         values: Each of them in each patch, mean over the members, [N, layers]: genes in standard
             deviations of the gene among training patients (where genes are scaled by them),
-            programmes in standard deviations of all programmes that slides tell. The mean over
-            the patches is what is predicted of the patient.
+            programmes in standard deviations of what slides predict of training patients. The
+            mean over the patches is what is predicted of the patient.
         slides: The slides, in the order of their patches.
     """
 
@@ -106,7 +106,8 @@ def _values(bundle: Bundle, patches: torch.Tensor, layers: Sequence[Predictable]
 def _one(
     read: ExpressionProgrammes, programmes: torch.Tensor, layer: Predictable, match: Match
 ) -> Floats:
-    if layer.kind == "programme":
-        return np.asarray(match.sign * programmes[:, match.column].double().numpy())
     assert read.genes is not None
+    if layer.kind == "programme":
+        unit = match.sign * float(read.genes.programme_sd[match.column])
+        return np.asarray(programmes[:, match.column].double().numpy() / unit)
     return np.asarray(read.genes.of(programmes, [match.column])[:, 0].double().numpy())

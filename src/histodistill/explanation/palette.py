@@ -35,8 +35,8 @@ class Scale:
 
 EVIDENCE = Scale(LIMIT, "RdBu_r")
 # Other colours than evidence, which expression is not: what is high is orange, what is low violet.
-EXPRESSION = Scale(1.0, "PuOr_r")
-PROGRAMME = Scale(3.0, "PuOr_r")
+EXPRESSION = Scale(2.0, "PuOr_r")
+PROGRAMME = Scale(4.0, "PuOr_r")
 
 
 def density(support: Floats) -> Floats:

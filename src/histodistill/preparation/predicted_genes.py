@@ -44,6 +44,8 @@ class PredictedGenes:
         bias: Float32 [K].
         gene_r: Correlation of each gene, float32 [K].
         programme_r: Correlation of each programme, float32 [k].
+        programme_sd: Standard deviation, over those patients, of what slides predict of each
+            programme, float32 [k].
         n_patients: Patients that the correlations were measured on.
         n_groups: Hospitals within which they were measured; 1 where all count as one.
     """
@@ -53,13 +55,15 @@ class PredictedGenes:
     bias: Tensor
     gene_r: Tensor
     programme_r: Tensor
+    programme_sd: Tensor
     n_patients: int
     n_groups: int = 1
 
     def __post_init__(self) -> None:
         k, n_genes = self.weight.shape
-        found = (len(self.genes), *self.bias.shape, *self.gene_r.shape, *self.programme_r.shape)
-        if found != (n_genes, n_genes, n_genes, k):
+        a_gene, a_programme = (self.bias, self.gene_r), (self.programme_r, self.programme_sd)
+        found = len(self.genes), *(own.shape for own in (*a_gene, *a_programme))
+        if found != (n_genes, (n_genes,), (n_genes,), (k,), (k,)):
             raise ValueError("values of predicted genes do not belong together")
 
     def of(self, programmes: Tensor, columns: Sequence[int]) -> Tensor:
@@ -79,6 +83,7 @@ class PredictedGenes:
             "genes_bias": self.bias,
             "genes_r": self.gene_r,
             "genes_programme_r": self.programme_r,
+            "genes_programme_sd": self.programme_sd,
             "genes_n": torch.tensor([self.n_patients, self.n_groups]),
         }
 
@@ -89,10 +94,17 @@ class PredictedGenes:
         Raises:
             KeyError, ValueError: The values are not those of these genes.
         """
-        names = ("weight", "bias", "r", "programme_r")
-        weight, bias, gene_r, programme_r = (tensors[f"genes_{name}"] for name in names)
         n_patients, n_groups = tensors["genes_n"].tolist()
-        return cls(tuple(genes), weight, bias, gene_r, programme_r, n_patients, n_groups)
+        return cls(
+            genes=tuple(genes),
+            weight=tensors["genes_weight"],
+            bias=tensors["genes_bias"],
+            gene_r=tensors["genes_r"],
+            programme_r=tensors["genes_programme_r"],
+            programme_sd=tensors["genes_programme_sd"],
+            n_patients=n_patients,
+            n_groups=n_groups,
+        )
 
 
 def fit_predicted_genes(
@@ -137,6 +149,7 @@ def fit_predicted_genes(
         bias=_stored(bias),
         gene_r=_stored(_correlation(told_genes, genes, group)),
         programme_r=_stored(_correlation(told_scores, scores, group)),
+        programme_sd=_stored(np.maximum(told_scores.std(axis=0) / unit, 1e-6)),
         n_patients=len(means),
         n_groups=1 if group is None else int(group.max()) + 1,
     )
