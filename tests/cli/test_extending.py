@@ -109,6 +109,16 @@ def test_a_finished_run_is_kept(finished: Path) -> None:
     assert [path.stat().st_mtime_ns for path in weights] == before
 
 
+def test_a_suite_ranks_parts_of_the_users_own(finished: Path) -> None:
+    told = succeed("suite", finished / "experiment.yaml").stdout
+    results = pd.read_csv(finished / "results/leaderboard/results.csv")
+    assert {*methods(), "taught", "Prior-mrna"} <= set(results["method"])
+    own = results[results["method"].isin(methods())]
+    assert own["parameters"].notna().all()
+    assert METRIC in results.columns
+    assert "taught" in told
+
+
 def test_the_metric_of_the_page_is_reported(finished: Path) -> None:
     summary = pd.read_csv(finished / "results/report/tables/summary.csv")
     own = summary[summary["metric"] == METRIC]
