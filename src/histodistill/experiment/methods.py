@@ -104,7 +104,9 @@ class MethodSettings(Settings):
     """A method: a recipe and what the experiment changes in it.
 
     Attributes:
-        recipe: Name of the recipe that it starts from.
+        recipe: Name of the recipe that it starts from, of those that
+            ``histodistill suite --list-methods`` shows, or an import path; where it is left out,
+            the method's own name is a recipe's.
         network: Architecture.
         objective: Weights of the loss.
         training: Optimisation.
