@@ -23,11 +23,18 @@ from .explanation.expression import (
     ExpressionMap as ExpressionMap,
     explain_expression as explain_expression,
 )
+from .explanation.gene_ranking import GeneRanking as GeneRanking
+from .explanation.gene_shares import GeneShares as GeneShares, explain_genes as explain_genes
 from .explanation.predictability import predictability as predictability
 from .explanation.patients import PatientMap as PatientMap, explain as explain
 from .workflows.explanation import (
     ExplanationSettings as ExplanationSettings,
     explain_patients as explain_patients,
+)
+from .workflows.gene_explanation import (
+    GenesExplained as GenesExplained,
+    explain_bundle_genes as explain_bundle_genes,
+    explain_run_genes as explain_run_genes,
 )
 from .workflows.new_slides import (
     NewSlideSettings as NewSlideSettings,

@@ -364,3 +364,35 @@ def write_site_folds(folder: Path, clinical: pd.DataFrame) -> None:
         parts = {"train": train, "val": chosen, "test": test}
         table = pd.DataFrame({k: v.reset_index(drop=True) for k, v in parts.items()})
         table.to_csv(folder / f"splits_{index}.csv")
+
+
+def test_genes_of_a_finished_run_are_ranked_with_a_null(job, tmp_path):
+    truth = pd.read_csv(job / "cohort" / "truth_genes.csv")
+    sets = truth[truth["PROGRAMME"] != "none"].groupby("PROGRAMME")["GENE"].apply("\t".join)
+    lines = [f"{name}\tsimulated\t{genes}\n" for name, genes in sets.items()]
+    (tmp_path / "sets.gmt").write_text("".join(lines))
+    out = tmp_path / "genes"
+    succeed(
+        *("explain-genes", job / "experiment.yaml", "--method", "mkd", "--out", out),
+        *("--permutations", 2, "--sets", tmp_path / "sets.gmt"),
+    )
+    genes = pd.read_csv(out / "genes.csv")
+    assert genes["network"].unique().tolist() == ["genomic", "multimodal"]
+    assert genes["p"].min() >= 1 / 3
+    assert (genes["p_family"] >= genes["p"]).all()
+    stability = pd.read_csv(out / "stability.csv")
+    assert stability["n_parts"].tolist() == [2, 2]
+    assert stability["permutations"].tolist() == [2, 2]
+    assert (stability["gap"] <= 0.01).all()
+    predictions = pd.read_csv(job / "results" / "predictions.csv")
+    with_genes = predictions[(predictions["method"] == "mkd") & predictions["genomic"].notna()]
+    assert stability["patients"].tolist() == [len(with_genes)] * 2
+    assert len(pd.read_csv(out / "sets.csv")) == 2 * len(sets)
+
+
+def test_genes_of_an_unfinished_run_are_refused(job, template, tmp_path):
+    (tmp_path / "cohort").symlink_to(template)
+    said = fail("explain-genes", experiment_file(tmp_path), "--method", "mkd", "--out", tmp_path)
+    assert "the cross-validation of mkd for ER is not finished" in said[0]
+    told = fail("explain-genes", job / "experiment.yaml", "--genomics", "mrna=x", "--out", tmp_path)
+    assert told[0].startswith("--genomics has no effect on an experiment")

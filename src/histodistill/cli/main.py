@@ -30,6 +30,7 @@ COMMANDS = (
     "train",
     "predict",
     "explain",
+    "explain-genes",
     "import-checkpoint",
     "simulate",
     "doctor",

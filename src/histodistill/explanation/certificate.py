@@ -9,7 +9,11 @@ import numpy as np
 from scipy.special import softmax
 
 from histodistill.explanation.contributions import Floats, Indices
-from histodistill.explanation.faithfulness import Faithfulness, faithfulness
+from histodistill.explanation.faithfulness import (
+    Faithfulness,
+    faithfulness,
+    faithfulness_of_order,
+)
 from histodistill.explanation.removal import Removal
 
 # A map in whose order the probability moves by less than this on average shows nothing: as a rule
@@ -118,8 +122,8 @@ def _random(
     whole = np.zeros(n_patches, dtype=np.int64)
     gains = []
     for _ in range(RANDOM_ORDERS):
-        order = generator.permutation(n_patches).astype(np.float64)
-        gains.append(faithfulness(members, order, target, whole, n_steps).srg)
+        rank = generator.permutation(n_patches)
+        gains.append(faithfulness_of_order(members, rank, target, whole, n_steps).srg)
     return np.array(gains)
 
 

@@ -165,7 +165,7 @@ def _path_shares(
     """Shares [N, C] float64 of the patches, summed along the path."""
     total = torch.zeros(n_classes, *bag.shape, dtype=torch.float64)
     with torch.enable_grad():
-        for point, weight in _path(stretches):
+        for point, weight in quadrature(stretches):
             place = (bag * point).requires_grad_()
             logits = answer(place)
             for target in range(n_classes):
@@ -182,7 +182,7 @@ def _slopes(
     """Mean gradient of each logit along the path to the pooled bag, [C, B, d]; logits at 0, [C]."""
     nothing = torch.zeros_like(pooled)
     with torch.enable_grad():
-        points = [(1.0, 1.0)] if linear else _path(MOST_STRETCHES)
+        points = [(1.0, 1.0)] if linear else quadrature(MOST_STRETCHES)
         places = torch.stack([pooled * point for point, _ in points]).requires_grad_()
         logits = head(places)
         slopes = [
@@ -196,8 +196,8 @@ def _slopes(
     return means, constant
 
 
-def _path(stretches: int) -> list[tuple[float, float]]:
-    """Points between 0 and 1, and their weights."""
+def quadrature(stretches: int) -> list[tuple[float, float]]:
+    """Points between 0 and 1, and their weights: Gauss-Legendre on equal stretches."""
     points, weights = np.polynomial.legendre.leggauss(_POINTS)
     return [
         (float(stretch + (p + 1) / 2) / stretches, float(w) / 2 / stretches)

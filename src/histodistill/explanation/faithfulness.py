@@ -56,9 +56,16 @@ def faithfulness(
     """
     rank = np.empty(len(support), dtype=np.int64)
     rank[np.argsort(support, kind="stable")] = np.arange(len(support))
-    n_steps = min(n_steps, len(support))
+    return faithfulness_of_order(members, rank, target, block, n_steps)
+
+
+def faithfulness_of_order(
+    members: Sequence[Removal], rank: Indices, target: int, block: Indices, n_steps: int
+) -> Faithfulness:
+    """The same where the patches are in order already: the rank of each, [N], from 0."""
+    n_steps = min(n_steps, len(rank))
     n_blocks = int(block.max()) + 1
-    step = rank * n_steps // len(support)
+    step = rank * n_steps // len(rank)
     ascending = _probability(members, step, target, block, n_steps, n_blocks)
     descending = _probability(members, n_steps - 1 - step, target, block, n_steps, n_blocks)
     srg = float(np.mean(ascending[-1] - descending[-1]))

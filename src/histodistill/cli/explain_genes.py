@@ -1,0 +1,168 @@
+"""The `histodistill explain-genes` command."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from histodistill.cli.console import counted, located, say, say_notes
+from histodistill.cli.options import named_files, one_of
+from histodistill.errors import InputError
+
+if TYPE_CHECKING:
+    from histodistill.workflows.gene_explanation import GenesExplained
+
+_SHOWN = 5
+
+
+def command(
+    model: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MODEL",
+            help="A bundle; or an experiment (YAML) whose cross-validation is finished.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for tables and pictures.")],
+    genomics: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=FILE",
+            help="Of a bundle: a genomic block of the patients; as often as there are blocks.",
+        ),
+    ] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Of a bundle: patch features of the same patients, for the multimodal teacher.",
+        ),
+    ] = None,
+    patient_pattern: Annotated[
+        str | None,
+        typer.Option(metavar="REGEX", help="Regular expression of the patient in a file name."),
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of an experiment; needed if several.")
+    ] = None,
+    method: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of an experiment; needed if several.")
+    ] = None,
+    permutations: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Of an experiment: trainings with permuted labels, one a fold in turn, for "
+            "p-values of at least 1 / (N + 1).",
+        ),
+    ] = None,
+    sets: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Sets of genes, in a GMT file.")
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Of random sets and permutations.")
+    ] = 0,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PACKAGE.MODULE:CLASS",
+            help="A network of another package that the bundle is made of, if you trust it.",
+        ),
+    ] = None,
+) -> None:
+    """Show which genes drive the genomic and the multimodal teacher.
+
+    A bundle is explained on the patients that are given, an experiment on the test patients of
+    each fold. Research use only; not a medical device.
+    """
+    from histodistill.genomics.gene_sets import read_gene_sets
+
+    known = {} if sets is None else read_gene_sets(sets)
+    of_bundle = {
+        "--genomics": genomics,
+        "--features": features,
+        "--patient-pattern": patient_pattern,
+        "--allow": allow,
+    }
+    of_experiment = {"--target": target, "--method": method, "--permutations": permutations}
+    if model.is_dir():
+        _refuse(of_experiment, "a bundle; give an experiment (YAML)")
+        found = _bundle(model, named_files(genomics or []), features, patient_pattern, allow or (),
+                        known, seed)  # fmt: skip
+    else:
+        _refuse(of_bundle, "an experiment, which names its own inputs")
+        found = _experiment(model, target, method, permutations or 0, known, seed)
+    say_notes(found.notes)
+    out.mkdir(parents=True, exist_ok=True)
+    found.write(out)
+    for ranking in found.rankings:
+        top = ", ".join(ranking.genes["gene"].head(_SHOWN))
+        say(f"{ranking.network}, {found.classes[ranking.target]}: {top}, ...")
+    say(f"{counted(len(found.rankings), 'ranking')}: {located(out / 'genes.csv')}")
+
+
+def _refuse(given: Mapping[str, object], of: str) -> None:
+    problems = [f"{name} has no effect on {of}" for name, value in given.items() if value]
+    if problems:
+        raise InputError(*problems)
+
+
+def _bundle(
+    folder: Path,
+    genomics: Mapping[str, Path],
+    features: Path | None,
+    patient_pattern: str | None,
+    allow: Sequence[str],
+    sets: Mapping[str, Sequence[str]],
+    seed: int,
+) -> GenesExplained:
+    from histodistill.deploy import Bundle
+    from histodistill.workflows.gene_explanation import explain_bundle_genes
+    from histodistill.workflows.new_features import NewFeatures
+    from histodistill.workflows.prediction import read_blocks
+
+    bundle = Bundle.load(folder, allow)
+    say_notes(bundle.notes)
+    if not genomics:
+        raise InputError("give the genes of patients: --genomics NAME=FILE")
+    blocks, told = read_blocks(bundle, genomics)
+    say_notes(told)
+    bags = None
+    if features is not None:
+        bags, told = NewFeatures(features, patient_pattern=patient_pattern).open()
+        say_notes(told)
+    return explain_bundle_genes(bundle, blocks, bags, sets, seed=seed)
+
+
+def _experiment(
+    file: Path,
+    target: str | None,
+    method: str | None,
+    permutations: int,
+    sets: Mapping[str, Sequence[str]],
+    seed: int,
+) -> GenesExplained:
+    from histodistill.cli.progress import counting
+    from histodistill.experiment import load, read_experiment
+    from histodistill.workflows.gene_explanation import explain_run_genes
+
+    experiment = read_experiment(file)
+    target = one_of("target", target, list(experiment.targets))
+    method = one_of("method", method, list(experiment.methods))
+    with counting("Reading bags") as progress:
+        data = load(experiment, progress)
+    with counting("Models") as progress:
+        return explain_run_genes(
+            experiment,
+            data,
+            target,
+            method,
+            sets,
+            permutations=permutations,
+            seed=seed,
+            progress=progress,
+        )

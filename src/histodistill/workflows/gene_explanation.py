@@ -1,0 +1,254 @@
+"""Which genes drive the teachers: of a bundle, or of a cross-validation with its null."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from histodistill.deploy import Bundle
+from histodistill.errors import InputError, listed
+from histodistill.experiment import Experiment
+from histodistill.experiment.data import ExperimentData
+from histodistill.explanation.contributions import COMPLETE
+from histodistill.explanation.gene_plot import gene_figure
+from histodistill.explanation.gene_ranking import GeneRanking, rank_genes
+from histodistill.explanation.gene_set_ranking import columns_of
+from histodistill.explanation.gene_shares import GeneShares, explain_genes
+from histodistill.features import BagStore
+from histodistill.files import whole_file
+from histodistill.spreadsheets import write_csv
+from histodistill.training import fits_of
+from histodistill.training.fit.ensemble import fit_ensemble
+from histodistill.training.fold.fold_data import prepare_fold
+from histodistill.training.folders import MODEL
+from histodistill.training.run.bundle_info import bundle_info
+from histodistill.training.run.planned_fits import Fit
+
+Sets = Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class GenesExplained:
+    """Which genes drive the networks that read genes.
+
+    Attributes:
+        rankings: One for each network, and for each class where there are more than two.
+        classes: Names of the classes.
+        notes: Sentences: what the reader must know.
+    """
+
+    rankings: tuple[GeneRanking, ...]
+    classes: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def write(self, folder: Path) -> None:
+        """Write ``genes.csv``, ``sets.csv``, ``stability.csv`` and a picture a network.
+
+        Args:
+            folder: Where; what an earlier call wrote there is replaced.
+        """
+        tables: dict[str, list[pd.DataFrame]] = {"genes": [], "sets": []}
+        stability = []
+        for ranking in self.rankings:
+            named = {"network": ranking.network, "class": self.classes[ranking.target]}
+            tables["genes"].append(ranking.genes.assign(**named))
+            tables["sets"].append(ranking.sets.assign(**named))
+            stability.append(named | _stability(ranking))
+            title = f"{ranking.network} network, evidence for {named['class']}"
+            picture = f"genes-{ranking.network}-{ranking.target}.png"
+            with whole_file(folder / picture) as temporary:
+                gene_figure(ranking, title).savefig(temporary, dpi=150)
+        for name, parts in tables.items():
+            table = pd.concat(parts, ignore_index=True)
+            if len(table):
+                first = ["network", "class"]
+                write_csv(folder / f"{name}.csv", table[[*first, *table.columns.drop(first)]])
+        write_csv(folder / "stability.csv", pd.DataFrame(stability))
+
+
+def explain_bundle_genes(
+    bundle: Bundle,
+    genomics: Mapping[str, pd.DataFrame],
+    bags: BagStore | None = None,
+    sets: Sets | None = None,
+    *,
+    seed: int = 0,
+) -> GenesExplained:
+    """Explain a bundle's teachers by genes, on the given patients.
+
+    Stability is that over the members. There is no null of permuted labels: it needs the training
+    patients, see :func:`explain_run_genes`.
+
+    Args:
+        bundle: A trained model.
+        genomics: Blocks by the bundle's names, patients x genes.
+        bags: Bags of the patients with slides, for the multimodal teacher.
+        sets: Sets of genes by name.
+        seed: Of random sets.
+
+    Raises:
+        InputError: As :func:`histodistill.explain_genes`; no set has a gene that is read.
+    """
+    found = [[each] for each in explain_genes(bundle, genomics, bags)]
+    return _ranked(found, [], bundle.info.classes, sets or {}, seed)
+
+
+def explain_run_genes(
+    experiment: Experiment,
+    data: ExperimentData,
+    target: str,
+    method: str,
+    sets: Sets | None = None,
+    *,
+    permutations: int = 0,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> GenesExplained:
+    """Explain the teachers of a finished cross-validation, each fold on its test patients.
+
+    Stability is that over the folds of the first seed. For the null the method is trained again
+    on a fold, one fold after the other, with the labels of its training and validation patients
+    permuted.
+
+    Args:
+        experiment: The experiment.
+        data: Its inputs, from ``load``.
+        target: What is predicted.
+        method: One of its methods.
+        sets: Sets of genes by name.
+        permutations: Trainings with permuted labels.
+        seed: Of the permutations and of random sets.
+        progress: Called with (models explained, models in all).
+
+    Raises:
+        InputError: The cross-validation is not finished; as :func:`histodistill.explain_genes`.
+    """
+    fits = _finished(experiment, data, target, method)
+    allowed = experiment.methods[method].network.import_paths
+    steps = len(fits) + permutations
+    folds, null = [], []
+    for number, fit in enumerate(fits, start=1):
+        bundle = Bundle.load(fit.folder(experiment.output) / MODEL, allow=allowed)
+        folds.append(explain_genes(bundle, data.genomics, data.bags, patients=fit.fold.test))
+        if progress is not None:
+            progress(number, steps)
+    for number in range(permutations):
+        bundle = _refitted(experiment, data, fits[number % len(fits)], seed + number)
+        test = fits[number % len(fits)].fold.test
+        null.append(explain_genes(bundle, data.genomics, data.bags, patients=test))
+        if progress is not None:
+            progress(len(fits) + number + 1, steps)
+    same = [list(each) for each in zip(*folds, strict=True)]
+    classes = experiment.targets[target].classes
+    found = _ranked(same, null, classes, sets or {}, seed)
+    if experiment.tuning is not None and permutations:
+        told = "refits with permuted labels use the method's own settings, not the tuned ones"
+        return replace(found, notes=(*found.notes, told))
+    return found
+
+
+def _finished(experiment: Experiment, data: ExperimentData, target: str, method: str) -> list[Fit]:
+    """The fits of the method's first seed.
+
+    Raises:
+        InputError: They are not finished.
+    """
+    seed = experiment.seeds_of(method)[0]
+    wanted = (target, method, seed)
+    fits = [f for f in fits_of(experiment, data) if (f.target, f.method, f.seed) == wanted]
+    if not all(fit.finished(experiment.output) for fit in fits):
+        raise InputError(
+            f"{experiment.output}: the cross-validation of {method} for {target} is not finished; "
+            "run `histodistill crossval` first"
+        )
+    return fits
+
+
+def _refitted(experiment: Experiment, data: ExperimentData, fit: Fit, seed: int) -> Bundle:
+    """The method of a fit, trained on its fold with permuted labels."""
+    learning = sorted({*fit.fold.train, *fit.fold.validation})
+    labels = data.clinical.labels.copy()
+    shuffled = np.random.default_rng(seed).permutation(labels.loc[learning, fit.target].to_numpy())
+    labels.loc[learning, fit.target] = shuffled
+    permuted = replace(data, clinical=replace(data.clinical, labels=labels))
+    inputs = prepare_fold(experiment, permuted, fit.target, fit.fold)
+    settings = experiment.methods[fit.method]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        fitted = fit_ensemble(
+            experiment, settings, inputs, fit.seed, folder / "fit", teachers=folder / "teachers"
+        )
+    info = bundle_info(experiment, inputs, fit.method, settings, fit.seed)
+    return Bundle(info, fitted.members)
+
+
+def _ranked(
+    found: Sequence[Sequence[GeneShares]],
+    null: Sequence[Sequence[GeneShares]],
+    classes: tuple[str, ...],
+    sets: Sets,
+    seed: int,
+) -> GenesExplained:
+    """Rankings of each network and class, and what is to be told.
+
+    Args:
+        found: Shares of each network and class: of one model, or of every fold.
+        null: Shares by every refit with permuted labels, of all networks and classes.
+        classes: Names of the classes.
+        sets: Sets of genes.
+        seed: Of random sets.
+    """
+    genes = {gene for parts in found for part in parts for gene in part.genes}
+    read = columns_of(sorted(genes), sets)
+    if sets and not read:
+        raise InputError(
+            f"no set has a gene that the model reads: sets name {listed(_some_genes(sets))}, the "
+            f"model {listed(sorted(genes)[:3])}; are genes named by the same symbols?"
+        )
+    rankings = []
+    for parts in found:
+        which = parts[0].network, parts[0].target
+        same = [own for refit in null for own in refit if (own.network, own.target) == which]
+        rankings.append(rank_genes(parts, sets, same, seed=seed))
+    return GenesExplained(tuple(rankings), classes, tuple(_notes(rankings, sets, read)))
+
+
+def _notes(
+    rankings: Sequence[GeneRanking], sets: Sets, read: Mapping[str, object]
+) -> Iterator[str]:
+    without = sorted(set(sets) - set(read))
+    if without:
+        told = f"{len(without)} of {len(sets)} sets have no gene that the model reads"
+        yield f"{told}: {listed(without)}"
+    for ranking in rankings:
+        if ranking.gap > COMPLETE:
+            yield (
+                f"{ranking.network}: shares of the genes miss the log odds by {ranking.gap:.0%} of "
+                "what the genes moved: the network jumps on the way, and they are approximate"
+            )
+    if not any(ranking.n_permutations for ranking in rankings):
+        yield (
+            "no null of permuted labels: give an experiment whose cross-validation is finished, "
+            "and --permutations"
+        )
+
+
+def _stability(ranking: GeneRanking) -> dict[str, object]:
+    return {
+        "parts": ranking.parts,
+        "n_parts": ranking.n_parts,
+        "patients": ranking.n_patients,
+        "shares": ranking.way,
+        "gap": ranking.gap,
+        "permutations": ranking.n_permutations,
+        **{f"kuncheva_{k}": index for k, index in ranking.stability.items()},
+    }
+
+
+def _some_genes(sets: Sets) -> list[str]:
+    return [own[0] for own in sets.values()][:3]
