@@ -13,7 +13,7 @@ from captum.attr import IntegratedGradients
 from histodistill.errors import InputError
 from histodistill.explanation.gene_shares import explain_genes, token_shares
 from histodistill.inference import Member
-from histodistill.model import Genes, Networks, NetworkSettings
+from histodistill.model import Genes, NetworkName, Networks, NetworkSettings
 from histodistill.model.registries import GENOMIC_TEACHERS, MULTIMODAL_TEACHERS
 from histodistill.preparation import PreparedPatients
 from tests.deploy.bundles import GENES, TOKENS, WIDTH, bags_of, bundle, expression, member
@@ -38,13 +38,14 @@ def made(classes: int = 2, seed: int = 3, **settings: Any) -> Member:
     return Member(networks.eval(), member(seed).transforms, {})
 
 
-def log_odds(own: Member, network: str, bags=None) -> np.ndarray:
+def log_odds(own: Member, network: NetworkName, bags=None) -> np.ndarray:
     scaled = own.transforms.scaled({"mrna": expression(PATIENTS)})
     prepared = PreparedPatients(bags, scaled, own.transforms, 16)
     with torch.no_grad():
         outputs = own.networks(prepared.batch(PATIENTS, device=torch.device("cpu")))
-    logits: np.ndarray = outputs[network].logits.double().numpy()
-    return logits[:, 1] - logits[:, 0]
+    logits = outputs[network].logits.double()
+    odds: np.ndarray = (logits[:, 1] - logits[:, 0]).numpy()
+    return odds
 
 
 def check(found, expected: np.ndarray) -> None:
@@ -79,8 +80,8 @@ def test_shares_in_a_linear_network_are_weight_times_gene() -> None:
     own = made(genomic="linear")
     (found,) = explain_genes(bundle(own), {"mrna": expression(PATIENTS)})
     scaled = own.transforms.scaled({"mrna": expression(PATIENTS)})["mrna"].to_numpy()
-    layer = own.networks.genomic.classifier[1]  # type: ignore[union-attr, index]
-    weight = (layer.weight[1] - layer.weight[0]).detach().numpy()[: len(GENES)]
+    weights = own.networks.state_dict()["genomic.classifier.1.weight"].numpy()
+    weight = (weights[1] - weights[0])[: len(GENES)]
     np.testing.assert_allclose(found.shares, scaled * weight / np.sqrt(2 * 16), atol=1e-5)
     np.testing.assert_allclose(found.values, scaled, atol=1e-6)
 
