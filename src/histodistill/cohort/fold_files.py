@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -66,18 +66,13 @@ def read_folds(
     """
     labels = labels.dropna()
     problems: list[str] = []
+    notes: list[str] = []
     folds: list[Fold] = []
     named: set[str] = set()
-    notes: list[str] = []
     for index, path in enumerate(_files(directory)):
-        absent_columns: list[str] = []
-        wanted = [Column(column) for column in _COLUMNS.values()]
-        table = resolved_columns(read_table(path, notes), wanted, path, notes, absent_columns)
-        if absent_columns:
-            problems += absent_columns
+        table = _read_fold(path, problems, notes)
+        if table is None:
             continue
-        for column in _COLUMNS.values():
-            table[column] = patient_names(table[column], path, notes).patients
         problems += _contradictions(table, labels, classes, path)
         parts = {part: table[column].dropna().tolist() for part, column in _COLUMNS.items()}
         named.update(*parts.values())
@@ -86,17 +81,8 @@ def read_folds(
             for part, names in parts.items()
         }
         folds.append(Fold(index, 0, **members))
-    unknown = sorted(named.difference(known)) if known is not None else []
-    if not problems and named.isdisjoint(labels.index):
-        problems.append(
-            f"{directory}: none of its patients (for example {min(named, default='')}) has a "
-            "label in the cohort; are these the folds of another cohort or target?"
-        )
-    elif unknown:
-        problems.append(
-            f"{directory}: {len(unknown)} of its patients are not in the clinical table: "
-            f"{listed(unknown)}; correct the names, or take them out of the fold files."
-        )
+    if named or not problems:
+        problems += _stranger_problems(directory, named, labels, known)
     if problems:
         raise InputError(*problems)
     try:
@@ -105,6 +91,36 @@ def read_folds(
         raise InputError(*(f"{directory}: {problem}" for problem in error.problems)) from None
     compared = _compared(directory, folds, named, set(labels.index))
     return replace(compared, notes=(*notes, *compared.notes))
+
+
+def _read_fold(path: Path, problems: list[str], notes: list[str]) -> pd.DataFrame | None:
+    """One file with its patients as the cohort names them; None where it lacks columns."""
+    absent: list[str] = []
+    wanted = [Column(column) for column in _COLUMNS.values()]
+    table = resolved_columns(read_table(path, notes), wanted, path, notes, absent)
+    problems += absent
+    if absent:
+        return None
+    for column in _COLUMNS.values():
+        table[column] = patient_names(table[column], path, notes).patients
+    return table
+
+
+def _stranger_problems(
+    directory: Path, named: set[str], labels: pd.Series[int], known: Collection[str] | None
+) -> Iterator[str]:
+    """Folds of another cohort, or patients whom the clinical table does not have."""
+    unknown = sorted(named.difference(known)) if known is not None else []
+    if named.isdisjoint(labels.index):
+        yield (
+            f"{directory}: none of its patients (for example {min(named, default='')}) has a "
+            "label in the cohort; are these the folds of another cohort or target?"
+        )
+    elif unknown:
+        yield (
+            f"{directory}: {len(unknown)} of its patients are not in the clinical table: "
+            f"{listed(unknown)}; correct the names, or take them out of the fold files."
+        )
 
 
 def _files(directory: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,14 +50,14 @@ def download_weights(encoder: Encoder) -> Path:
 @contextmanager
 def _without_retries_told() -> Iterator[None]:
     """The library's lines on each failed try stay out of sight; one sentence tells the end."""
-    from huggingface_hub.utils import logging
+    from huggingface_hub.utils.logging import get_verbosity, set_verbosity
 
-    before = logging.get_verbosity()
-    logging.set_verbosity_error()
+    before = get_verbosity()
+    set_verbosity(logging.ERROR)
     try:
         yield
     finally:
-        logging.set_verbosity(before)
+        set_verbosity(before)
 
 
 def _refused(encoder: Encoder, error: Exception) -> str:

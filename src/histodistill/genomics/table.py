@@ -23,7 +23,7 @@ from histodistill.genomics.gene_names import (
 from histodistill.genomics.matrix import SampleMatrix
 from histodistill.genomics.quantity import mixed_problems, quantity_of, transform_problem
 from histodistill.genomics.readers import LAYOUTS, Format, read_matrix
-from histodistill.genomics.samples import resolve_samples
+from histodistill.genomics.samples import ResolvedSamples, resolve_samples
 
 Transform = Literal["none", "log2p1"]
 
@@ -91,10 +91,11 @@ def read_genomic_table(
         >>> print(*block.notes)
         1 values are missing (25.00%), in 1 genes and 1 patients.
     """
+    source = f"{path} (block {name})"
     matrix = read_matrix(path, format, gdc_column=gdc_column, patient_column=patient_column)
     if not matrix.samples or not matrix.genes:
         lacking = "sample" if not matrix.samples else "gene"
-        raise InputError(f"{path} (block {name}): holds no {lacking}.")
+        raise InputError(f"{source}: holds no {lacking}.")
     resolved = resolve_samples(
         matrix.samples,
         patients=matrix.patients,
@@ -102,29 +103,32 @@ def read_genomic_table(
         sample_types=sample_types,
         source=str(path),
     )
-    numbered = number_problem(matrix.genes)
-    if numbered is not None:
-        raise InputError(f"{path} (block {name}): {numbered}.")
-    names = ["" if is_date(gene) else normalised(gene) for gene in matrix.genes]
-    genes, values, gene_notes = _unique_genes(names, matrix.array[resolved.rows])
-    gene_notes.extend((*shortened_notes(matrix.genes, names), *date_notes(matrix.genes)))
-    frame = pd.DataFrame(
-        values, index=pd.Index(resolved.patients, name="PATIENT", dtype=object), columns=genes
-    )
-    _check_values(frame, f"{path} (block {name})", transform)
+    frame, gene_notes = _by_symbol(matrix, resolved, source)
+    _check_values(frame, source, transform)
     frame, patient_notes = _without_empty_patients(frame)
     frame, missing_notes = _without_empty_genes(frame)
     if frame.empty:
-        raise InputError(f"{path} (block {name}): holds no gene with a symbol and a value.")
-    scale_problems = [*_scale_problems(frame, f"{path} (block {name})", transform)]
+        raise InputError(f"{source}: holds no gene with a symbol and a value.")
+    scale_problems = tuple(_scale_problems(frame, source, transform))
     if transform == "log2p1":
-        frame = pd.DataFrame(
-            np.log2(frame.to_numpy() + np.float32(1)), index=frame.index, columns=frame.columns
-        )
+        frame = frame.apply(lambda gene: np.log2(gene + np.float32(1)))
     notes = (*matrix.notes, *resolved.notes, *gene_notes, *patient_notes, *missing_notes)
-    return GenomicTable(
-        name, frame, notes, tuple(scale_problems), _unused(matrix, resolved.by_pattern, path)
-    )
+    unused = _unused(matrix, resolved.by_pattern, path)
+    return GenomicTable(name, frame, notes, scale_problems, unused)
+
+
+def _by_symbol(
+    matrix: SampleMatrix, resolved: ResolvedSamples, source: str
+) -> tuple[pd.DataFrame, list[str]]:
+    """Patients x gene symbols, each symbol once, and notes on what was done for that."""
+    numbered = number_problem(matrix.genes)
+    if numbered is not None:
+        raise InputError(f"{source}: {numbered}.")
+    names = ["" if is_date(gene) else normalised(gene) for gene in matrix.genes]
+    genes, values, notes = _unique_genes(names, matrix.array[resolved.rows])
+    notes.extend((*shortened_notes(matrix.genes, names), *date_notes(matrix.genes)))
+    index = pd.Index(resolved.patients, name="PATIENT", dtype=object)
+    return pd.DataFrame(values, index=index, columns=genes), notes
 
 
 def _unused(matrix: SampleMatrix, by_pattern: bool, path: Path) -> dict[str, str]:
