@@ -49,7 +49,11 @@ from .workflows.external_evaluation import (
     LabelTable as LabelTable,
     label_predictions as label_predictions,
 )
-from .workflows.run_report import run_report as run_report
+from .workflows.run_report import (
+    ReportSettings as ReportSettings,
+    report_run as report_run,
+    run_report as run_report,
+)
 from .workflows.new_features import NewFeatures as NewFeatures
 from .workflows.prediction import (
     PredictionRequest as PredictionRequest,

@@ -27,6 +27,7 @@ COMMANDS = (
     "evaluate",
     "compare",
     "triage",
+    "report",
     "train",
     "predict",
     "explain",

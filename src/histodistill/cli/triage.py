@@ -10,7 +10,7 @@ import typer
 
 from histodistill.cli.console import answer, counted, located, say, say_notes, show
 from histodistill.cli.options import Json, one_of
-from histodistill.errors import InputError
+from histodistill.cli.policy import asked_policy
 
 if TYPE_CHECKING:
     from histodistill.calibration.triage import Bound, TriagePolicy
@@ -55,20 +55,12 @@ def command(
     that the cohort cannot support is refused with the number of patients it would take. Tells how
     well the probabilities are calibrated as well. Research use only; not a medical device.
     """
-    from pydantic import ValidationError
-
-    from histodistill.calibration import TriagePolicy
     from histodistill.calibration.answers import labelled_answers
     from histodistill.calibration.out_of_fold import calibration_out_of_fold, triage_out_of_fold
     from histodistill.evaluation import read_predictions
     from histodistill.spreadsheets import write_csv
 
-    try:
-        policy = TriagePolicy(
-            max_missed=max_missed, max_false_alarms=max_false_alarms, min_ppv=min_ppv
-        )
-    except ValidationError as error:
-        raise InputError(*(_sentence(each["msg"]) for each in error.errors())) from error
+    policy = asked_policy(max_missed, max_false_alarms, min_ppv)
     notes: list[str] = []
     rows = read_predictions(predictions, notes)
     say_notes(notes)
@@ -102,8 +94,3 @@ def _rule(side: str, bound: Bound, policy: TriagePolicy) -> str:
         f"{side} {sign} {bound.threshold:.3f}: {bound.errors} errors of {bound.of} {of}; with 95 % "
         f"confidence at most {bound.limit:.3f}"
     )
-
-
-def _sentence(message: str) -> str:
-    plain = message.removeprefix("Value error, ").replace("`max_", "`--max-")
-    return plain.replace("`min_ppv", "`--min-ppv").replace("_", "-")

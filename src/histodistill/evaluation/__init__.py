@@ -34,6 +34,7 @@ from histodistill.evaluation.fold_auc import fold_aucs, live_table
 from histodistill.evaluation.intervals import bootstrap_metrics, percentile_interval
 from histodistill.evaluation.layout import NETWORKS, networks_in, target_classes
 from histodistill.evaluation.leaderboard import Leaderboard, build_leaderboard
+from histodistill.evaluation.net_benefit import DecisionCurve, decision_curve
 from histodistill.evaluation.parts import Part, parts
 from histodistill.evaluation.predictions import read_predictions, write_predictions
 from histodistill.evaluation.ranks import Ranking, rank_methods, ranks_table
@@ -47,6 +48,8 @@ from histodistill.evaluation.registry import (
 )
 from histodistill.evaluation.runs import Runs, auc_of, runs_of
 from histodistill.evaluation.scores import Scores, require_metrics, roc_auc, score
+from histodistill.evaluation.strata import strata_table
+from histodistill.evaluation.subgroups import subgroup_table
 from histodistill.evaluation.summary import EvaluationTables, evaluate
 from histodistill.evaluation.thresholds import ThresholdRule, choose_threshold
 
@@ -58,6 +61,7 @@ __all__ = [
     "AucEstimates",
     "CalibrationLine",
     "Contender",
+    "DecisionCurve",
     "Difference",
     "EvaluationTables",
     "Leaderboard",
@@ -86,6 +90,7 @@ __all__ = [
     "compare",
     "contenders_in",
     "contradictions",
+    "decision_curve",
     "delong",
     "delong_test",
     "evaluate",
@@ -107,6 +112,8 @@ __all__ = [
     "roc_curve",
     "runs_of",
     "score",
+    "strata_table",
+    "subgroup_table",
     "target_classes",
     "unanswered_notes",
     "with_standard",

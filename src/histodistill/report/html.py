@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,10 +28,11 @@ FOLD_LIMIT = (
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure inside a page: its caption and its data URI."""
+    """A figure inside a page: its caption, its data URI, and its width in CSS pixels."""
 
     caption: str
     source: str
+    width: int
 
 
 def page_template(name: str) -> Template:
@@ -47,5 +49,12 @@ def page_template(name: str) -> Template:
 
 def picture(paths: Mapping[str, Path], caption: str) -> Picture:
     """The SVG among a figure's files, to lie inside the page."""
-    encoded = base64.b64encode(paths["svg"].read_bytes()).decode()
-    return Picture(caption, f"data:image/svg+xml;base64,{encoded}")
+    drawn = paths["svg"].read_bytes()
+    encoded = base64.b64encode(drawn).decode()
+    return Picture(caption, f"data:image/svg+xml;base64,{encoded}", _width(drawn))
+
+
+def _width(svg: bytes) -> int:
+    """The width that an SVG of matplotlib says of itself, in points, as CSS pixels."""
+    found = re.search(rb'<svg[^>]* width="([0-9.]+)pt"', svg)
+    return round(float(found.group(1)) * 96 / 72) if found else 0

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
 
+from histodistill.calibration.triage import TriagePolicy
 from histodistill.errors import InputError
 from histodistill.evaluation import (
     STANDARD_METRICS,
     compare,
     contenders_in,
     evaluate,
+    networks_in,
+    runs_of,
     target_classes,
 )
 from histodistill.evaluation.intervals import RESAMPLES
 from histodistill.evaluation.summary import OF_FOLDS
 from histodistill.files import write_text
+from histodistill.report.cohort_section import cohort_section
+from histodistill.report.depth.distribution import answered
+from histodistill.report.depth.section import Asked, Chosen, present
+from histodistill.report.drawn_methods import drawn_methods
+from histodistill.report.evidence import Evidence
 from histodistill.report.html import FOLD_LIMIT, LIMITS, Picture, page_template, picture
+from histodistill.report.patients_section import PatientsSection, anchors_of, patients_section
 from histodistill.report.plots import training_figure, write_figure
 from histodistill.report.tables import (
     INPUTS,
@@ -32,6 +41,7 @@ from histodistill.report.target_section import TargetSection, file_stem, target_
 from histodistill.spreadsheets import write_csv
 
 PAGE = "report.html"
+DEFAULT_POLICY = TriagePolicy(max_missed=0.05, max_false_alarms=0.05)
 
 # Columns that say nothing where one model predicted all patients.
 _OF_FOLDS_COMPARED = ["n_models", "n_models_reference", "fold_auc", "fold_auc_reference"]
@@ -57,6 +67,11 @@ class Report:
         metrics: Names of the metrics.
         external: Whether one trained model predicted all patients, as in an external cohort, so
             that the page and its tables say nothing of folds.
+        methods: Methods in the order in which figures take them, where there are more than eight.
+        depth: The contender that is looked at in depth, ``METHOD NETWORK``; by default the first
+            of ``methods``, with the first network that it has.
+        policy: The triage policy.
+        evidence: What is known of the patients beside their answers.
     """
 
     title: str
@@ -71,6 +86,10 @@ class Report:
     simulated: bool = False
     metrics: Sequence[str] = STANDARD_METRICS
     external: bool = False
+    methods: Sequence[str] = ()
+    depth: str | None = None
+    policy: TriagePolicy = DEFAULT_POLICY
+    evidence: Evidence = field(default_factory=Evidence)
 
 
 def write_report(
@@ -100,13 +119,21 @@ def write_report(
     headline = headline_table(summary, external=report.external)
     write_table(headline, folder / "tables", "auc", "Area under the ROC curve.")
     comparison, not_compared = _comparison(folder, report, n_resamples, seed)
+    anchors = anchors_of(report.predictions)
+    asked = Asked(_chosen(report), report.evidence, report.policy, anchors)
     page = page_template("report.html.jinja").render(
         report=report,
         limits=[*LIMITS, *([] if report.external else [FOLD_LIMIT]), *report.limits],
-        cohort=plain_table(cohort, digits=1),
+        cohort=plain_table(cohort, digits=1, source="tables/cohort.csv"),
+        flow=cohort_section(folder, report.evidence),
+        checks=_checks(folder, report.evidence),
         excluded=_excluded(folder, report.excluded),
-        headline=headline,
-        targets=_sections(folder, report, summary),
+        headline=replace(headline, source="tables/summary.csv"),
+        targets=_sections(folder, report, summary, asked),
+        patients=_patients(folder, report, asked),
+        drawn=drawn_methods(report.predictions, report.methods),
+        policy_text=_policy(report.policy),
+        n_methods=report.predictions["method"].nunique(),
         comparison=comparison,
         not_compared=not_compared,
         training=_training(folder, report),
@@ -147,7 +174,7 @@ def _comparison(
     if report.external:
         table = table.drop(columns=_OF_FOLDS_COMPARED)
     write_csv(folder / "tables" / "comparison.csv", table)
-    shown = plain_table(_readable(table))
+    shown = plain_table(_readable(table), source="tables/comparison.csv")
     write_table(shown, folder / "tables", "comparison", f"Differences from {report.reference}.")
     return shown, ()
 
@@ -183,14 +210,59 @@ def _excluded(folder: Path, excluded: pd.DataFrame | None) -> Table | None:
         return None
     write_csv(folder / "tables" / "excluded.csv", excluded)
     counts = excluded["reason"].value_counts().rename_axis("Reason").reset_index(name="Patients")
-    return plain_table(counts)
+    write_csv(folder / "tables" / "excluded-reasons.csv", counts)
+    return plain_table(counts, source="tables/excluded-reasons.csv")
 
 
-def _sections(folder: Path, report: Report, summary: pd.DataFrame) -> list[TargetSection]:
+def _sections(
+    folder: Path, report: Report, summary: pd.DataFrame, asked: Asked
+) -> list[TargetSection]:
+    drawn = drawn_methods(report.predictions, report.methods)
     return [
-        target_section(folder, str(name), rows, summary, external=report.external)
+        target_section(
+            folder, str(name), rows, summary, asked, drawn=drawn, external=report.external
+        )
         for name, rows in report.predictions.groupby("target", sort=False)
     ]
+
+
+def _chosen(report: Report) -> Chosen:
+    """Whose answers are looked at in depth."""
+    known = list(report.predictions["method"].unique())
+    method = next((name for name in report.methods if name in known), str(known[0]))
+    if report.depth is None:
+        own = report.predictions[report.predictions["method"] == method]
+        return Chosen(method, (networks_in(own) or ["student"])[0])
+    name, _, network = report.depth.rpartition(" ")
+    return Chosen(name, network)
+
+
+def _patients(folder: Path, report: Report, asked: Asked) -> PatientsSection:
+    answers = {}
+    for name, rows in report.predictions.groupby("target", sort=False):
+        chosen = present(rows, asked.chosen)
+        own = rows[rows["method"] == chosen.method]
+        runs = runs_of(own, chosen.network, target_classes(rows))
+        if len(runs):
+            answers[str(name)] = answered(runs)
+    return patients_section(folder, asked.anchors, report.evidence.patients, answers)
+
+
+def _policy(policy: TriagePolicy) -> str:
+    """The triage policy in words."""
+    told = {
+        "miss at most {:g} % of the positive": policy.max_missed,
+        "call at most {:g} % of the negative positive": policy.max_false_alarms,
+        "be right in at least {:g} % of those called positive": policy.min_ppv,
+    }
+    return ", ".join(text.format(100 * share) for text, share in told.items() if share is not None)
+
+
+def _checks(folder: Path, evidence: Evidence) -> Table | None:
+    if evidence.checks is None:
+        return None
+    write_csv(folder / "tables" / "checks.csv", evidence.checks)
+    return plain_table(evidence.checks, source="tables/checks.csv")
 
 
 def _training(folder: Path, report: Report) -> list[Picture]:

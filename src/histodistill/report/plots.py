@@ -41,14 +41,14 @@ DPI = 200
 LegendPlace = Literal["lower right", "lower left", "best"]
 
 
-class _Style(NamedTuple):
+class CurveStyle(NamedTuple):
     """How a curve looks."""
 
     color: str
     dashes: str | tuple[float, tuple[float, ...]]
 
 
-_Draw = Callable[[Axes, Runs, str, _Style], None]
+_Draw = Callable[[Axes, Runs, str, CurveStyle], None]
 
 
 def roc_figure(panels: Panels) -> Figure:
@@ -104,7 +104,7 @@ def training_figure(records: Sequence[Mapping[str, object]], title: str = "") ->
         ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         for place, (name, values) in enumerate(curves.items()):
             label = name.removesuffix("_auc").removesuffix("_loss")
-            style = _style(place)
+            style = curve_style(place)
             ax.plot(
                 epochs,
                 values,
@@ -143,14 +143,15 @@ def _new(columns: int, height: float) -> Figure:
     return Figure(figsize=size, layout="constrained", facecolor="white")
 
 
-def _style(place: int) -> _Style:
-    return _Style(PALETTE[place % len(PALETTE)], DASHES[(place // len(PALETTE)) % len(DASHES)])
+def curve_style(place: int) -> CurveStyle:
+    """Colour and dashes of the curve in some place of a legend."""
+    return CurveStyle(PALETTE[place % len(PALETTE)], DASHES[(place // len(PALETTE)) % len(DASHES)])
 
 
-def _styles(panels: Panels) -> dict[str, _Style]:
+def _styles(panels: Panels) -> dict[str, CurveStyle]:
     """A colour for each curve's name, the same in all panels."""
     names = dict.fromkeys(name for curves in panels.values() for name in curves)
-    return {name: _style(place) for place, name in enumerate(names)}
+    return {name: curve_style(place) for place, name in enumerate(names)}
 
 
 def _drawable(curves: Mapping[str, Runs]) -> dict[str, Runs]:
@@ -174,7 +175,7 @@ def _curves(panels: Panels, draw: _Draw, labels: tuple[str, str], legend: Legend
     return figure
 
 
-def _draw_roc(ax: Axes, runs: Runs, name: str, style: _Style) -> None:
+def _draw_roc(ax: Axes, runs: Runs, name: str, style: CurveStyle) -> None:
     curve = roc_curve(runs)
     auc, low, high = auc_of(runs)
     ax.plot([0, 1], [0, 1], color=FAINT, linewidth=0.8, zorder=1)
@@ -190,7 +191,7 @@ def _draw_roc(ax: Axes, runs: Runs, name: str, style: _Style) -> None:
     )
 
 
-def _draw_precision_recall(ax: Axes, runs: Runs, name: str, style: _Style) -> None:
+def _draw_precision_recall(ax: Axes, runs: Runs, name: str, style: CurveStyle) -> None:
     curve = precision_recall_curve(runs)
     precision = _metric(runs, "average_precision")
     ax.axhline(curve.prevalence, color=FAINT, linewidth=0.8, linestyle=":", zorder=0)
@@ -206,7 +207,7 @@ def _draw_precision_recall(ax: Axes, runs: Runs, name: str, style: _Style) -> No
     )
 
 
-def _draw_reliability(above: Axes, below: Axes, runs: Runs, name: str, style: _Style) -> None:
+def _draw_reliability(above: Axes, below: Axes, runs: Runs, name: str, style: CurveStyle) -> None:
     curve = reliability_curve(runs)
     label = f"{name}: ECE {_metric(runs, 'ece'):.3f}"
     above.fill_between(

@@ -32,10 +32,14 @@ _LATEX_MARKS = {0: "{}", 1: r"\textbf{{{}}}", 2: r"\underline{{{}}}"}
 
 @dataclass(frozen=True)
 class Cell:
-    """Text of a table's cell; ``rank`` 1 is the best of its column's section, 2 the second."""
+    """Text of a table's cell; ``rank`` 1 is the best of its column's section, 2 the second.
+
+    ``anchor`` is the place of the page that it leads to, none where it is empty.
+    """
 
     text: str
     rank: int = 0
+    anchor: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,10 +52,14 @@ class Section:
 
 @dataclass(frozen=True)
 class Table:
-    """A table ready to be printed: its header, and sections of rows of the same width."""
+    """A table ready to be printed: its header, and sections of rows of the same width.
+
+    ``source`` is the CSV below the report's folder that holds its numbers.
+    """
 
     header: tuple[str, ...]
     sections: tuple[Section, ...]
+    source: str = ""
 
 
 def headline_table(summary: pd.DataFrame, metric: str = "auc", *, external: bool = False) -> Table:
@@ -94,13 +102,14 @@ def metrics_table(summary: pd.DataFrame, target: str, figure: Figure) -> Table:
     return _by_inputs(of_target, columns)
 
 
-def plain_table(frame: pd.DataFrame, digits: int = 3) -> Table:
+def plain_table(frame: pd.DataFrame, digits: int = 3, source: str = "") -> Table:
     """A data frame as it stands; p-values (columns ``p ...``) as ``p_value`` prints them."""
     rows = [
         tuple(Cell(_plain(value, str(name), digits)) for name, value in record.items())
         for record in frame.to_dict("records")
     ]
-    return Table(tuple(str(name) for name in frame.columns), (Section("", tuple(rows)),))
+    header = tuple(str(name) for name in frame.columns)
+    return Table(header, (Section("", tuple(rows)),), source)
 
 
 def to_markdown(table: Table) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -28,6 +28,7 @@ from histodistill.report.class_tables import (
     confusions,
 )
 from histodistill.report.confusion import confusion_figure
+from histodistill.report.depth.section import Asked, DepthSection, depth_section
 from histodistill.report.html import Picture, picture
 from histodistill.report.plots import (
     Panels,
@@ -72,6 +73,7 @@ class TargetSection:
         confusion: Who was called what; None without calls.
         matrices: Pictures of the same.
         averages: What the figures of more than two classes average, in a sentence.
+        depth: One method in depth; None where nobody with a label is answered.
     """
 
     name: str
@@ -83,10 +85,18 @@ class TargetSection:
     confusion: Table | None
     matrices: tuple[Picture, ...]
     averages: str
+    depth: DepthSection | None
 
 
 def target_section(
-    folder: Path, name: str, rows: pd.DataFrame, summary: pd.DataFrame, *, external: bool
+    folder: Path,
+    name: str,
+    rows: pd.DataFrame,
+    summary: pd.DataFrame,
+    asked: Asked,
+    *,
+    drawn: Sequence[str],
+    external: bool,
 ) -> TargetSection:
     """Draw and tabulate one target, and write its figures and tables.
 
@@ -95,6 +105,8 @@ def target_section(
         name: The target.
         rows: The target's rows of a checked predictions table.
         summary: ``EvaluationTables.summary``.
+        asked: What is looked at in depth.
+        drawn: Methods of the figures.
         external: Whether one model predicted all patients, so that nothing is of folds.
     """
     stem, tables = file_stem(name), folder / "tables"
@@ -108,16 +120,18 @@ def target_section(
         folds = metrics_table(own, name, "folds")
         write_table(folds, tables, f"folds-{stem}", f"{name}, mean and sd over folds.")
     classes = target_classes(rows)
+    few = rows[rows["method"].isin(drawn)]
     return TargetSection(
         name,
-        tuple(_curves(folder, stem, rows, classes)),
-        pooled,
-        folds,
+        tuple(_curves(folder, stem, few, classes)),
+        replace(pooled, source="tables/summary.csv"),
+        folds and replace(folds, source="tables/summary.csv"),
         _calibration(tables, stem, rows, classes),
         _classes(tables, stem, rows, own),
         _confusion(tables, stem, rows),
-        tuple(_matrices(folder, stem, rows)),
+        tuple(_matrices(folder, stem, few)),
         "" if len(classes) == 2 else _averages(own["metric"], classes),
+        depth_section(folder, stem, name, few, asked),
     )
 
 
@@ -209,6 +223,7 @@ def _calibration(
     lines = calibration_lines(rows)
     write_csv(tables / f"calibration-{stem}.csv", lines)
     table = calibration_table(lines)
+    table = replace(table, source=f"tables/calibration-{stem}.csv")
     write_table(table, tables, f"calibration-{stem}", "Calibration slope and intercept.")
     return table
 
@@ -219,6 +234,7 @@ def _classes(tables: Path, stem: str, rows: pd.DataFrame, summary: pd.DataFrame)
         return None
     write_csv(tables / f"classes-{stem}.csv", figures)
     table = class_table(figures)
+    table = replace(table, source=f"tables/classes-{stem}.csv")
     write_table(table, tables, f"classes-{stem}", "Each class against the rest.")
     return table
 
@@ -229,5 +245,6 @@ def _confusion(tables: Path, stem: str, rows: pd.DataFrame) -> Table | None:
         return None
     write_csv(tables / f"confusion-{stem}.csv", counts)
     table = confusion_table(counts)
+    table = replace(table, source=f"tables/confusion-{stem}.csv")
     write_table(table, tables, f"confusion-{stem}", "Patients by class and class called.")
     return table

@@ -1,48 +1,210 @@
-"""The report of a cross-validation: its predictions with all that the run knows of itself."""
+"""The report of a run: what its folder and its inputs hold, on one page."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import ValidationError
 
-from histodistill.evaluation import with_standard
-from histodistill.experiment import Experiment, ExperimentData
-from histodistill.experiment.audit import excluded_patients
+from histodistill.calibration import TriagePolicy
+from histodistill.errors import InputError
+from histodistill.evaluation import contenders_in, read_predictions, with_standard
+from histodistill.experiment import Experiment, ExperimentData, load
+from histodistill.experiment.audit import count_patients, excluded_patients
+from histodistill.experiment.cohort_flow import cohort_flow
 from histodistill.experiment.cohort_table import cohort_table
+from histodistill.experiment.leakage import divisions, leakage_audit
+from histodistill.experiment.patient_facts import patient_facts, patient_groups, user_columns
+from histodistill.gate.records import read_record
 from histodistill.report import Report, write_report
+from histodistill.report.drawn_methods import drawn_methods
+from histodistill.report.evidence import Evidence
+from histodistill.report.page import DEFAULT_POLICY
+from histodistill.training.folders import PREDICTIONS
 from histodistill.training.loop.trainer import CURVES
-from histodistill.training.run.run_folder import versions
+from histodistill.training.run.run_folder import CONFIGURATION, versions
 
 REPORT = "report"
+Progress = Callable[[int, int], None]
 
 
-def run_report(experiment: Experiment, data: ExperimentData, predictions: pd.DataFrame) -> Path:
+@dataclass(frozen=True)
+class ReportSettings:
+    """What a report is asked for beside what it always tells.
+
+    Attributes:
+        by: More columns by which subgroups and strata are formed.
+        clinical: Columns of the clinical-only model.
+        tables: Tables of patients in which columns are looked for after the clinical table.
+        depth: The contender that is looked at in depth, ``METHOD NETWORK``; by default the
+            experiment's first method.
+        policy: The triage policy.
+    """
+
+    by: tuple[str, ...] = ()
+    clinical: tuple[str, ...] = ()
+    tables: tuple[Path, ...] = ()
+    depth: str | None = None
+    policy: TriagePolicy = DEFAULT_POLICY
+
+
+def report_run(
+    folder: Path, settings: ReportSettings | None = None, progress: Progress | None = None
+) -> Path:
+    """Write the report of a finished run into its folder.
+
+    Where the inputs have gone, or are no longer what they were, the page is made of the
+    predictions alone and says what it lacks.
+
+    Args:
+        folder: The run's output folder.
+        settings: What is asked for.
+        progress: Called with (bags read, bags in all).
+
+    Returns:
+        The page.
+
+    Raises:
+        InputError: No finished run is there, or something that was named does not exist.
+    """
+    settings = settings or ReportSettings()
+    experiment = recorded_experiment(folder)
+    if not (folder / PREDICTIONS).is_file():
+        raise InputError(
+            f"{folder}: has no {PREDICTIONS}; finish the run (histodistill crossval or suite)"
+        )
+    notes: list[str] = []
+    predictions = read_predictions(folder / PREDICTIONS, notes)
+    try:
+        data = load(experiment, progress)
+    except InputError as error:
+        if settings.by or settings.clinical:
+            raise
+        notes += [f"The inputs cannot be read any more: {each}" for each in error.problems]
+        return _write(experiment, None, predictions, settings, notes)
+    return _write(experiment, data, predictions, settings, notes)
+
+
+def run_report(
+    experiment: Experiment,
+    data: ExperimentData,
+    predictions: pd.DataFrame,
+    settings: ReportSettings | None = None,
+) -> Path:
     """Write the report of a cross-validation into its folder.
 
     Args:
         experiment: What was run.
         data: Its loaded inputs.
         predictions: Its out-of-fold predictions.
+        settings: What is asked for.
 
     Returns:
         The page.
     """
+    return _write(experiment, data, predictions, settings or ReportSettings(), [])
+
+
+def recorded_experiment(folder: Path) -> Experiment:
+    """The experiment that a run's folder records.
+
+    Raises:
+        InputError: It records none, or one that this version cannot read.
+    """
+    path = folder / CONFIGURATION
+    if not path.is_file():
+        raise InputError(
+            f"{folder}: is no run: it has no {CONFIGURATION}; give the output folder of crossval "
+            "or suite"
+        )
+    raw = read_record(path, dict[str, Any], "give the folder of another run")
+    try:
+        experiment = Experiment.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InputError(f"{path}: {where}: {first['msg']}") from error
+    return experiment.model_copy(update={"output": folder})
+
+
+def _write(
+    experiment: Experiment,
+    data: ExperimentData | None,
+    predictions: pd.DataFrame,
+    settings: ReportSettings,
+    notes: list[str],
+) -> Path:
+    _require_contender(predictions, settings.depth)
+    methods = tuple(experiment.methods)
     report = Report(
         title=experiment.name,
         predictions=predictions,
         settings=_settings(experiment),
-        cohort=cohort_table(experiment, data),
-        excluded=excluded_patients(experiment, data),
-        training=_curves(experiment),
+        training=training_curves(experiment, drawn_methods(predictions, methods)),
         versions={name: str(value) for name, value in versions()["packages"].items()},
         reference=_reference(experiment),
         simulated=experiment.simulated,
         metrics=with_standard(experiment.metrics),
+        methods=methods,
+        depth=settings.depth,
+        policy=settings.policy,
+        evidence=Evidence(lacking=tuple(notes)),
     )
+    if data is not None:
+        report = replace(
+            report,
+            cohort=cohort_table(experiment, data),
+            excluded=excluded_patients(experiment, data),
+            evidence=_evidence(experiment, data, predictions, settings, notes),
+        )
     return write_report(experiment.output / REPORT, report)
+
+
+def _require_contender(predictions: pd.DataFrame, depth: str | None) -> None:
+    known = [contender.name for contender in contenders_in(predictions)]
+    if depth is not None and depth not in known:
+        raise InputError(f"no contender {depth!r}: --depth is one of {', '.join(known)}")
+
+
+def _evidence(
+    experiment: Experiment,
+    data: ExperimentData,
+    predictions: pd.DataFrame,
+    settings: ReportSettings,
+    notes: list[str],
+) -> Evidence:
+    """What the inputs tell of the patients."""
+    cohort = experiment.cohort
+    tables = dict.fromkeys((cohort.clinical, *settings.tables), cohort.patient_column)
+    by = user_columns(tables, settings.by, "--by", notes)
+    clinical = user_columns(tables, settings.clinical, "--clinical", notes)
+    facts = patient_facts(data)
+    sites = count_patients(experiment, data)
+    return Evidence(
+        flow=cohort_flow(experiment, data, predictions),
+        sites=sites.groupby(["target", "site", "class"], sort=False)["patients"]
+        .sum()
+        .reset_index(),
+        folds=divisions(experiment, data),
+        patients=facts,
+        groups=patient_groups(experiment, data, facts) | by,
+        clinical=pd.DataFrame(clinical).reindex(list(data.patients)) if clinical else None,
+        features=_mean_patches(data),
+        checks=leakage_audit(experiment, data, predictions),
+        lacking=tuple(notes),
+    )
+
+
+def _mean_patches(data: ExperimentData) -> pd.DataFrame | None:
+    if data.bags is None:
+        return None
+    patients = data.bags.patients
+    return pd.DataFrame(data.bags.mean_patches(patients), index=patients)
 
 
 def _settings(experiment: Experiment) -> dict[str, str]:
@@ -66,11 +228,22 @@ def _reference(experiment: Experiment) -> str | None:
     return f"{plain[0]} student" if plain else None
 
 
-def _curves(experiment: Experiment) -> dict[str, list[dict[str, Any]]]:
-    """Training curves of the first seed, fold and member of every target and method."""
+def training_curves(
+    experiment: Experiment, methods: Collection[str] | None = None
+) -> dict[str, list[dict[str, Any]]]:
+    """Training curves of the first seed, fold and member of every target and method.
+
+    Args:
+        experiment: A finished run.
+        methods: Only these; None for all.
+
+    Returns:
+        Records of the epochs, by target and method in words.
+    """
     curves = {}
+    asked = experiment.methods if methods is None else methods
     for target in experiment.targets:
-        for method in experiment.methods:
+        for method in (name for name in experiment.methods if name in asked):
             seed = experiment.seeds_of(method)[0]
             place = experiment.output / "fits" / target / method / f"seed-{seed}"
             paths = sorted((place / "repeat-0-fold-0").rglob(CURVES))

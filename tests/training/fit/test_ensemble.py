@@ -36,7 +36,7 @@ from histodistill.training.loop import trainer
 from histodistill.training.loop.trainer import CHECKPOINT, CURVES
 from histodistill.training.run.bundle_info import bundle_info
 from histodistill.training.run.costs import write_cost
-from histodistill.workflows.run_report import _curves
+from histodistill.workflows.run_report import training_curves
 from tests.training.cohorts import (
     World,
     disguised,
@@ -585,7 +585,7 @@ def test_a_whole_cross_validation(both: World, tmp_path: Path) -> None:
         assert own["parameters"].tolist() == [sum(sizes)]
     assert len(costs) == 2 * 3
     # The report shows how the first member learnt.
-    ((title, epochs),) = _curves(setup).items()
+    ((title, epochs),) = training_curves(setup).items()
     assert title == f"ER {RECIPE}, first fold"
     assert [epoch["epoch"] for epoch in epochs] == [0, 1]
     assert not list(tmp_path.rglob(CHECKPOINT))

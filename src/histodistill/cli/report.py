@@ -1,0 +1,96 @@
+"""The `histodistill report` command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from histodistill.cli.console import answer, located, say
+from histodistill.cli.options import Json, require_used
+from histodistill.cli.policy import asked_policy
+
+_UTILITY = "Triage policy (by default: miss at most 5 %, at most 5 % false alarms)"
+
+
+def command(
+    context: typer.Context,
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Output folder of crossval or suite.")],
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="A column of the clinical table (or --table) for subgroups and strata; as often "
+            "as needed.",
+        ),
+    ] = None,
+    clinical: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,...",
+            help="Columns of a clinical-only model, to which the method is compared.",
+        ),
+    ] = None,
+    table: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", help="One more table of patients in which columns are looked for."
+        ),
+    ] = None,
+    depth: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help='What is looked at in depth, "METHOD NETWORK"; by default the first method.',
+        ),
+    ] = None,
+    max_missed: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Most of the positive who may be called negative.",
+            rich_help_panel=_UTILITY,
+        ),
+    ] = None,
+    max_false_alarms: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Most of the negative who may be called positive.",
+            rich_help_panel=_UTILITY,
+        ),
+    ] = None,
+    min_ppv: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Least of those called positive who must be.",
+            rich_help_panel=_UTILITY,
+        ),
+    ] = None,
+    _json: Json = False,
+) -> None:
+    """Write the report of a finished run: one page that needs no other file and no network.
+
+    The same that crossval and suite write at their end, with the columns and the policy that you
+    name. It holds the cohort's flow, discrimination, calibration, utility, subgroups, confounders,
+    errors, and the leakage audit. Research use only; not a medical device.
+    """
+    from histodistill.cli.progress import counting
+    from histodistill.report.page import DEFAULT_POLICY
+    from histodistill.workflows.run_report import ReportSettings, report_run
+
+    require_used(context, {"table": ["by", "clinical"]})
+    stated = any(share is not None for share in (max_missed, max_false_alarms, min_ppv))
+    settings = ReportSettings(
+        by=tuple(by or ()),
+        clinical=tuple(name.strip() for name in clinical.split(",")) if clinical else (),
+        tables=tuple(table or ()),
+        depth=depth,
+        policy=asked_policy(max_missed, max_false_alarms, min_ppv) if stated else DEFAULT_POLICY,
+    )
+    with counting("Reading bags") as progress:
+        page = report_run(run.resolve(), settings, progress)
+    say(f"Report: {located(page)}")
+    answer(report=page)

@@ -1,0 +1,73 @@
+"""The table of patients, to which the points of figures lead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from histodistill.report.tables import EMPTY
+from histodistill.spreadsheets import write_csv
+
+_TITLES = {"site": "Site", "age": "Age", "slides": "Slides", "patches": "Patches"}
+_MISSING = ""
+
+
+@dataclass(frozen=True)
+class PatientsSection:
+    """The table of patients.
+
+    Attributes:
+        header: Titles of the columns after the patient.
+        rows: Anchor, patient, and the other cells as text.
+    """
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, str, tuple[str, ...]], ...]
+    source: str = "tables/patients.csv"
+
+
+def anchors_of(predictions: pd.DataFrame) -> dict[str, str]:
+    """A short anchor for each patient of a predictions table, in their order."""
+    return {str(name): f"p{k}" for k, name in enumerate(sorted(predictions["PATIENT"].unique()))}
+
+
+def patients_section(
+    folder: Path,
+    anchors: Mapping[str, str],
+    known: pd.DataFrame | None,
+    answers: Mapping[str, pd.DataFrame],
+) -> PatientsSection:
+    """Tabulate who was answered what, and write the same as a CSV.
+
+    Args:
+        folder: The report's.
+        anchors: Anchor of each patient, in order.
+        known: As ``Evidence.patients``.
+        answers: By target, as ``answered``.
+    """
+    table = pd.DataFrame(index=pd.Index(list(anchors), name="PATIENT"))
+    for name, title in _TITLES.items():
+        if known is not None and name in known and known[name].notna().any():
+            table[title] = known[name].reindex(table.index)
+    for target, own in answers.items():
+        table[target] = own["label"].reindex(table.index)
+        table[f"{target} probability"] = own["p"].reindex(table.index)
+        table[f"{target} wrong"] = own["wrong"].reindex(table.index)
+    write_csv(folder / PatientsSection.source, table.reset_index())
+    texts = table.apply(_texts)
+    shown = [name for name in table.columns if not str(name).endswith(" wrong")]
+    rows = zip(table.index, texts[shown].itertuples(index=False, name=None), strict=True)
+    listed = tuple((anchors[str(name)], str(name), tuple(cells)) for name, cells in rows)
+    return PatientsSection(tuple(str(name) for name in shown), listed)
+
+
+def _texts(column: pd.Series) -> pd.Series[str]:
+    """The cells of a column as text: probabilities with three decimals, whole numbers whole."""
+    if str(column.name).endswith(" probability"):
+        return column.map(lambda value: EMPTY if pd.isna(value) else f"{value:.3f}")
+    if pd.api.types.is_numeric_dtype(column):
+        return column.map(lambda value: _MISSING if pd.isna(value) else f"{value:.0f}")
+    return column.astype(object).where(column.notna(), EMPTY).astype(str)
