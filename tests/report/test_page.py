@@ -14,7 +14,7 @@ from histodistill.report import Report, write_report
 from tests.evaluation.simulated import three_class, two_class
 from tests.report.test_plots import RECORDS
 
-VOID = {"meta", "img", "link", "br", "rect", "path"}
+VOID = {"meta", "img", "link", "br"}
 
 
 class Outline(HTMLParser):
@@ -72,7 +72,7 @@ def test_the_page_is_well_formed_and_needs_no_other_file(folder: Path):
     outline = Outline()
     outline.feed(text)
     assert outline.open == []
-    assert len(outline.images) == 8
+    assert len(outline.images) == 7
     assert all(source.startswith("data:image/svg+xml;base64,") for source in outline.images)
     assert not re.search(r"(src|href)=\"(?!data:|#)", text)
     assert outline.headings == [
@@ -123,12 +123,12 @@ def test_the_files_beside_the_page(folder: Path):
         *("calibration-ER.csv", "calibration-ER.md", "calibration-ER.tex"),
         *("confusion-ER.csv", "confusion-ER.md", "confusion-ER.tex"),
         *("calibration-after-ER.csv", "decision-ER.csv", "distribution-ER.csv"),
-        *("triage-chart-ER.csv", "errors-ER.csv", "patients.csv", "excluded-reasons.csv"),
+        *("errors-ER.csv", "patients.csv", "excluded-reasons.csv"),
     }
     figures = {path.name for path in (folder / "figures").iterdir()}
     stems = (
         *("roc-ER", "precision-recall-ER", "calibration-ER", "training-mkd--fold-0"),
-        *("confusion-ER-student", "confusion-ER-genomic", "decision-ER", "triage-ER"),
+        *("confusion-ER-student", "confusion-ER-genomic", "decision-ER"),
     )
     assert figures == {f"{stem}.{suffix}" for stem in stems for suffix in ("png", "svg")}
     assert len(pd.read_csv(folder / "tables" / "excluded.csv")) == 3

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Hashable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -71,7 +73,8 @@ def confusions(predictions: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         A row a target, method, network, ``class`` and class ``called``: ``patients``, the mean over
-        seeds and repeats. Networks without calls have none.
+        seeds and repeats, and ``percent`` of the class (NaN where nobody has it). Networks without
+        calls have none.
     """
     records = []
     for part in parts(predictions):
@@ -80,10 +83,12 @@ def confusions(predictions: pd.DataFrame) -> pd.DataFrame:
         if counts is None:
             continue
         for row, label in enumerate(runs.classes):
+            total = float(counts[row].sum())
             for column, called in enumerate(runs.classes):
                 named = (part.target, part.method, part.network, label, called)
-                records.append((*named, float(counts[row, column])))
-    return pd.DataFrame(records, columns=[*KEY, "class", "called", "patients"])
+                n = float(counts[row, column])
+                records.append((*named, n, 100 * n / total if total else float("nan")))
+    return pd.DataFrame(records, columns=[*KEY, "class", "called", "patients", "percent"])
 
 
 def confusion_matrix(rows: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
@@ -101,8 +106,8 @@ def confusion_table(rows: pd.DataFrame) -> Table:
         own = rows[rows["network"] == network]
         lines = []
         for (method, label), of_class in own.groupby(["method", "class"], sort=False):
-            counts = dict(zip(of_class["called"], of_class["patients"], strict=True))
-            cells = [_share(counts, name) for name in classes]
+            by_call = {row["called"]: row for row in of_class.to_dict("records")}
+            cells = [_share(by_call[name]) for name in classes]
             lines.append(tuple(Cell(text) for text in (str(method), str(label), *cells)))
         if lines:
             sections.append(Section(INPUTS[network], tuple(lines)))
@@ -114,8 +119,7 @@ def patients_text(patients: float) -> str:
     return f"{patients:.0f}" if patients == round(patients) else f"{patients:.1f}"
 
 
-def _share(counts: Mapping[str, float], called: str) -> str:
-    total = sum(counts.values())
-    if not total:
+def _share(row: Mapping[Hashable, Any]) -> str:
+    if math.isnan(row["percent"]):
         return EMPTY
-    return f"{patients_text(counts[called])} ({100 * counts[called] / total:.0f} %)"
+    return f"{patients_text(row['patients'])} ({row['percent']:.0f} %)"

@@ -120,7 +120,7 @@ def write_report(
     write_table(headline, folder / "tables", "auc", "Area under the ROC curve.")
     comparison, not_compared = _comparison(folder, report, n_resamples, seed)
     anchors = anchors_of(report.predictions)
-    asked = Asked(_chosen(report), report.evidence, report.policy, anchors)
+    asked = Asked(_chosen(report), report.evidence, report.policy, anchors, report.external)
     page = page_template("report.html.jinja").render(
         report=report,
         limits=[*LIMITS, *([] if report.external else [FOLD_LIMIT]), *report.limits],

@@ -68,12 +68,14 @@ class Asked:
         evidence: What is known of the patients.
         policy: The triage policy.
         anchors: The place of the page of each patient.
+        external: Whether one model predicted all patients.
     """
 
     chosen: Chosen
     evidence: Evidence
     policy: TriagePolicy
     anchors: dict[str, str]
+    external: bool = False
 
 
 def depth_section(
@@ -107,7 +109,7 @@ def depth_section(
         chosen=str(chosen),
         distribution=distribution(answers, classes, asked.anchors),
         distribution_table=plain_table(quartiles, source=source),
-        utility=_utility(folder, stem, rows, chosen, asked.policy, classes),
+        utility=_utility(folder, stem, rows, chosen, asked, classes),
         subgroups=subgroups(folder, stem, runs, groups),
         confounders=confounders(folder, stem, runs, own, chosen.network, evidence)
         if runs.binary and not runs.missing_classes()
@@ -132,13 +134,14 @@ def _utility(
     stem: str,
     rows: pd.DataFrame,
     chosen: Chosen,
-    policy: TriagePolicy,
+    asked: Asked,
     classes: tuple[str, ...],
 ) -> Utility | None:
     drawn = _same_inputs(rows, chosen, classes)
     if len(classes) != 2 or drawn[chosen.method].missing_classes():
         return None
     own = rows[rows["method"] == chosen.method]
+    policy = None if asked.external else asked.policy
     return utility(folder, stem, drawn, own, chosen.network, policy)
 
 

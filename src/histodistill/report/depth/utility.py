@@ -26,6 +26,11 @@ from histodistill.spreadsheets import write_csv
 RISKS = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2)
 """Stated risks of the triage chart."""
 
+EXTERNAL = (
+    "A triage rule and a calibrator are chosen on the patients of the model's development; none is "
+    "chosen on these."
+)
+
 # Thresholds of the printed table; the CSV has all.
 _PRINTED = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
@@ -59,7 +64,7 @@ def utility(
     drawn: Mapping[str, Runs],
     rows: pd.DataFrame,
     network: str,
-    policy: TriagePolicy,
+    policy: TriagePolicy | None,
 ) -> Utility:
     """Draw and tabulate the utility of one method to one target of two classes.
 
@@ -69,9 +74,11 @@ def utility(
         drawn: Runs of the methods of the decision curve, the one in depth first.
         rows: The method's rows of the target.
         network: Its network.
-        policy: The triage policy.
+        policy: The triage policy; None where no rule may be chosen on these patients.
     """
     decision, decision_table = _decision(folder, stem, drawn)
+    if policy is None:
+        return Utility(decision, decision_table, None, None, (), (EXTERNAL,), None)
     try:
         found = labelled_answers(rows, network)
     except InputError as error:
