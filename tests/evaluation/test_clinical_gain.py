@@ -48,7 +48,7 @@ def test_both_tell_more_than_either():
     assert both["gain"] == pytest.approx(aucs["both"] - aucs["clinical columns alone"])
     assert both["gain_low"] > 0
     assert both["p_delong"] < 0.01
-    assert np.isnan(table.loc["clinical columns alone", "gain"])
+    assert np.isnan(table["gain"]["clinical columns alone"])
 
 
 def test_no_patient_is_answered_by_a_regression_that_has_seen_the_label():

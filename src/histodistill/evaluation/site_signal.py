@@ -122,7 +122,8 @@ def _mean_log_odds(runs: Runs) -> FloatArray:
             for run in runs.runs
         ]
     )
-    return table.groupby(level=0).mean().loc[list(runs.patients)].to_numpy(dtype=np.float64)
+    means = table.groupby(level=0).mean().loc[list(runs.patients)]
+    return np.asarray(means, dtype=np.float64)
 
 
 def _between(values: FloatArray, codes: np.ndarray) -> float:
