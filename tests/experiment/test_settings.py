@@ -11,6 +11,7 @@ import yaml
 from histodistill.errors import InputError
 from histodistill.experiment import read_experiment
 from histodistill.experiment.recipes import recipes
+from histodistill.simulation import read_settings
 from tests.experiment.small import experiment_file
 
 # A second block of genes, which some recipes name.
@@ -98,6 +99,10 @@ def test_the_readmes_and_examples_files_are_valid():
     assert files
     for path in files:
         assert read_experiment(path).name
+    cohorts = [*root.glob("examples/simulation/*.yaml")]
+    assert cohorts
+    for path in cohorts:
+        assert read_settings(path, {}).n_patients
 
 
 def test_a_methods_own_settings_win_over_the_experiments_and_these_over_the_recipes(tmp_path):
