@@ -8,11 +8,12 @@ import pytest
 import torch
 from captum.attr import IntegratedGradients
 
-from histodistill.explanation.contributions import path_contributions
+from histodistill.explanation.contributions import path_contributions, pooled_contributions
 from histodistill.explanation.patients import explain
 from histodistill.features import BagStore
 from histodistill.inference import Member
 from histodistill.model import Bags, NetworkName, Networks, NetworkSettings
+from histodistill.model.pooling.parts import PooledParts
 from histodistill.model.registries import MULTIMODAL_TEACHERS, STUDENTS
 from histodistill.model.students.abmil import ABMIL
 from histodistill.preparation import PreparedPatients
@@ -74,6 +75,41 @@ def test_every_multimodal_teacher_is_explained_completely(name: str, tmp_path: P
     assert found.network == "multimodal"
     check(found, logits(own, bags, "multimodal"))
     assert (found.attention is not None) == (name in ADDED_UP | {"experts", "linear"})
+
+
+@pytest.mark.parametrize("name", sorted(EXACT - {"max"}))
+def test_shares_against_the_average_patch_add_up_and_leave_it_nothing(
+    name: str, tmp_path: Path
+) -> None:
+    bags = bags_of(tmp_path, ["A"])
+    own = made(student=name)
+    (found,) = explain(bundle(own, made(student=name)), bags)
+    relative = found.contributions.against_average()
+    assert relative is not None
+    np.testing.assert_allclose(relative.logits, found.contributions.logits, atol=1e-9)
+    assert np.abs(relative.shares - found.contributions.shares).max() > 1e-3
+    again = relative.against_average()
+    assert again is not None
+    np.testing.assert_array_equal(again.shares, relative.shares)
+
+
+def test_a_patch_like_the_average_has_no_share_however_much_attention_it_has() -> None:
+    hidden = torch.tensor([[1.0], [3.0], [2.0]])
+    scores = torch.tensor([[0.0], [0.0], [5.0]])
+    parts = PooledParts(scores, hidden, lambda pooled: pooled.flatten(1), linear=True)
+    own = pooled_contributions(parts)
+    relative = own.against_average()
+    assert relative is not None
+    assert own.shares[2, 0] > 1.9
+    np.testing.assert_allclose(relative.shares[2], 0, atol=1e-12)
+    np.testing.assert_allclose(relative.constant, 2)
+    weight = parts.weights[0, 0].item()
+    np.testing.assert_allclose(relative.shares[:2, 0], [-weight, weight])
+
+
+def test_networks_that_do_not_add_up_patches_have_no_average(tmp_path: Path) -> None:
+    (found,) = explain(bundle(made(student="max")), bags_of(tmp_path, ["A"]))
+    assert found.contributions.against_average() is None
 
 
 def test_members_are_averaged_and_classes_may_be_three(tmp_path: Path) -> None:

@@ -179,7 +179,7 @@ def student_gain(shared_signal: float, seed: int) -> float:
     truth = draw_truth(settings)
     model = draw_patch_model(settings)
     features = np.stack(
-        [model.draw_bag(slide).mean(axis=0, dtype=float) for slide in slides_of(truth)]
+        [model.draw_patches(slide).features.mean(axis=0, dtype=float) for slide in slides_of(truth)]
     )
     positive = (truth["ER"] == "positive").to_numpy()
     teacher = shared_signal * truth["SHARED"] + settings.genomic_signal * truth["GENOMIC_ONLY"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -33,16 +33,37 @@ class Contributions:
         shares: Signed share of each patch in the logit of each class, [N, C].
         constant: What the network says of no patch at all, [C].
         way: How the shares were found.
+        expected: What the average patch of the bag would have brought with the weight of each
+            patch, [N, C]; None where patches are not weighted and added up.
     """
 
     shares: Floats
     constant: Floats
     way: Way
+    expected: Floats | None = None
 
     @property
     def logits(self) -> Floats:
         """Logits [C] of the whole bag, from the shares."""
         return np.asarray(self.constant + self.shares.sum(axis=0))
+
+    def against_average(self) -> Contributions | None:
+        """The same logits, shared out by how a patch differs from the bag's average patch.
+
+        With weights a_ib that add up to 1 in each branch b, votes v_ib and their plain mean
+        m_b over the bag, ``sum a_ib v_ib = sum_b m_b + sum a_ib (v_ib - m_b)``: the constant takes
+        up what the average patch says, and a patch that speaks like it has no share, however
+        much attention it has. None where patches are not weighted and added up.
+        """
+        if self.expected is None:
+            return None
+        constant = self.constant + self.expected.sum(axis=0)
+        return replace(
+            self,
+            shares=self.shares - self.expected,
+            constant=constant,
+            expected=np.zeros_like(self.expected),
+        )
 
     def support(self, target: int) -> Floats:
         """How much each patch supports a class against the mean of the others, [N].
@@ -56,10 +77,12 @@ class Contributions:
 def average(members: list[Contributions]) -> Contributions:
     """The mean over the members of an ensemble: shares of their mean logits."""
     order: tuple[Way, ...] = ("exact", "integrated gradients", "leave-one-out")
+    expected = [member.expected for member in members if member.expected is not None]
     return Contributions(
         np.mean([member.shares for member in members], axis=0),
         np.mean([member.constant for member in members], axis=0),
         max((member.way for member in members), key=order.index),
+        np.mean(expected, axis=0) if len(expected) == len(members) else None,
     )
 
 
@@ -94,9 +117,10 @@ def votes(parts: PooledParts) -> Votes:
 def pooled_contributions(parts: PooledParts) -> Contributions:
     """Contributions to a network that adds up weighted patches: weight times vote."""
     found = votes(parts)
-    shares = np.einsum("nb,nbc->nc", parts.weights.numpy(), found.said)
+    weights = parts.weights.numpy()
+    shares = np.einsum("nb,nbc->nc", weights, found.said)
     way: Way = "exact" if parts.linear else "integrated gradients"
-    return Contributions(shares, found.constant, way)
+    return Contributions(shares, found.constant, way, weights @ found.said.mean(axis=0))
 
 
 def max_contributions(parts: MaxParts) -> Contributions:

@@ -11,12 +11,13 @@ take part in the distillation; with `shared_signal=0` it cannot.
 
 from histodistill.simulation.cohort import SimulatedCohort, simulate_cohort
 from histodistill.simulation.morphology import Morphology, morphology_of
-from histodistill.simulation.settings import SimulationSettings, read_settings
+from histodistill.simulation.settings import Confounder, SimulationSettings, read_settings
 from histodistill.simulation.slides import simulate_slide, simulate_slides
 from histodistill.simulation.truth import BestAucs, best_aucs, draw_truth
 
 __all__ = [
     "BestAucs",
+    "Confounder",
     "Morphology",
     "SimulatedCohort",
     "SimulationSettings",

@@ -90,7 +90,7 @@ def simulate_cohort(folder: Path, settings: SimulationSettings | None = None) ->
     refuse_other_slides(cohort.features, paths)
     model = draw_patch_model(settings)
     for path, slide in zip(paths, slides, strict=True):
-        _write_bag(path, model.draw_bag(slide))
+        _write_bag(path, model.draw_patches(slide).features)
     write_tables(cohort, truth, slides_table(slides))
     return cohort
 

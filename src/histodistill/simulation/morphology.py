@@ -3,7 +3,8 @@
 With e ~ N(0, 1) of each slide, a grade g = -z_s + morphology_noise · e drives what pathologists
 grade: in poorly differentiated tumours (high g, ER-negative) nuclei are larger, more varied and
 clear inside with nucleoli, tubules are few and lymphocytes many.
-The distractor z_d drives the share of epithelium and the strength of both stains.
+The distractor z_d drives the share of epithelium and the strength of both stains. A confounder is a
+pen mark.
 """
 
 from __future__ import annotations
@@ -65,5 +66,5 @@ def morphology_of(slide: SimulatedSlide, settings: SimulationSettings) -> Morpho
         lymphocyte_share=float(expit(-2.0 + 0.7 * grade)),
         haematoxylin=float(np.exp(0.10 * distractor + 0.06 * noise[1])),
         eosin=float(np.exp(0.15 * distractor + 0.06 * noise[2])),
-        pen=bool(rng.random() < settings.share_with_pen),
+        pen=bool(rng.random() < settings.share_with_pen) or slide.confounded,
     )

@@ -8,7 +8,8 @@ For patch j of a slide of patient i from hospital h(i), of tissue type τ_j::
 u and v are orthogonal unit vectors, w = `tumour_shift`, v_d = `distractor_shift`, c_τ the centre
 of a tissue type. A slide's mixture of tissue types is Dirichlet distributed, with
 `tumour_share` the mean share of tumour. So the shared latent z_s hides in a minority of
-patches, and the distractor z_d, which means nothing, is in the majority.
+patches, and the distractor z_d, which means nothing, is in the majority. On slides with the
+confounder, a stretch of patches is shifted along a third direction, whatever their tissue.
 """
 
 from __future__ import annotations
@@ -30,6 +31,21 @@ _MIXTURE_CONCENTRATION = 8.0
 
 
 @dataclass(frozen=True)
+class SimulatedPatches:
+    """The patches of a slide, and what is true of each.
+
+    Attributes:
+        features: [n, F] float16.
+        tumour: Which show the shared latent, [n].
+        confounded: Which show the confounder, [n].
+    """
+
+    features: NDArray[np.float16]
+    tumour: NDArray[np.bool_]
+    confounded: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
 class PatchModel:
     """What all slides of a cohort have in common.
 
@@ -39,6 +55,7 @@ class PatchModel:
         site_shifts: [hospitals, F] offset of each hospital.
         shared_direction: [F] unit vector u along which the shared latent moves tumour patches.
         distractor_direction: [F] unit vector v, orthogonal to u.
+        confounder_direction: [F] unit vector of the confounder, orthogonal to both.
     """
 
     settings: SimulationSettings
@@ -46,32 +63,50 @@ class PatchModel:
     site_shifts: NDArray[np.float64]
     shared_direction: NDArray[np.float64]
     distractor_direction: NDArray[np.float64]
+    confounder_direction: NDArray[np.float64]
 
-    def draw_bag(self, slide: SimulatedSlide) -> NDArray[np.float16]:
-        """Draw the features of one slide: [n, F] float16."""
+    def draw_patches(self, slide: SimulatedSlide) -> SimulatedPatches:
+        """Draw the patches of one slide."""
         settings = self.settings
         rng = generator(settings, Stream.PATCHES, *slide.key)
         count = int(rng.integers(settings.min_patches, settings.max_patches + 1))
         tissue = rng.choice(_TISSUE_TYPES, size=count, p=rng.dirichlet(_mixture(settings)))
-        tumour = (tissue == _TUMOUR)[:, None]
+        is_tumour = tissue == _TUMOUR
+        tumour = is_tumour[:, None]
         bag: NDArray[np.float64] = self.centres[tissue] + self.site_shifts[slide.site]
         bag += settings.slide_noise * rng.standard_normal(settings.width)
         bag += settings.patch_noise * rng.standard_normal((count, settings.width))
         bag += tumour * settings.tumour_shift * slide.shared * self.shared_direction
         bag += ~tumour * settings.distractor_shift * slide.distractor * self.distractor_direction
-        return bag.astype(np.float16)
+        confounded = self._confounded(slide, count)
+        if settings.confounder is not None:
+            bag += confounded[:, None] * settings.confounder.shift * self.confounder_direction
+        return SimulatedPatches(bag.astype(np.float16), is_tumour, confounded)
+
+    def _confounded(self, slide: SimulatedSlide, count: int) -> NDArray[np.bool_]:
+        """Which of a slide's patches show the confounder: a stretch of neighbours, or none."""
+        confounder = self.settings.confounder
+        if confounder is None or not slide.confounded:
+            return np.zeros(count, dtype=bool)
+        rng = generator(self.settings, Stream.CONFOUNDER, 1, *slide.key)
+        size = max(round(confounder.patch_share * count), 1)
+        first = int(rng.integers(count - size + 1))
+        return np.isin(np.arange(count), np.arange(first, first + size))
 
 
 def draw_patch_model(settings: SimulationSettings) -> PatchModel:
     """Draw the tissue types, hospital offsets and directions of a cohort."""
     rng = generator(settings, Stream.PATCH_MODEL)
     directions, _ = np.linalg.qr(rng.standard_normal((settings.width, 2)))
+    another = generator(settings, Stream.PATCH_MODEL, 1).standard_normal(settings.width)
+    another -= directions @ (directions.T @ another)
     return PatchModel(
         settings=settings,
         centres=_TYPE_SPREAD * rng.standard_normal((_TISSUE_TYPES, settings.width)),
         site_shifts=settings.site_shift * rng.standard_normal((settings.n_sites, settings.width)),
         shared_direction=directions[:, 0],
         distractor_direction=directions[:, 1],
+        confounder_direction=another / np.linalg.norm(another),
     )
 
 

@@ -15,6 +15,22 @@ from histodistill.gate.text import read_yaml
 
 
 @dataclass(frozen=True)
+class Confounder:
+    """What slides show of their label by accident, as a pen mark or a laboratory's stain would.
+
+    Attributes:
+        agreement: Probability that the slides of an ER-positive patient have it, and that those
+            of an ER-negative one have not; at 0.5 it says nothing of the label.
+        patch_share: Share of such a slide's patches that show it; they lie together.
+        shift: Shift of those patches, along a direction of its own.
+    """
+
+    agreement: float = 0.95
+    patch_share: float = 0.1
+    shift: float = 4.0
+
+
+@dataclass(frozen=True)
 class SimulationSettings:
     """Settings of a simulated paired cohort; the symbols are those of the equations.
 
@@ -49,6 +65,8 @@ class SimulationSettings:
         share_without_label: Share of the patients with unknown ER status.
         share_with_two_slides: Share of the patients with a second slide.
         share_with_pen: Share of the drawn slides with a pen mark.
+        confounder: What slides show of their label by accident; in drawn slides, a pen mark. None
+            for nothing.
 
     Raises:
         InputError: A setting is out of range; every one that is, at once.
@@ -77,6 +95,7 @@ class SimulationSettings:
     share_without_label: float = 0.4
     share_with_two_slides: float = 0.15
     share_with_pen: float = 0.1
+    confounder: Confounder | None = None
 
     def __post_init__(self) -> None:
         problems = self._problems()
@@ -115,12 +134,33 @@ class SimulationSettings:
                 f"The simulation setting max_patches is {self.max_patches}; "
                 f"give at least min_patches, which is {self.min_patches}."
             )
+        problems += _confounder_problems(self.confounder, self.width)
         if not (self.shared_signal or self.genomic_signal or self.label_noise):
             problems.append(
                 "The simulated label has no source: give a value other than 0 to "
                 "shared_signal, genomic_signal or label_noise."
             )
         return problems
+
+
+def _confounder_problems(confounder: Confounder | None, width: int) -> list[str]:
+    """A sentence for each setting of a confounder that is out of range."""
+    if confounder is None:
+        return []
+    shares = {"agreement": confounder.agreement, "patch_share": confounder.patch_share}
+    problems = [
+        f"The simulation setting confounder.{name} is {value}; give a number from 0 to 1."
+        for name, value in shares.items()
+        if not 0 <= value <= 1
+    ]
+    if width < 3:
+        problems.append(f"A confounder needs a width of at least 3; the width is {width}.")
+    if not confounder.shift >= 0:
+        problems.append(
+            f"The simulation setting confounder.shift is {confounder.shift}; "
+            "give a number that is not negative."
+        )
+    return problems
 
 
 def read_settings(path: Path | None, changes: Mapping[str, Any]) -> SimulationSettings:
@@ -150,4 +190,6 @@ def read_settings(path: Path | None, changes: Mapping[str, Any]) -> SimulationSe
         raise InputError(*sentences) from error
 
 
-_SETTINGS = TypeAdapter(with_config(ConfigDict(extra="forbid"))(SimulationSettings))
+_strict = with_config(ConfigDict(extra="forbid"))
+_strict(Confounder)
+_SETTINGS = TypeAdapter(_strict(SimulationSettings))

@@ -11,7 +11,8 @@ a = `shared_signal`, b = `genomic_signal`, σ = `label_noise`. The shared latent
 slides and genes, the genomic-only latent in genes, the distractor in slides. With a = 0 the
 label is independent of everything that a slide shows. Overall survival is exponential with
 hazard exp(-(z_s + z_g)/2) / 80 a month, censored uniformly between 12 and 120 months, so that
-genes of both programmes have a prognostic value too.
+genes of both programmes have a prognostic value too. A confounder, where one is set, is on the
+slides of a patient with a probability that hangs on the label, and on nothing else.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class Stream(IntEnum):
     MORPHOLOGY = 6
     STAIN = 7
     PIXELS = 8
+    CONFOUNDER = 9
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class SimulatedSlide:
         site: Number of the hospital, from 0.
         shared: The patient's shared latent z_s.
         distractor: The patient's distractor latent z_d.
+        confounded: Whether the slide shows the confounder.
     """
 
     patient: str
@@ -65,6 +68,7 @@ class SimulatedSlide:
     site: int
     shared: float
     distractor: float
+    confounded: bool = False
 
 
 def generator(settings: SimulationSettings, stream: Stream, *index: int) -> np.random.Generator:
@@ -80,8 +84,8 @@ def draw_truth(settings: SimulationSettings) -> pd.DataFrame:
 
     Returns:
         A row a patient: PATIENT (SIM-S03-0042, S03 the hospital), SITE, SHARED, GENOMIC_ONLY,
-        DISTRACTOR, LABEL_NOISE, SCORE, ER (known for all), AGE, OS_MONTHS, OS_STATUS,
-        HAS_GENOMICS, HAS_LABEL, SLIDES (1 or 2).
+        DISTRACTOR, LABEL_NOISE, SCORE, ER (known for all), CONFOUNDED, AGE, OS_MONTHS,
+        OS_STATUS, HAS_GENOMICS, HAS_LABEL, SLIDES (1 or 2).
     """
     rng = generator(settings, Stream.LATENT)
     shared, genomic, distractor, noise = rng.standard_normal((4, settings.n_patients))
@@ -91,6 +95,7 @@ def draw_truth(settings: SimulationSettings) -> pd.DataFrame:
         + settings.genomic_signal * genomic
         + settings.label_noise * noise
     )
+    positive = score > _threshold(settings)
     sites = [f"S{number + 1:02d}" for number in site]
     truth = pd.DataFrame(
         {
@@ -101,7 +106,8 @@ def draw_truth(settings: SimulationSettings) -> pd.DataFrame:
             "DISTRACTOR": distractor,
             "LABEL_NOISE": noise,
             "SCORE": score,
-            "ER": np.where(score > _threshold(settings), "positive", "negative"),
+            "ER": np.where(positive, "positive", "negative"),
+            "CONFOUNDED": _confounded(settings, positive),
         }
     )
     return pd.concat(
@@ -159,6 +165,7 @@ def slides_of(truth: pd.DataFrame) -> list[SimulatedSlide]:
             site=site_number(str(row["SITE"])),
             shared=float(row["SHARED"]),
             distractor=float(row["DISTRACTOR"]),
+            confounded=bool(row["CONFOUNDED"]),
         )
         for number, row in enumerate(truth.to_dict("records"))
         for slide in range(int(row["SLIDES"]))
@@ -174,6 +181,15 @@ def _threshold(settings: SimulationSettings) -> float:
     """The score above which a patient is positive, from the score's known distribution."""
     spread = np.linalg.norm([settings.shared_signal, settings.genomic_signal, settings.label_noise])
     return float(-spread * norm.ppf(settings.positive_share))
+
+
+def _confounded(settings: SimulationSettings, positive: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whose slides show the confounder."""
+    if settings.confounder is None:
+        return np.zeros(len(positive), dtype=bool)
+    drawn = generator(settings, Stream.CONFOUNDER).random(len(positive))
+    agrees = drawn < settings.confounder.agreement
+    return np.asarray(agrees == positive)
 
 
 def _survival(settings: SimulationSettings, benefit: NDArray[np.float64]) -> pd.DataFrame:

@@ -63,7 +63,7 @@ def write_bags(folder: Path, settings: SimulationSettings) -> BagStore:
     paths = {}
     for slide in slides_of(draw_truth(settings)):
         paths[slide.patient] = [folder / f"{slide.patient}.npy"]
-        np.save(paths[slide.patient][0], model.draw_bag(slide))
+        np.save(paths[slide.patient][0], model.draw_patches(slide).features)
     return open_bags(paths)
 
 
