@@ -21,6 +21,7 @@ echo "and docs/tutorials/simulated.md what comes out with other seeds and when t
 
 say "Audit: what is there, who is left out, can it be trusted?"
 histodistill audit examples/simulated.yaml
+echo "Patients of unknown ER stand in no fold; programmes learns from their slides and genes."
 
 say "Cross-validation of ER: slides and labels alone (abmil), and taught by genomics (programmes)"
 histodistill crossval examples/simulated.yaml --jobs 2
@@ -30,7 +31,7 @@ histodistill compare demo/results/predictions.csv --reference "abmil student" --
 echo "Read the row 'programmes student': it answers from slides alone, as abmil does."
 
 say "Part 2. From slides to answers: slides are drawn, and few, so nothing is claimed of accuracy"
-histodistill simulate demo/drawn --slides --patients 50 --slide-px 768
+histodistill simulate demo/drawn --slides --patients 36 --slide-px 768
 
 say "Patch features, with a small ImageNet encoder that needs no download"
 histodistill extract demo/drawn/slides --encoder efficientnet-lite0 --out demo/drawn/features
