@@ -151,6 +151,31 @@ def test_what_an_import_path_does_not_lead_to(
     assert path in str(problem.value)
 
 
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("x = 1\nimport nowhere_at_all\n", "No module named 'nowhere_at_all'; mend {file}, line 2"),
+        ("x = 1\n\nx = 1 / 0\n", "ZeroDivisionError: division by zero; mend {file}, line 3"),
+        ("x = (\n", "SyntaxError: '(' was never closed (failing.py, line 1); mend {file}, line 1"),
+        ("x = 1\n", "has no attribute 'Circle'; the module failing is there; correct the name"),
+    ],
+)
+def test_a_module_that_fails_is_told_with_its_line(
+    shapes: Registry[Any, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    source: str,
+    message: str,
+) -> None:
+    file = tmp_path / "failing.py"
+    file.write_text(source)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "failing", raising=False)
+    with pytest.raises(InputError) as problem:
+        shapes.load("failing:Circle")
+    assert message.format(file=file) in str(problem.value)
+
+
 def test_functions_are_parts_as_well(shapes: Registry[Any, Any]) -> None:
     functions: Registry[Any, Declaration] = Registry(
         "FUNCTIONS", "function", Declaration, "house.functions", "house.functions"

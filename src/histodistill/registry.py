@@ -18,9 +18,11 @@ file that somebody else may have written.
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
 import json
 import re
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -35,6 +37,8 @@ from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
 from histodistill.errors import InputError
 
 _PACKAGE = Path(__file__).parent
+# Folders of the files that import parts, which are at fault in none of them.
+_IMPORTING = (_PACKAGE, Path(importlib.__file__).parent)
 _IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
@@ -174,8 +178,8 @@ class Registry(Generic[Part, Declared]):
             return imported(path)
         except Exception as error:  # whatever somebody's module does when it is imported
             raise InputError(
-                f"{self.kind} `{name}`: cannot be imported: {type(error).__name__}: {error}; "
-                "install its package, or name its folder in the environment variable PYTHONPATH"
+                f"{self.kind} `{name}`: cannot be imported: "
+                f"{type(error).__name__}: {error}; {_remedy(path, error)}"
             ) from error
 
     def _of_this_kind(self, name: str, part: object) -> object:
@@ -238,6 +242,21 @@ def imported(path: str) -> object:
     """What an import path stands for; importing it runs the module's code."""
     module, _, name = path.partition(":")
     return getattr(import_module(module), name)
+
+
+def _remedy(path: str, error: Exception) -> str:
+    """What to do where a part cannot be imported: its module is absent, fails, or lacks it."""
+    module = path.partition(":")[0]
+    if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
+        return "install its package, or name its folder in the environment variable PYTHONPATH"
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"mend {error.filename}, line {error.lineno}"
+    places = [
+        f"{frame.filename}, line {frame.lineno}"
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith("<") and Path(frame.filename).parent not in _IMPORTING
+    ]
+    return f"mend {places[-1]}" if places else f"the module {module} is there; correct the name"
 
 
 _Found = tuple[str, str, dict[str, Any], str]

@@ -111,3 +111,20 @@ def test_what_cannot_be_promised_is_refused(predictions: Path) -> None:
     assert "`--max-missed`" in problem
     (problem,) = fail("triage", predictions, "--max-missed", "0.1", "--network", "genomic")
     assert "there are: student" in problem
+
+
+def test_an_error_is_one_error_and_options_have_their_names(predictions: Path) -> None:
+    (problem,) = fail("triage", predictions, "--max-missed", "5")
+    assert problem == "`--max-missed`: should be less than 1"
+    (problem,) = fail("triage", predictions, "--max-missed", "0.01")
+    assert problem.startswith("errors in at most 0.01 cannot be certified by ")
+
+
+@pytest.mark.parametrize("rare", [0, 1])
+def test_one_class_alone_outside_of_a_fold_is_refused(predictions: Path, rare: int) -> None:
+    rows = pd.read_csv(predictions, dtype={"label": str})
+    positive, other = rows["positive_class"].iloc[0], "another"
+    rows["label"] = [other if place < rare else positive for place in range(len(rows))]
+    rows.to_csv(predictions, index=False)
+    (problem,) = fail("triage", predictions, "--max-missed", "0.1")
+    assert "triage takes patients of both classes in every fold" in problem

@@ -60,7 +60,7 @@ def test_what_the_cohort_cannot_support_is_refused_with_the_number_it_takes() ->
         fit_triage(TriagePolicy(max_missed=0.05), y, p)
     assert f"{y.sum()} positive patients" in str(refused.value)
     with pytest.raises(
-        InputError, match=r"min_ppv: 0\.98 cannot be certified by these 60 patients"
+        InputError, match=r"predictive value of 0\.98 cannot be certified by these 60 patients"
     ):
         fit_triage(TriagePolicy(min_ppv=0.98), y, p)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -395,3 +396,25 @@ def test_the_real_cohort_is_audited_whole(tcga, tmp_path):
     alone = counts[(counts["target"] == "ER") & (counts["modality"] == "slides alone")]
     assert alone["patients"].sum() == 12
     assert counts.loc[counts["target"] == "ER", "patients"].sum() == 615
+
+
+def test_follow_up_that_selects_no_gene_is_told(cohort):
+    survival = {"time": "OS_MONTHS", "event": "OS_STATUS"}
+    changes: dict[str, Any] = {"cohort": {"survival": survival}}
+    changes["genomics"] = {"mrna": {"selection": {"method": "variance"}}}
+    said = succeed("audit", experiment_file(cohort.parent, changes)).stdout
+    assert "Note: cohort.survival: no block of genes is selected by `cox`" in said
+    changes["genomics"] = {"mrna": {"selection": {"method": "cox"}}}
+    assert "cohort.survival" not in succeed("audit", experiment_file(cohort.parent, changes)).stdout
+
+
+def test_a_patient_in_another_spelling_is_told(cohort):
+    def first_in_lower_case(table: pd.DataFrame) -> pd.DataFrame:
+        first = table["PATIENT"] == table["PATIENT"].iloc[0]
+        return table.assign(PATIENT=table["PATIENT"].mask(first, table["PATIENT"].str.lower()))
+
+    change_table(cohort / "slides.csv", first_in_lower_case)
+    name = pd.read_csv(cohort / "slides.csv")["PATIENT"].iloc[0]
+    said = run("audit", experiment_file(cohort.parent)).output
+    assert "1 patients with slides or genomics may be in the clinical table in another" in said
+    assert f"{name} ({name.upper()}); spell them alike" in said

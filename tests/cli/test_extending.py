@@ -250,6 +250,30 @@ def test_what_cannot_be_is_refused_at_the_audit(
     assert message in "\n".join(fail("audit", path))
 
 
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("raise ValueError('no pooling')", "fails: ValueError: no pooling ("),
+        (
+            "f = torch.stack([b.mean(0) for b in bags.split()]); return Output(f, f, bags.rows)",
+            "student gives logits [3, 8] and not [3, 2]",
+        ),
+    ],
+)
+def test_a_network_that_cannot_train_is_refused_at_the_audit(
+    package: Path, template: Path, tmp_path: Path, body: str, message: str
+) -> None:
+    source = (package / "my_package/heads.py").read_text()
+    name = f"broken_{len(body)}"
+    head, _, _ = source.partition("    def forward")
+    forward = f"    def forward(self, bags, labels=None):\n        {body}\n"
+    (package / f"my_package/{name}.py").write_text(head + forward)
+    (tmp_path / "cohort").symlink_to(template)
+    own = {"recipe": "abmil", "network": {"student": f"my_package.{name}:TopK"}}
+    path = experiment_file(tmp_path, {"methods": {"mkd": None, "abmil": None, "own": own}})
+    assert message in "\n".join(fail("audit", path))
+
+
 def test_what_cannot_be_imported_is_told_with_all_the_rest(template: Path, tmp_path: Path) -> None:
     (tmp_path / "cohort").symlink_to(template)
     own = {"recipe": "abmil", "network": {"student": "nowhere.heads:TopK"}}

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from histodistill.deploy import Bundle, predict
 from histodistill.deploy import bundle as bundle_module
+from histodistill.deploy.card import model_card
 from histodistill.deploy.checksums import CHECKSUMS, write_checksums
 from histodistill.errors import InputError
 from histodistill.files import sha256
@@ -359,3 +360,17 @@ def test_the_threshold_of_members_is_their_mean_where_all_have_one():
     assert made.threshold("student") == 0.5
     assert made.threshold("genomic") is None
     assert made.threshold("multimodal") is None
+
+
+def test_the_card_tells_simulated_patients_and_code_of_others():
+    made = bundle(member())
+    info = made.info.model_copy(update={"provenance": {"simulated": True}})
+    architecture = made.members[0].networks.architecture()
+    architecture["settings"]["student"] = "my_package.heads:TopK"
+    card = model_card(info, [{"architecture": architecture, "thresholds": {}}])
+    assert "Learnt from: not recorded; **all simulated" in card
+    assert "`my_package.heads:TopK`; who trusts it loads the bundle with `--allow my_pack" in card
+    own = made.members[0].networks.architecture()
+    plain = model_card(made.info, [{"architecture": own, "thresholds": {}}])
+    assert "Code of other packages: none" in plain
+    assert "simulated" not in plain

@@ -11,10 +11,11 @@ import torch
 
 from histodistill.deploy import predict
 from histodistill.errors import InputError
+from histodistill.features import open_bags
 from histodistill.inference import answers
 from histodistill.model.students.abmil import ABMIL
 from histodistill.preparation import PreparedPatients
-from tests.deploy.bundles import GENES, bags_of, bundle, expression, member
+from tests.deploy.bundles import GENES, WIDTH, bags_of, bundle, expression, member, write_slide
 
 SLIDES = ["S1", "S2", "B1", "B2"]
 GENOMICS = ["B1", "B2", "G1", "G2"]
@@ -307,3 +308,47 @@ def test_beyond_two_classes_there_is_a_column_a_class_and_the_likeliest_is_calle
     assert refusal(made, bags=bags, thresholds={"student": 0.5}) == (
         "a threshold applies to two classes, and this bundle has more",
     )
+
+
+def test_one_patient_under_two_names_is_told(tmp_path):
+    first, second = (write_slide(tmp_path / f"{name}.h5", seed=3) for name in ("A", "B"))
+    (note,) = predict(bundle(), bags=open_bags({"A": [first], "B": [second]})).notes
+    assert note.startswith(f"patients A, B have the same features in {first} = {second}: one")
+    genes = expression(["G1", "G2", "G3"])
+    genes.loc["G3"] = genes.loc["G1"]
+    (note,) = predict(bundle(), genomics={"mrna": genes}).notes
+    assert note.startswith("patients G1, G3 have the same values of all genes in block mrna: one")
+
+
+def test_bags_without_content_are_told(tmp_path):
+    paths = {
+        "flat": np.full((4, WIDTH), 2),
+        "zero": np.zeros((1, WIDTH)),
+        "one": np.ones((1, WIDTH)),
+    }
+    for name, values in paths.items():
+        np.save(tmp_path / f"{name}.npy", values.astype(np.float32))
+    bags = open_bags({name: [tmp_path / f"{name}.npy"] for name in paths})
+    assert predict(bundle(), bags=bags).notes == (
+        "2 patients have the same features in every patch, which no tissue has: flat, zero; "
+        "extract their slides again",
+    )
+
+
+def test_genes_in_another_case_are_told():
+    lower = expression(["G1", "G2"]).rename(columns=str.lower)
+    (problem,) = refusal(bundle(), genomics={"mrna": lower})
+    assert "20 are there in another case: gene0 (GENE0), gene1 (GENE1), gene10" in problem
+    one = expression(["G1", "G2"]).rename(columns={"GENE0": "Gene0"})
+    (note,) = predict(bundle(), genomics={"mrna": one}).notes
+    assert note.endswith(
+        "imputed: GENE0; 1 are there in another case: Gene0 (GENE0); write them so"
+    )
+
+
+def test_a_patient_in_two_spellings_is_told(bags):
+    notes = predict(bundle(), bags=bags, genomics={"mrna": expression(["b-1", "B2"])}).notes
+    assert (
+        "1 patients of the slides may be those of block mrna in another spelling, and are answered "
+        "apart: B1 (b-1); spell them alike"
+    ) in notes

@@ -143,3 +143,13 @@ def test_who_is_not_evaluated_is_told():
     ]
     whole = pd.Series({"A": "positive", "B": "positive", "C": "negative"})
     assert not list(unanswered_notes(predicted, whole, "p.csv"))
+
+
+def test_who_is_spelled_otherwise_is_suggested():
+    predicted = pd.DataFrame({"PATIENT": ["p_1", "P2"]})
+    labels = pd.Series({"P-1": "positive", "P2": "negative"})
+    (lacking, unlabelled) = unanswered_notes(predicted, labels, "p.csv")
+    assert lacking.endswith(
+        "not evaluated: P-1; predicted in another spelling: P-1 (p_1); spell them alike"
+    )
+    assert unlabelled.endswith("without one, and not evaluated: p_1")

@@ -74,6 +74,11 @@ SLIDES_ALONE: dict[str, Any] = {"genomics": None, "methods": {"mkd": None}}
             "objective.distillation_options.kd: `objective.distillation` gives `kd` no weight",
         ),
         ({"cohort": {"sample_types": ["tumour"]}}, "tumour names no sample type"),
+        (
+            {"genomics": {"mrna": {"scale": "none", "clip": 5}}},
+            "genomics.mrna.clip: is in standard deviations of values that are scaled",
+        ),
+        ({"tuning": {"trials": 7}}, "tuning.trials: 7 trials, and there are 6 pairs"),
     ],
 )
 def test_what_nothing_reads_is_refused(tmp_path: Path, changes, message):
@@ -88,6 +93,7 @@ def test_what_nothing_reads_is_refused(tmp_path: Path, changes, message):
     [
         GENES_ALONE,
         SLIDES_ALONE,
+        {"tuning": {"learning_rates": [0.1]}},  # more trials by default than pairs
         {"methods": {"mkd": None}},  # a baseline by default reads the genes
         {"seeds": [7], "methods": {"mkd": {"seeds": [2]}}},
         {"methods": {"mkd-offline": {"teacher_training": {"max_epochs": 3}}}},

@@ -445,3 +445,18 @@ def test_a_line_that_is_no_text_and_has_no_cells_prints_nothing(tmp_path, capfd)
     path.write_bytes(b"sample\tP1\n" + b"ESR1\t1\n" * 20_000 + b"PG\xffR\n")
     refused(path)
     assert capfd.readouterr() == ("", "")
+
+
+def test_sheets_that_are_not_read_are_told(tmp_path):
+    path = tmp_path / "genes.xlsx"
+    with pd.ExcelWriter(path) as book:
+        pd.DataFrame({"PATIENT": ["A", "B"], "ESR1": [1.5, 2]}).to_excel(
+            book, sheet_name="mrna", index=False
+        )
+        pd.DataFrame({"x": [1]}).to_excel(book, sheet_name="cna", index=False)
+    table = read(path)
+    assert list(table.values.columns) == ["ESR1"]
+    assert table.notes == (
+        f"{path}: the first sheet, 'mrna', is read, and not 'cna'; save the sheet that you mean as "
+        "a file of its own if it is another.",
+    )

@@ -41,8 +41,8 @@ def labelled_answers(rows: pd.DataFrame, network: str) -> LabelledAnswers:
     """The answers of a network in rows of one target and one method.
 
     Raises:
-        InputError: The network has not answered, there are more than two classes, or one fold
-            alone.
+        InputError: The network has not answered, there are more than two classes, one fold
+            alone, or one class alone outside of a fold.
     """
     classes = target_classes(rows)
     known = networks_in(rows)
@@ -57,4 +57,12 @@ def labelled_answers(rows: pd.DataFrame, network: str) -> LabelledAnswers:
         raise InputError(
             "the predictions are of one fold; triage is chosen on some folds and judged on others"
         )
+    for fold_number in np.unique(folds):
+        rest = answers.y[folds != fold_number]
+        if len(np.unique(rest)) < 2:
+            raise InputError(
+                f"the {len(rest)} labelled patients outside fold {fold_number} are all "
+                f"{classes[int(rest[0])]}, so that nothing can be chosen on them; triage takes "
+                "patients of both classes in every fold"
+            )
     return LabelledAnswers(answers.patients, answers.y, answers.positive, folds)

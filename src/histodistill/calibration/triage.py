@@ -108,12 +108,10 @@ def fit_triage(policy: TriagePolicy, y: npt.ArrayLike, p: npt.ArrayLike) -> Tria
     negative = positive = None
     problems: list[str] = []
     if policy.max_missed is not None:
-        problems += _too_few("max_missed", policy.max_missed, int(known.sum()), "positive")
+        problems += _too_few(policy.max_missed, int(known.sum()), "positive")
         negative = _largest_below(values[known], policy.max_missed)
     if policy.max_false_alarms is not None:
-        problems += _too_few(
-            "max_false_alarms", policy.max_false_alarms, int((~known).sum()), "negative"
-        )
+        problems += _too_few(policy.max_false_alarms, int((~known).sum()), "negative")
         mirrored = _largest_below(-values[~known], policy.max_false_alarms)
         positive = Bound(
             np.nextafter(-mirrored.threshold, math.inf),
@@ -140,13 +138,14 @@ def patients_needed(risk: float, confidence: float = CONFIDENCE) -> int:
     return math.ceil(math.log(1 - confidence) / math.log(1 - risk))
 
 
-def _too_few(name: str, risk: float, n_patients: int, kind: str) -> list[str]:
+def _too_few(risk: float, n_patients: int, kind: str) -> list[str]:
     needed = patients_needed(risk)
     if n_patients >= needed:
         return []
     return [
-        f"{name}: {risk:g} cannot be certified by {n_patients} {kind} patients: even without an "
-        f"error they show no less than {upper_limit(0, n_patients):.3f}; it takes {needed} or more"
+        f"errors in at most {risk:g} cannot be certified by {n_patients} {kind} patients: even "
+        f"without an error they show no less than {upper_limit(0, n_patients):.3f}; it takes "
+        f"{needed} or more"
     ]
 
 
@@ -196,8 +195,9 @@ def _precise(known: npt.NDArray[np.bool_], values: Floats, ppv: float) -> Bound:
 def _no_ppv(ppv: float, n_patients: int, closest: Bound) -> str:
     needed = patients_needed(1 - ppv, 1 - (1 - CONFIDENCE) / _CANDIDATES)
     return (
-        f"min_ppv: {ppv:g} cannot be certified by these {n_patients} patients: the best that is "
-        f"certified is {1 - closest.limit:.3f} ({closest.errors} of {closest.of} called positive "
+        f"a positive predictive value of {ppv:g} cannot be certified by these {n_patients} "
+        f"patients: the best that is certified is {1 - closest.limit:.3f} "
+        f"({closest.errors} of {closest.of} called positive "
         f"are not); it takes {needed} or more patients called positive without an error"
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -75,4 +76,6 @@ def _show(table: pd.DataFrame, reference: str) -> None:
 
 
 def _p(value: float) -> str:
+    if math.isnan(value):
+        return ""
     return "<0.001" if value < 0.001 else f"{value:.3f}"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -24,6 +25,8 @@ errors = Console(stderr=True, highlight=False)
 
 # Longer names are broken where a terminal has no room for them.
 _LONGEST_WORD = 24
+
+_OF_DEVELOPERS = (DeprecationWarning, PendingDeprecationWarning, FutureWarning)
 
 # What a script will read, or nothing where a person does.
 _answer: JsonAnswer | None = None
@@ -83,6 +86,41 @@ def say_notes(notes: Iterable[str]) -> None:
         if _answer is not None:
             _answer.notes.append(note)
         say(f"Note: {note}")
+
+
+@contextmanager
+def warnings_as_notes() -> Iterator[None]:
+    """Say warnings of this and other packages as notes, once each.
+
+    What they warn developers of, such as names that will change, is nothing to a user.
+    """
+    told: set[str] = set()
+
+    def tell(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        del lineno, file, line  # Python passes them as well
+        text = _warning(str(message), filename)
+        if not issubclass(category, _OF_DEVELOPERS) and text not in told:
+            told.add(text)
+            say_notes([text])
+
+    with warnings.catch_warnings():
+        warnings.showwarning = tell
+        yield
+
+
+def _warning(message: str, filename: str) -> str:
+    """The first paragraph of a warning, with the package that it is of where that is another."""
+    parts = Path(filename).parts
+    foreign = "site-packages" in parts and "histodistill" not in parts
+    package = f"{parts[parts.index('site-packages') + 1]}: " if foreign else ""
+    return package + " ".join(message.strip().partition("\n\n")[0].split())
 
 
 def show(table: pd.DataFrame, title: str) -> None:

@@ -118,7 +118,7 @@ def command(
         files = _extracted(bundle, slides, out / "features", slide_mpp, patient_pattern)
     else:
         found = NewFeatures(features, slides_table, patient_pattern, layout, leave_out_missing)
-        files, told = found.open()
+        files, told = found.open(bundle.info.patient_pattern)
         say_notes(told)
     genes = tuple(gene or ())
     how = ExplanationSettings(out, images, mpp, genes, n_shown=patches, jobs=jobs)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from histodistill.cli.console import answering, errors, say, say_problems
+from histodistill.cli.console import answering, errors, say, say_problems, warnings_as_notes
 from histodistill.cli.signals import exit_status, interrupt_on_signals
 from histodistill.errors import HistodistillError, InputError
 from histodistill.faults import machine_fault
@@ -83,7 +83,7 @@ class _Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         # As written: a word that cannot be read is told in JSON as well.
         in_json = "--json" in ctx.args
-        with answering(in_json):
+        with answering(in_json), warnings_as_notes():
             try:
                 return super().invoke(ctx)
             except (typer.Exit, typer.Abort):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from histodistill.errors import InputError
 
 if TYPE_CHECKING:
     from histodistill.calibration import TriagePolicy
+
+
+_OF_POLICY = ("max_missed", "max_false_alarms", "min_ppv")
 
 
 def asked_policy(
@@ -27,9 +31,17 @@ def asked_policy(
             max_missed=max_missed, max_false_alarms=max_false_alarms, min_ppv=min_ppv
         )
     except ValidationError as error:
-        raise InputError(*(_sentence(each["msg"]) for each in error.errors())) from error
+        raise InputError(*map(_sentence, error.errors())) from error
 
 
-def _sentence(message: str) -> str:
-    plain = message.removeprefix("Value error, ").replace("`max_", "`--max-")
-    return plain.replace("`min_ppv", "`--min-ppv").replace("_", "-")
+def _sentence(error: Mapping[str, Any]) -> str:
+    """A sentence in the words of the command line."""
+    plain = str(error["msg"]).removeprefix("Value error, ")
+    for name in _OF_POLICY:
+        plain = plain.replace(f"`{name}`", f"`{_option(name)}`")
+    options = [f"`{_option(str(part))}`: " for part in error["loc"] if part in _OF_POLICY]
+    return "".join((*options, plain.replace("Input should", "should")))
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

@@ -91,6 +91,7 @@ def _rule(side: str, bound: Bound, policy: TriagePolicy) -> str:
     if side == "positive" and policy.min_ppv is not None:
         of = "those called positive"
     return (
-        f"{side} {sign} {bound.threshold:.3f}: {bound.errors} errors of {bound.of} {of}; with 95 % "
+        f"{side} {sign} {bound.threshold:.3f}: {counted(bound.errors, 'error')} of {bound.of} "
+        f"{of}; with 95 % "
         f"confidence at most {bound.limit:.3f}"
     )

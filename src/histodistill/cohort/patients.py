@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,20 @@ _ALSO = (
 def column_of_patients(name: str, setting: str = "cohort: patient_column") -> Column:
     """The column with the patient; the usual one is known by the names of common sources too."""
     return Column(name, setting, _ALSO if name == PATIENT else ())
+
+
+def other_spellings(names: Iterable[str], known: Iterable[str]) -> list[str]:
+    """Names that ``known`` has too, but for case and signs: ``p_1 (P-1)``, sorted."""
+    written = {_bare(name): name for name in known}
+    return [
+        f"{name} ({written[_bare(name)]})"
+        for name in sorted(set(names))
+        if written.get(_bare(name), name) != name
+    ]
+
+
+def _bare(name: str) -> str:
+    return "".join(filter(str.isalnum, name)).casefold()
 
 
 @dataclass(frozen=True, eq=False)

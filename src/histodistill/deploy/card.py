@@ -9,6 +9,7 @@ from typing import Any
 
 from histodistill.deploy.info import BundleInfo
 from histodistill.evaluation import metric_label
+from histodistill.model import NetworkSettings
 
 _CARD = """\
 # {target}: {method}
@@ -22,6 +23,7 @@ _CARD = """\
 - Networks: {networks}
 - Members averaged: {members}
 - Operating thresholds, chosen on validation patients: {thresholds}
+- Code of other packages: {code}
 - Learnt from: {learnt_from}
 - Hospitals: {sites}
 - Written: {written}
@@ -81,7 +83,8 @@ def model_card(
         networks=", ".join(members[0]["architecture"]["settings"]["networks"]),
         members=len(members),
         thresholds="; ".join(thresholds).strip("; ") or "none",
-        learnt_from=_counted(info.provenance.get("classes")),
+        code=_code(members[0]["architecture"]["settings"]),
+        learnt_from=_counted(info.provenance.get("classes")) + _simulated(info),
         sites=_hospitals(info.provenance.get("sites")),
         written=written.isoformat() if written else "not recorded",
         performance=_performance(info.provenance.get("performance")),
@@ -94,6 +97,21 @@ def _counted(counts: Mapping[str, int] | None) -> str:
         return "not recorded"
     named = ", ".join(f"{n} {name}" for name, n in counts.items())
     return f"{sum(counts.values())} patients ({named})"
+
+
+def _simulated(info: BundleInfo) -> str:
+    simulated = info.provenance.get("simulated")
+    return "; **all simulated: no figure is of a real patient**" if simulated else ""
+
+
+def _code(settings: Mapping[str, Any]) -> str:
+    """Networks that are named by import paths, and how they are allowed."""
+    paths = NetworkSettings.model_validate(settings).import_paths
+    if not paths:
+        return "none"
+    named = ", ".join(f"`{path}`" for path in paths)
+    allowed = " ".join(f"--allow {path}" for path in paths)
+    return f"{named}; who trusts it loads the bundle with `{allowed}`"
 
 
 def _hospitals(counts: Mapping[str, int] | None) -> str:

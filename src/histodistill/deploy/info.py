@@ -70,6 +70,12 @@ class BundleInfo(Settings):
         return str(self.provenance.get("method", self.recipe))
 
     @property
+    def patient_pattern(self) -> str | None:
+        """How training found the patient in a file name; None for barcodes, or not recorded."""
+        pattern = self.provenance.get("patient_pattern")
+        return pattern if isinstance(pattern, str) else None
+
+    @property
     def positive_index(self) -> int | None:
         """Position of the positive class; None beyond two classes."""
         return None if self.positive is None else self.classes.index(self.positive)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from histodistill.cohort.patients import other_spellings
 from histodistill.computing.device import resolve_device
 from histodistill.deploy.bundle import Bundle
 from histodistill.deploy.gene_scale import compare_scales
 from histodistill.errors import InputError, listed
 from histodistill.evaluation.layout import joined_classes
+from histodistill.experiment.same_patients import same_new_patients
 from histodistill.features import BagStore
+from histodistill.features.flat import flat_bags
 from histodistill.inference import Probabilities, probabilities
 from histodistill.model import NetworkName
 from histodistill.preparation import PreparedPatients
@@ -92,6 +96,8 @@ def predict(
     if problems:
         raise InputError(*problems)
     tables, notes = _completed(bundle, given, max_missing_genes)
+    notes.extend((*same_new_patients(bags, given), *flat_bags(bags)))
+    notes.extend(_two_spellings(bags, tables))
     notes.extend(scale.notes if check_scale else (*scale.problems, *scale.notes))
     patients = sorted(
         {*(bags.patients if bags else ()), *(p for table in tables.values() for p in table.index)}
@@ -176,7 +182,29 @@ def _gene_problems(
             yield (
                 f"block {name}: {len(missing)} of the bundle's {len(genes)} genes are absent "
                 f"({listed(sorted(missing))}), more than the share {max_missing:g} that may be "
-                "imputed; are genes named by the same symbols?"
+                f"imputed; {_in_another_case(missing, table) or 'are symbols the same?'}"
+            )
+
+
+def _in_another_case(missing: Collection[str], table: pd.DataFrame) -> str:
+    """What absent genes are called in a table, where case alone differs; else empty."""
+    own = {str(name).lower(): name for name in table.columns}
+    found = [f"{own[gene.lower()]} ({gene})" for gene in sorted(missing) if gene.lower() in own]
+    if not found:
+        return ""
+    return f"{len(found)} are there in another case: {listed(found, 3)}; write them so"
+
+
+def _two_spellings(bags: BagStore | None, tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
+    """Who may be one patient, and is answered as two: spelled otherwise in two inputs."""
+    sources = {} if bags is None else {"the slides": list(bags.patients)}
+    sources |= {f"block {name}": list(map(str, table.index)) for name, table in tables.items()}
+    for (one, names), (other, known) in combinations(sources.items(), 2):
+        pairs = other_spellings(set(names).difference(known), set(known).difference(names))
+        if pairs:
+            yield (
+                f"{len(pairs)} patients of {one} may be those of {other} in another spelling, and "
+                f"are answered apart: {listed(pairs, 5)}; spell them alike"
             )
 
 
@@ -191,9 +219,10 @@ def _completed(
         tables[name] = table.reindex(columns=sorted(genes))
         missing = sorted(genes.difference(table.columns))
         if missing:
+            other_case = _in_another_case(missing, table)
             notes.append(
                 f"block {name}: {len(missing)} of {len(genes)} genes are absent and were "
-                f"imputed: {listed(missing)}"
+                f"imputed: {listed(missing)}{other_case and f'; {other_case}'}"
             )
         sparse = tables[name].isna().mean(axis=1) > max_missing
         if sparse.any():

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from histodistill.cohort.patients import other_spellings
 from histodistill.errors import InputError, listed
 from histodistill.evaluation.checks import check_predictions
 from histodistill.evaluation.layout import (
@@ -103,13 +104,18 @@ def unanswered_notes(
     if lacking:
         yield (
             f"{source}: {both} of {len(known)} patients with a label have a prediction; without "
-            f"one, and not evaluated: {listed(lacking)}"
+            f"one, and not evaluated: {listed(lacking)}{_perhaps(lacking, unlabelled)}"
         )
     if unlabelled:
         yield (
             f"{source}: {both} of {len(predicted)} predicted patients have a label; without one, "
             f"and not evaluated: {listed(unlabelled)}"
         )
+
+
+def _perhaps(lacking: list[str], unlabelled: list[str]) -> str:
+    pairs = other_spellings(lacking, unlabelled)
+    return f"; predicted in another spelling: {listed(pairs, 5)}; spell them alike" if pairs else ""
 
 
 def attach_labels(

@@ -59,7 +59,7 @@ def audit(experiment: Experiment, progress: Progress | None = None) -> Audit:
     except InputError as error:
         return Audit(error.problems)
     problems: list[str] = []
-    notes = [*data.notes, *_modality_notes(data)]
+    notes = [*data.notes, *_modality_notes(data), *_survival_notes(experiment)]
     tables, by_modality = [], []
     for target, settings in experiment.targets.items():
         try:
@@ -73,6 +73,7 @@ def audit(experiment: Experiment, progress: Progress | None = None) -> Audit:
         table.insert(0, "target", target)
         tables.append(table)
         by_modality.append(_by_modality(target, made.folds, data))
+    problems.extend(_of_foreign_networks(experiment, data))
     return Audit(
         tuple(problems),
         tuple(notes),
@@ -142,6 +143,33 @@ def _modality_notes(data: ExperimentData) -> Iterator[str]:
             f"({listed(alone, 3)}); they are divided into folds like all others: they train and "
             "test the networks that read genes, and count in no result of slides. To leave them "
             "out, take them off the clinical table"
+        )
+
+
+def _of_foreign_networks(experiment: Experiment, data: ExperimentData) -> Iterator[str]:
+    """What keeps networks of other packages from training, found on toy patients."""
+    for name, method in experiment.methods.items():
+        if not method.network.foreign:
+            continue
+        # PyTorch, which no other audit waits for.
+        from histodistill.model.rehearsal import rehearsal_problems
+
+        wanted = method.network.blocks
+        blocks = [block for block in data.genomics if wanted is None or block in wanted]
+        bags = data.bags
+        smallest = None if bags is None else min(map(bags.n_patches, bags.patients))
+        bag = None if bags is None or smallest is None else (smallest, bags.width)
+        n_classes = max(len(target.classes) for target in experiment.targets.values())
+        for problem in rehearsal_problems(method.network, bag, blocks, n_classes):
+            yield f"methods.{name}.network: {problem}"
+
+
+def _survival_notes(experiment: Experiment) -> Iterator[str]:
+    selections = [block.selection.method for block in experiment.genomics.values()]
+    if experiment.cohort.survival is not None and "cox" not in selections:
+        yield (
+            "cohort.survival: no block of genes is selected by `cox`, so that no model learns from "
+            "follow-up; it is read to tell patients apart alone"
         )
 
 

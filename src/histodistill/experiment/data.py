@@ -17,12 +17,14 @@ from histodistill.cohort import (
     find_slides,
     read_clinical,
 )
+from histodistill.cohort.patients import other_spellings
 from histodistill.errors import InputError, listed
 from histodistill.experiment.genomic_checks import genomic_problems
 from histodistill.experiment.inputs import BlockSettings, FeatureSettings
 from histodistill.experiment.same_patients import same_patients
 from histodistill.experiment.settings import Experiment
 from histodistill.features import BagStore, open_bags, user_cache
+from histodistill.features.flat import flat_bags
 from histodistill.features.layouts.registry import companion_patterns, feature_suffixes
 from histodistill.genomics import GenomicTable, read_genomic_table
 
@@ -114,6 +116,7 @@ def load(experiment: Experiment, progress: Progress | None = None) -> Experiment
     if clinical is not None and not reading.problems:
         values = {name: table.values for name, table in tables.items()}
         reading.problems.extend(same_patients(clinical, bags, values))
+        reading.problems.extend(flat_bags(bags))
     if reading.problems or clinical is None:
         raise InputError(*reading.problems)
     return _assembled(clinical, index, bags, tables)
@@ -265,7 +268,7 @@ def _assembled(
         *((patient, empty) for patient in known if patient not in slides | genes),
     ]
     # Problems of scale arrive here only where the user asked for no check.
-    notes = [*clinical.notes]
+    notes = [*clinical.notes, *_spelled_otherwise(set(known), slides | genes)]
     notes += [note for b in blocks.values() for note in (*b.notes, *b.scale_problems)]
     if index is not None:
         notes += slide_notes(index)
@@ -278,6 +281,15 @@ def _assembled(
         pd.DataFrame(excluded, columns=["PATIENT", "reason"]),
         tuple(notes),
     )
+
+
+def _spelled_otherwise(known: set[str], present: set[str]) -> Iterator[str]:
+    pairs = other_spellings(present - known, known)
+    if pairs:
+        yield (
+            f"{len(pairs)} patients with slides or genomics may be in the clinical table in "
+            f"another spelling, and are left out: {listed(pairs, 5)}; spell them alike"
+        )
 
 
 def slide_notes(index: SlideIndex) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from histodistill.features import BagStore
 
 # So many different values are not the same twice; levels such as GISTIC's are five.
 _FEWEST_VALUES = 12
+_MEANING = "one patient under several names, or data under the wrong name"
 
 
 class _Slide(NamedTuple):
@@ -42,15 +43,32 @@ def same_patients(
         blocks: Genomic blocks by name, patients x genes; patients of no clinical record are
             passed over.
     """
+    known = {name: table[table.index.isin(clinical.patients)] for name, table in blocks.items()}
+    for patients, found in same_data(bags, known):
+        yield f"{found}{_evidence(clinical, patients)}: {_MEANING}; keep one of them"
+
+
+def same_new_patients(bags: BagStore | None, blocks: Mapping[str, pd.DataFrame]) -> Iterator[str]:
+    """A note for each such group of new patients, of whom no more is known."""
+    for _, found in same_data(bags, blocks):
+        yield f"{found}: {_MEANING}"
+
+
+def same_data(
+    bags: BagStore | None, blocks: Mapping[str, pd.DataFrame]
+) -> Iterator[tuple[list[str], str]]:
+    """Groups of patients with a slide or all genes in common, and the start of a sentence on each.
+
+    Args:
+        bags: Slides; None for none.
+        blocks: Genomic blocks by name, patients x genes.
+    """
     shared: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
-    for patients, what in (*_same_slides(bags), *_same_genes(blocks, set(clinical.patients))):
+    for patients, what in (*_same_slides(bags), *_same_genes(blocks)):
         shared[patients].append(what)
     for patients, found in shared.items():
-        yield (
-            f"patients {listed(list(patients))} have the same {' and the same '.join(found)}"
-            f"{_evidence(clinical, list(patients))}: one patient under several names, or data "
-            "under the wrong name; keep one of them"
-        )
+        named = list(patients)
+        yield named, f"patients {listed(named)} have the same {' and the same '.join(found)}"
 
 
 def _same_slides(bags: BagStore | None) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -73,14 +91,12 @@ def _same_slides(bags: BagStore | None) -> Iterator[tuple[tuple[str, ...], str]]
         yield patients, f"features in {files}{more}"
 
 
-def _same_genes(
-    blocks: Mapping[str, pd.DataFrame], known: Collection[str]
-) -> Iterator[tuple[tuple[str, ...], str]]:
+def _same_genes(blocks: Mapping[str, pd.DataFrame]) -> Iterator[tuple[tuple[str, ...], str]]:
     """Patients who share every value of a block, and which block."""
     for name, table in blocks.items():
         groups: defaultdict[bytes, list[str]] = defaultdict(list)
         for patient, row in zip(table.index, table.to_numpy(), strict=True):
-            if patient in known and _tells_a_patient(row):
+            if _tells_a_patient(row):
                 # One NaN and one zero, however they came about.
                 plain = np.where(np.isnan(row), np.float32(np.nan), row + np.float32(0))
                 groups[hashlib.sha256(plain.tobytes()).digest()].append(str(patient))

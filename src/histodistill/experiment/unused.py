@@ -22,12 +22,35 @@ def unused_settings(experiment: Experiment, raw: Mapping[str, Any]) -> Iterator[
     yield from _baselines_without_inputs(experiment)
     yield from _genes_of_no_baseline(experiment)
     yield from _inputs_of_nobody(experiment)
+    yield from _of_values_not_scaled(experiment)
+    yield from _trials_of_no_pair(experiment)
     if "seeds" in raw and all(m.seeds is not None for m in experiment.methods.values()):
         yield "seeds: every method has `seeds` of its own; leave these out"
     for name, method in experiment.methods.items():
         changes = _mapping(_mapping(raw.get("methods")).get(name))
         for problem in _without_effect(method, changes):
             yield f"methods.{name}.{problem}"
+
+
+def _of_values_not_scaled(experiment: Experiment) -> Iterator[str]:
+    for name, block in experiment.genomics.items():
+        if block.clip is not None and block.scale == "none":
+            yield (
+                f"genomics.{name}.clip: is in standard deviations of values that are scaled, and "
+                "`scale: none` leaves them as they are; leave out one of the two"
+            )
+
+
+def _trials_of_no_pair(experiment: Experiment) -> Iterator[str]:
+    tuning = experiment.tuning
+    if tuning is None or "trials" not in tuning.model_fields_set:
+        return
+    pairs = len(set(tuning.learning_rates)) * len(set(tuning.weight_decays))
+    if tuning.trials > pairs:
+        yield (
+            f"tuning.trials: {tuning.trials} trials, and there are {pairs} pairs of a learning "
+            f"rate and a weight decay; write {pairs} or fewer, or name more values"
+        )
 
 
 def _baselines_without_inputs(experiment: Experiment) -> Iterator[str]:

@@ -20,6 +20,7 @@ from histodistill.model.registries import (
     GENE_TERMS,
     GENOMIC_TEACHERS,
     MULTIMODAL_TEACHERS,
+    NETWORK_REGISTRIES,
     STUDENTS,
     NetworkDeclaration,
 )
@@ -96,6 +97,16 @@ class NetworkSettings(Settings):
         """Trained networks of no registry: they are imported from where their name says."""
         names = (getattr(self, network) for network in self.networks)
         return tuple(dict.fromkeys(filter(is_import_path, names)))
+
+    @property
+    def foreign(self) -> dict[NetworkName, str]:
+        """Trained networks that another package brings, by what they are."""
+        names: dict[NetworkName, str] = {kind: getattr(self, kind) for kind in self.networks}
+        return {
+            kind: name
+            for kind, name in names.items()
+            if NETWORK_REGISTRIES[kind].package_of(name) is not None
+        }
 
     def declared(self, network: NetworkName) -> NetworkDeclaration:
         """What the architecture of one of the networks declares."""

@@ -30,19 +30,23 @@ def excel_rows(path: Path, content: bytes, notes: list[str]) -> list[list[str]]:
             sheet = pd.read_excel(
                 book, header=None, dtype=str, keep_default_na=False, na_values=[""]
             )
-            first, *others = (str(name) for name in book.sheet_names)
-            unread = [
-                name for name in others if not pd.read_excel(book, name, header=None, nrows=1).empty
-            ]
+            notes += unread_sheets(path, book)
     except Exception as error:  # a damaged workbook raises whatever its XML happens to break
         raise InputError(f"{path}: cannot be read as Excel; save it again as .xlsx.") from error
-    if unread:
-        names = listed([f"'{name}'" for name in unread])
-        notes.append(
-            f"{path}: the first sheet, '{first}', is read, and not {names}; save the sheet that "
-            "you mean as a file of its own if it is another."
-        )
     return _rows(sheet)
+
+
+def unread_sheets(path: Path, book: pd.ExcelFile) -> list[str]:
+    """A note where other sheets than the first have cells; none where they have not."""
+    first, *others = (str(name) for name in book.sheet_names)
+    unread = [name for name in others if not pd.read_excel(book, name, header=None, nrows=1).empty]
+    if not unread:
+        return []
+    names = listed([f"'{name}'" for name in unread])
+    return [
+        f"{path}: the first sheet, '{first}', is read, and not {names}; save the sheet that you "
+        "mean as a file of its own if it is another."
+    ]
 
 
 def parquet_rows(path: Path, content: bytes) -> list[list[str]]:

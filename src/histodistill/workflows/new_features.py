@@ -49,20 +49,41 @@ class NewFeatures:
         except ValueError as error:
             raise InputError(f"--layout: {error}") from error
 
-    def open(self) -> tuple[BagStore, list[str]]:
+    def open(self, trained_pattern: str | None = None) -> tuple[BagStore, list[str]]:
         """Their bags, and what was decided on the way, in sentences.
+
+        Args:
+            trained_pattern: What found the patients in the names of the training's files; serves
+                where there is neither a table nor a pattern.
 
         Raises:
             InputError: The files, or their patients, cannot be found or read.
         """
+        trained = trained_pattern if self.table is None else None
+        pattern, told = chosen_pattern(self.patient_pattern, trained)
         index = find_slides(
             self.folder,
             suffixes=feature_suffixes(self.layout),
             companions=companion_patterns(self.layout),
             table=self.table,
-            pattern=self.patient_pattern,
+            pattern=pattern,
             sample_types=self.sample_types,
             leave_out_missing=self.leave_out_missing,
             by_options=True,
         )
-        return open_bags(index.slides, layout=self.layout), slide_notes(index)
+        return open_bags(index.slides, layout=self.layout), [*told, *slide_notes(index)]
+
+
+def chosen_pattern(given: str | None, trained: str | None) -> tuple[str | None, list[str]]:
+    """The pattern that finds patients in file names: the user's, else the training's, with a note.
+
+    Args:
+        given: What the user gave.
+        trained: What the training's files were read with.
+    """
+    if given is not None or trained is None:
+        return given, []
+    return trained, [
+        f"patients are read from the names of the files by the pattern of the training, "
+        f"'{trained}'; give --patient-pattern where these files are named otherwise"
+    ]

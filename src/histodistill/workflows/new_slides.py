@@ -31,6 +31,7 @@ from histodistill.features import open_bags
 from histodistill.files import require_writable
 from histodistill.model import NetworkName
 from histodistill.workflows.extraction import unused_mpp
+from histodistill.workflows.new_features import chosen_pattern
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,9 @@ def plan_slides(info: BundleInfo, slides: Path, how: NewSlideSettings) -> SlideP
     problems = Problems()
     told: list[str] = []
     settings = problems.attempt(partial(_settings, info))
-    entries, patients = _known(slides, how, problems, told)
+    pattern, by_training = chosen_pattern(how.patient_pattern, info.patient_pattern)
+    entries, patients = _known(slides, replace(how, patient_pattern=pattern), problems, told)
+    told += by_training
     problems.attempt(partial(require_writable, how.folder))
     encoder = None
     if settings is not None:

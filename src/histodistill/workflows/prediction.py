@@ -137,7 +137,8 @@ def plan_prediction(bundle: Bundle, request: PredictionRequest) -> PredictionPla
         slides = problems.attempt(partial(plan_slides, bundle.info, request.slides, request.how))
         notes += slides.notes if slides else ()
     elif request.features is not None:
-        bags, told = problems.attempt(request.features.open) or (None, [])
+        found = partial(request.features.open, bundle.info.patient_pattern)
+        bags, told = problems.attempt(found) or (None, [])
         notes += told
     problems.raise_any()
     return PredictionPlan(bundle, request, slides, bags, genomics, tuple(notes))

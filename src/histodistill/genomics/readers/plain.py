@@ -14,6 +14,7 @@ from histodistill.gate.archives import require_plausible_parquet, require_plausi
 from histodistill.genomics.matrix import SampleMatrix
 from histodistill.genomics.readers.delimited import MISSING, read_columns
 from histodistill.genomics.readers.header import Header
+from histodistill.tables.typed import unread_sheets
 
 _LISTED_PROBLEMS = 10
 # Twenty thousand genes of ten thousand patients.
@@ -63,8 +64,13 @@ def read_plain_frame(path: Path, frame: pd.DataFrame, patient_column: str) -> Sa
     )
 
 
-def read_frame(path: Path, *, excel: bool) -> pd.DataFrame:
+def read_frame(path: Path, notes: list[str], *, excel: bool) -> pd.DataFrame:
     """Load the first sheet of an Excel file, or a Parquet file.
+
+    Args:
+        path: The file.
+        notes: Takes which sheets with cells are left unread.
+        excel: Whether it is Excel.
 
     Raises:
         InputError: The file is damaged.
@@ -72,7 +78,9 @@ def read_frame(path: Path, *, excel: bool) -> pd.DataFrame:
     try:
         if excel:
             require_plausible_zip(path)
-            return pd.read_excel(path)
+            with pd.ExcelFile(path) as book:
+                notes += unread_sheets(path, book)
+                return pd.read_excel(book)
         require_plausible_parquet(path, cells=_MOST_CELLS)
         return pd.read_parquet(path)
     except InputError:

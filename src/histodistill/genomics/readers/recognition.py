@@ -70,7 +70,9 @@ def read_matrix(
         matrix = _with_notes(read_gct(path), last_line_notes(path))
     elif header is None:
         excel = _start(path) == _ZIP_MAGIC
-        matrix = read_plain_frame(path, read_frame(path, excel=excel), patient_column)
+        told: list[str] = []
+        matrix = read_plain_frame(path, read_frame(path, told, excel=excel), patient_column)
+        matrix = _with_notes(matrix, tuple(told))
     else:
         matrix = _read_text(path, layout, header, patient_column)
     return replace(matrix, layout=layout)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 from histodistill.cohort import Fold
 from histodistill.deploy.info import BundleInfo, FeatureOrigin
@@ -53,8 +54,16 @@ def bundle_info(
             **learnt_from(experiment, inputs.data, inputs.target, (*fold.train, *fold.validation)),
             "versions": versions(),
             "packages": _packages(settings),
+            **_told_of_cohort(experiment, reads.reads_slides),
         },
     )
+
+
+def _told_of_cohort(experiment: Experiment, reads_slides: bool) -> dict[str, Any]:
+    """What new patients must be held against; what does not apply is left out."""
+    told: dict[str, Any] = {"simulated": True} if experiment.simulated else {}
+    pattern = experiment.cohort.patient_pattern
+    return told | ({"patient_pattern": pattern} if pattern and reads_slides else {})
 
 
 def learnt_from(

@@ -159,7 +159,9 @@ def _of_workers(
         )
         outcomes = parallel(joblib.delayed(_attempt_here)(fits, address) for fits in groups)
     try:
-        for together in outcomes:
+        for together, warned in outcomes:
+            for text in warned:
+                warnings.warn(text, stacklevel=2)
             yield from together
     except BrokenProcessPool as error:
         raise InputError(
@@ -185,8 +187,13 @@ def _begin(runner: FitRunner, threads: int, parent: int) -> None:
     _runner[:] = [runner]
 
 
-def _attempt_here(fits: Sequence[Fit], address: str) -> list[Outcome]:
-    return list(_attempt(_runner[0], fits, _Telling(address)))
+def _attempt_here(fits: Sequence[Fit], address: str) -> tuple[list[Outcome], list[str]]:
+    """The outcomes, and what was warned of on the way, which the parent tells."""
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("default", UserWarning)
+        outcomes = list(_attempt(_runner[0], fits, _Telling(address)))
+    warned = [str(each.message) for each in seen if issubclass(each.category, UserWarning)]
+    return outcomes, list(dict.fromkeys(warned))
 
 
 def _attempt(runner: FitRunner, fits: Sequence[Fit], watcher: Watcher) -> Iterator[Outcome]:
