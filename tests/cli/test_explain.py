@@ -13,7 +13,7 @@ from PIL import Image
 from histodistill.deploy import Bundle, predict
 from histodistill.features import open_bags
 from tests.cli.command_line import run
-from tests.deploy.bundles import WIDTH, bundle, expression
+from tests.deploy.bundles import WIDTH, bundle, expression, member
 from tests.explanation.programme_bundles import programme_member
 
 SIDE = 64
@@ -183,3 +183,22 @@ def test_a_gene_that_slides_do_not_tell_is_refused_before_anything(
     assert said.exit_code == 1
     assert "r = 0.02 [" in said.output
     assert not (tmp_path / "maps").exists()
+
+
+def test_three_classes_have_the_probabilities_that_predict_gives(
+    features: Path, tmp_path: Path
+) -> None:
+    own = bundle(member(classes=3), classes=("low", "middle", "high"))
+    own.save(tmp_path / "model")
+    out = tmp_path / "maps"
+    assert explain(tmp_path / "model", features, out).exit_code == 0
+    maps = pd.read_csv(out / "maps.csv").set_index("PATIENT")
+    bags = open_bags({p: [features / f"{p}-1.h5"] for p in "AB"})
+    predicted = predict(Bundle.load(tmp_path / "model"), bags=bags).table.set_index("PATIENT")
+    for patient in "AB":
+        called = str(maps.loc[patient, "called"])
+        assert called == predicted.loc[patient, "call"] == maps.loc[patient, "class"]
+        probability = predicted.loc[patient, f"student:{called}"]
+        assert maps.loc[patient, "probability"] == probability
+    patches = pd.read_csv(out / "A" / "A-1" / "patches.csv")
+    assert {"student:low", "student:middle", "student:high"} <= set(patches.columns)

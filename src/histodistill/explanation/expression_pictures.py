@@ -82,7 +82,11 @@ def _sheet(
         small.draw(places, values[programme.name], _panel_legend(programme))
         for programme in programmes
     ]
-    return tiled(panels, f"{features.path.stem}: programmes of expression. {_CAUTION}")
+    title = (
+        f"{features.path.stem}: programmes of expression, in standard deviations of what slides "
+        f"predict of training patients. {_CAUTION}"
+    )
+    return tiled(panels, title)
 
 
 def _panel_legend(programme: Predictable) -> Legend:

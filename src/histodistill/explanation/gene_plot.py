@@ -81,5 +81,7 @@ def _sets(axes: Axes, ranking: GeneRanking) -> None:
 
 
 def _plain(axes: Axes) -> None:
+    first, last = axes.get_ylim()
+    axes.set_ylim(min(first, last - SHOWN / 2), last)  # few bars are no thicker than many
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(colors=_INK, labelsize=8)
