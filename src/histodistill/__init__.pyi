@@ -31,6 +31,10 @@ from .workflows.explanation import (
     ExplanationSettings as ExplanationSettings,
     explain_patients as explain_patients,
 )
+from .workflows.feature_explanation import (
+    FeaturesExplained as FeaturesExplained,
+    explain_run_features as explain_run_features,
+)
 from .workflows.gene_explanation import (
     GenesExplained as GenesExplained,
     explain_bundle_genes as explain_bundle_genes,

@@ -396,3 +396,33 @@ def test_genes_of_an_unfinished_run_are_refused(job, template, tmp_path):
     assert "the cross-validation of mkd for ER is not finished" in said[0]
     told = fail("explain-genes", job / "experiment.yaml", "--genomics", "mrna=x", "--out", tmp_path)
     assert told[0].startswith("--genomics has no effect on an experiment")
+
+
+def test_features_of_a_finished_run_are_compared_and_probed(job, tmp_path, monkeypatch):
+    monkeypatch.setattr("histodistill.workflows.feature_explanation._FEWEST", 10)
+    gene = pd.read_csv(job / "cohort" / "truth_genes.csv")["GENE"][0]
+    out = tmp_path / "features"
+    arguments = ("explain-features", job / "experiment.yaml", "--method", "mkd", "--out", out)
+    succeed(*arguments, "--gene", gene)
+    similarity = pd.read_csv(out / "similarity.csv")
+    assert len(similarity) == 3
+    assert (similarity["cka"] <= 1).all()
+    probes = pd.read_csv(out / "probes.csv")
+    assert set(probes["features"]) == {
+        *("student", "multimodal", "genomic"),
+        *("student + multimodal", "student + genomic", "multimodal + genomic"),
+    }
+    assert set(probes["what"]) == {"label", "site", f"mrna:{gene}"}
+    places = pd.read_csv(out / "patients.csv")
+    assert len(set(places.groupby("network")["PATIENT"].nunique())) == 1
+    assert (out / "features.png").exists()
+    assert (out / "patients.png").exists()
+    told = fail(*arguments, "--gene", "NOSUCH")
+    assert told == ["no block has a gene NOSUCH"]
+
+
+def test_a_single_network_has_nothing_to_compare(job, tmp_path):
+    told = fail(
+        *("explain-features", job / "experiment.yaml", "--method", "abmil", "--out", tmp_path)
+    )
+    assert "features are compared of two or more" in told[0]

@@ -72,10 +72,10 @@ def test_correlations_are_those_of_a_plain_loop_over_hospitals() -> None:
         out = np.array([group == hospital for group in groups])
         a, b = scores[~out], genes[~out]
         slope, constant = least_squares(means[~out], a - a.mean(axis=0))
-        answers = means[out] @ slope + constant + a.mean(axis=0)
+        answers = means[out] @ slope + constant
         told_scores[out] = answers
         onward = np.linalg.lstsq(a - a.mean(axis=0), b - b.mean(axis=0), rcond=None)[0]
-        told[out] = (answers - a.mean(axis=0)) @ onward + b.mean(axis=0)
+        told[out] = answers @ onward
     for hospital in set(groups):
         own = np.array([group == hospital for group in groups])
         for values in (told, genes):
@@ -87,9 +87,10 @@ def test_correlations_are_those_of_a_plain_loop_over_hospitals() -> None:
 
 
 def test_genes_that_slides_tell_are_told_from_those_they_do_not() -> None:
-    means, told, untold = measured(200)
+    means, told, _ = measured(200)
     assert fit(means, told).gene_r.min() > 0.2
-    assert fit(means, untold).gene_r.mean() < 0.05
+    by_chance = [fit(measured(60, seed)[0], measured(60, seed)[2]) for seed in range(30)]
+    assert abs(np.mean([found.gene_r.mean() for found in by_chance])) < 0.02
     assert fit(means, told).programme_r.max() > 0.6
 
 

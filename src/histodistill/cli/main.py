@@ -32,6 +32,7 @@ COMMANDS = (
     "predict",
     "explain",
     "explain-genes",
+    "explain-features",
     "import-checkpoint",
     "simulate",
     "doctor",

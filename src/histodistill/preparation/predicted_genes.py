@@ -138,11 +138,12 @@ def fit_predicted_genes(
     group = _numbered(groups)
     told_genes, told_scores = np.empty_like(genes), np.empty_like(scores)
     for out in _parts(group, len(means)):
-        inner_weight, inner_bias = _from_scores(scores[~out], genes[~out])
-        mean = scores[~out].mean(axis=0)
-        slope, constant = regression(means[~out], scores[~out] - mean)
-        told_scores[out] = means[out] @ slope + constant + mean
-        told_genes[out] = told_scores[out] @ inner_weight + inner_bias
+        # Deviations from the mean of the others: that mean is low where those left out are high,
+        # and would make a correlation below 0 of nothing.
+        inner_weight, _ = _from_scores(scores[~out], genes[~out])
+        slope, constant = regression(means[~out], scores[~out] - scores[~out].mean(axis=0))
+        told_scores[out] = means[out] @ slope + constant
+        told_genes[out] = told_scores[out] @ inner_weight
     return PredictedGenes(
         genes=tuple(names),
         weight=_stored(weight * unit),

@@ -22,12 +22,11 @@ from histodistill.explanation.gene_shares import GeneShares, explain_genes
 from histodistill.features import BagStore
 from histodistill.files import whole_file
 from histodistill.spreadsheets import write_csv
-from histodistill.training import fits_of
 from histodistill.training.fit.ensemble import fit_ensemble
 from histodistill.training.fold.fold_data import prepare_fold
 from histodistill.training.folders import MODEL
 from histodistill.training.run.bundle_info import bundle_info
-from histodistill.training.run.planned_fits import Fit
+from histodistill.training.run.planned_fits import Fit, finished_fits
 
 Sets = Mapping[str, Sequence[str]]
 
@@ -128,7 +127,7 @@ def explain_run_genes(
     Raises:
         InputError: The cross-validation is not finished; as :func:`histodistill.explain_genes`.
     """
-    fits = _finished(experiment, data, target, method)
+    fits = finished_fits(experiment, data, target, method)
     allowed = experiment.methods[method].network.import_paths
     steps = len(fits) + permutations
     folds, null = [], []
@@ -150,23 +149,6 @@ def explain_run_genes(
         told = "refits with permuted labels use the method's own settings, not the tuned ones"
         return replace(found, notes=(*found.notes, told))
     return found
-
-
-def _finished(experiment: Experiment, data: ExperimentData, target: str, method: str) -> list[Fit]:
-    """The fits of the method's first seed.
-
-    Raises:
-        InputError: They are not finished.
-    """
-    seed = experiment.seeds_of(method)[0]
-    wanted = (target, method, seed)
-    fits = [f for f in fits_of(experiment, data) if (f.target, f.method, f.seed) == wanted]
-    if not all(fit.finished(experiment.output) for fit in fits):
-        raise InputError(
-            f"{experiment.output}: the cross-validation of {method} for {target} is not finished; "
-            "run `histodistill crossval` first"
-        )
-    return fits
 
 
 def _refitted(experiment: Experiment, data: ExperimentData, fit: Fit, seed: int) -> Bundle:

@@ -84,6 +84,24 @@ def fits_of(experiment: Experiment, data: ExperimentData) -> tuple[Fit, ...]:
     )
 
 
+def finished_fits(
+    experiment: Experiment, data: ExperimentData, target: str, method: str
+) -> list[Fit]:
+    """The fits of a method's first seed, a fold each.
+
+    Raises:
+        InputError: They are not finished.
+    """
+    wanted = (target, method, experiment.seeds_of(method)[0])
+    fits = [f for f in fits_of(experiment, data) if (f.target, f.method, f.seed) == wanted]
+    if not all(fit.finished(experiment.output) for fit in fits):
+        raise InputError(
+            f"{experiment.output}: the cross-validation of {method} for {target} is not finished; "
+            "run `histodistill crossval` first"
+        )
+    return fits
+
+
 def _methods(experiment: Experiment) -> Iterator[tuple[str, tuple[int, ...]]]:
     if experiment.baselines:
         yield BASELINES, (0,)
