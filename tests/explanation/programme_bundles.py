@@ -34,7 +34,6 @@ def programme_member(
     told = PredictedGenes(
         GENES,
         genes[kept] * turned[:, None],
-        torch.arange(len(GENES)).float(),
         torch.tensor(GENE_R),
         torch.tensor([0.6, 0.5, 0.01])[kept],
         torch.tensor(PROGRAMME_SD)[kept],

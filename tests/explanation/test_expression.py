@@ -24,7 +24,7 @@ def values(store: BagStore, own, patient: str = "A"):
     bag = store.bag(patient).double()
     read = own.transforms.programmes
     programmes = bag @ read.weight.double() + read.bias.double()
-    return programmes, programmes @ read.genes.weight.double() + read.genes.bias.double()
+    return programmes, programmes @ read.genes.weight.double()
 
 
 def test_values_are_those_of_the_map_and_average_to_the_prediction(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ class ExpressionMap:
         patient: The patient.
         layers: What is predicted: programmes, then the genes that were asked for.
         values: Each of them in each patch, mean over the members, [N, layers]: genes in standard
-            deviations of the gene among training patients (where genes are scaled by them),
+            deviations of the gene among training patients, from their mean;
             programmes in standard deviations of what slides predict of training patients. The
             mean over the patches is what is predicted of the patient.
         slides: The slides, in the order of their patches.

@@ -91,7 +91,7 @@ def _table(axes: Axes, probes: pd.DataFrame) -> None:
 
 def _scatter(axes: Axes, places: pd.DataFrame, colour: str, *, legend: bool) -> None:
     names = places[colour].fillna("unknown").astype(str)
-    shown = list(names.value_counts().index[: len(_PALETTE) - 1])
+    shown = sorted(names.value_counts().index[: len(_PALETTE) - 1])
     for number, name in enumerate(shown):
         own = places[names == name]
         axes.scatter(own["x"], own["y"], s=12, color=_PALETTE[number], label=name)

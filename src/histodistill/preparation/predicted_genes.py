@@ -28,10 +28,9 @@ class PredictedGenes:
     """What slides tell of programmes and genes, and how well.
 
     A gene is predicted from the programmes that slides tell: by its regression on the programmes
-    of the training patients, which is its share in the principal components. On real patients
-    that predicts genes better than a ridge regression for each gene does (mean correlation over
-    2,879 genes .16 and .11, measured by five-fold cross-validation), and it shows what the
-    network reads.
+    of the training patients, which is its share in the principal components. So its map is made
+    of what the network reads, and takes k numbers to store. A ridge regression for each gene
+    predicts about as well (`experiments/predicted_genes.py`), from more than the network reads.
 
     A correlation is Pearson's, over patients, between what slides predict and what was measured;
     each patient is predicted by a map that was not fitted on the patient or its hospital. Where
@@ -40,8 +39,8 @@ class PredictedGenes:
 
     Attributes:
         genes: Names ``block:gene``, K of them.
-        weight: Scaled genes from the programmes of a patch, float32 [k, K].
-        bias: Float32 [K].
+        weight: Genes from the programmes of a patch, float32 [k, K]: standard deviations of the
+            gene among training patients, from their mean.
         gene_r: Correlation of each gene, float32 [K].
         programme_r: Correlation of each programme, float32 [k].
         programme_sd: Standard deviation, over those patients, of what slides predict of each
@@ -52,7 +51,6 @@ class PredictedGenes:
 
     genes: tuple[str, ...]
     weight: Tensor
-    bias: Tensor
     gene_r: Tensor
     programme_r: Tensor
     programme_sd: Tensor
@@ -61,26 +59,24 @@ class PredictedGenes:
 
     def __post_init__(self) -> None:
         k, n_genes = self.weight.shape
-        a_gene, a_programme = (self.bias, self.gene_r), (self.programme_r, self.programme_sd)
-        found = len(self.genes), *(own.shape for own in (*a_gene, *a_programme))
-        if found != (n_genes, (n_genes,), (n_genes,), (k,), (k,)):
+        of_each = self.gene_r, self.programme_r, self.programme_sd
+        found = len(self.genes), *(own.shape for own in of_each)
+        if found != (n_genes, (n_genes,), (k,), (k,)):
             raise ValueError("values of predicted genes do not belong together")
 
     def of(self, programmes: Tensor, columns: Sequence[int]) -> Tensor:
-        """Some genes [n, m] float32 of n patches, in scaled units.
+        """Some genes [n, m] float32 of n patches, in standard deviations from the mean.
 
         Args:
             programmes: The patches as programmes, [n, k].
             columns: Which of ``genes``, m of them.
         """
-        chosen = list(columns)
-        return torch.addmm(self.bias[chosen], programmes, self.weight[:, chosen])
+        return programmes @ self.weight[:, list(columns)]
 
     def to_tensors(self) -> dict[str, Tensor]:
         """The fitted values, to be stored beside the names."""
         return {
             "genes_weight": self.weight,
-            "genes_bias": self.bias,
             "genes_r": self.gene_r,
             "genes_programme_r": self.programme_r,
             "genes_programme_sd": self.programme_sd,
@@ -98,7 +94,6 @@ class PredictedGenes:
         return cls(
             genes=tuple(genes),
             weight=tensors["genes_weight"],
-            bias=tensors["genes_bias"],
             gene_r=tensors["genes_r"],
             programme_r=tensors["genes_programme_r"],
             programme_sd=tensors["genes_programme_sd"],
@@ -134,20 +129,19 @@ def fit_predicted_genes(
     """
     if len(means) < FEWEST_PATIENTS:
         return None
-    weight, bias = _from_scores(scores, genes)
+    deviation = genes.std(axis=0)
+    genes = (genes - genes.mean(axis=0)) / np.where(deviation > 0, deviation, np.inf)
     group = _numbered(groups)
     told_genes, told_scores = np.empty_like(genes), np.empty_like(scores)
     for out in _parts(group, len(means)):
         # Deviations from the mean of the others: that mean is low where those left out are high,
         # and would make a correlation below 0 of nothing.
-        inner_weight, _ = _from_scores(scores[~out], genes[~out])
         slope, constant = regression(means[~out], scores[~out] - scores[~out].mean(axis=0))
         told_scores[out] = means[out] @ slope + constant
-        told_genes[out] = told_scores[out] @ inner_weight
+        told_genes[out] = told_scores[out] @ _from_scores(scores[~out], genes[~out])
     return PredictedGenes(
         genes=tuple(names),
-        weight=_stored(weight * unit),
-        bias=_stored(bias),
+        weight=_stored(_from_scores(scores, genes) * unit),
         gene_r=_stored(_correlation(told_genes, genes, group)),
         programme_r=_stored(_correlation(told_scores, scores, group)),
         programme_sd=_stored(np.maximum(told_scores.std(axis=0) / unit, 1e-6)),
@@ -174,11 +168,9 @@ def _centred(values: Matrix, group: NDArray[np.int64] | None) -> Matrix:
     return np.asarray(values - (total / np.bincount(group)[:, None])[group])
 
 
-def _from_scores(scores: Matrix, genes: Matrix) -> tuple[Matrix, Matrix]:
-    """Least squares from scores to genes: weight [k, K] and bias [K]."""
-    mean, centre = genes.mean(axis=0), scores.mean(axis=0)
-    weight = np.linalg.pinv(scores - centre) @ (genes - mean)
-    return weight, mean - centre @ weight
+def _from_scores(scores: Matrix, genes: Matrix) -> Matrix:
+    """Slopes [k, K] of genes on scores, by least squares."""
+    return np.asarray(np.linalg.pinv(_centred(scores, None)) @ _centred(genes, None))
 
 
 def _numbered(groups: Sequence[str]) -> NDArray[np.int64] | None:
