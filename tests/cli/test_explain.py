@@ -195,10 +195,9 @@ def test_three_classes_have_the_probabilities_that_predict_gives(
     maps = pd.read_csv(out / "maps.csv").set_index("PATIENT")
     bags = open_bags({p: [features / f"{p}-1.h5"] for p in "AB"})
     predicted = predict(Bundle.load(tmp_path / "model"), bags=bags).table.set_index("PATIENT")
-    for patient in "AB":
-        called = str(maps.loc[patient, "called"])
-        assert called == predicted.loc[patient, "call"] == maps.loc[patient, "class"]
-        probability = predicted.loc[patient, f"student:{called}"]
-        assert maps.loc[patient, "probability"] == probability
+    assert maps["called"].tolist() == predicted["call"].tolist() == maps["class"].tolist()
+    for patient, called in maps["called"].items():
+        told, expected = maps["probability"], predicted[f"student:{called}"]
+        assert told[patient] == expected[patient]
     patches = pd.read_csv(out / "A" / "A-1" / "patches.csv")
     assert {"student:low", "student:middle", "student:high"} <= set(patches.columns)
