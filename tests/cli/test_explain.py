@@ -196,8 +196,7 @@ def test_three_classes_have_the_probabilities_that_predict_gives(
     bags = open_bags({p: [features / f"{p}-1.h5"] for p in "AB"})
     predicted = predict(Bundle.load(tmp_path / "model"), bags=bags).table.set_index("PATIENT")
     assert maps["called"].tolist() == predicted["call"].tolist() == maps["class"].tolist()
-    for patient, called in maps["called"].items():
-        told, expected = maps["probability"], predicted[f"student:{called}"]
-        assert told[patient] == expected[patient]
+    for patient, called in zip("AB", maps["called"], strict=True):
+        assert maps["probability"][patient] == predicted[f"student:{called}"][patient]
     patches = pd.read_csv(out / "A" / "A-1" / "patches.csv")
     assert {"student:low", "student:middle", "student:high"} <= set(patches.columns)
