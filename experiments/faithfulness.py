@@ -85,14 +85,17 @@ def srg_of(experiment: Experiment, method: str) -> pd.DataFrame:
         if (fit.method, fit.seed) == (method, seed):
             bundle = Bundle.load(fit.folder(experiment.output) / MODEL)
             patients = [p for p in fit.fold.test if p in data.with_slides]
-            found += [_patient(bundle, data.bags, patient) for patient in patients]
+            target = bundle.info.positive_index
+            assert target is not None
+            ready = [(member, _prepared(member, data.bags)) for member in bundle.members]
+            found += [_patient(ready, target, patient) for patient in patients]
     return pd.DataFrame(found)
 
 
-def _patient(bundle: Bundle, bags: BagStore, patient: str) -> dict[str, float]:
-    target = bundle.info.positive_index
-    assert target is not None
-    read = [_bag(member, bags, patient) for member in bundle.members]
+def _patient(
+    ready: Sequence[tuple[Member, PreparedPatients]], target: int, patient: str
+) -> dict[str, float]:
+    read = [(member, _bag(prepared, patient)) for member, prepared in ready]
     parts = [member.networks.student.parts(own) for member, own in read]
     removals = [removal_of(each) for each in parts]
     block = np.zeros(len(parts[0].hidden), dtype=np.int64)
@@ -110,13 +113,16 @@ def _patient(bundle: Bundle, bags: BagStore, patient: str) -> dict[str, float]:
     }
 
 
-def _bag(member: Member, bags: BagStore, patient: str) -> tuple[Member, Bags]:
+def _prepared(member: Member, bags: BagStore) -> PreparedPatients:
+    member.networks.requires_grad_(requires_grad=False)
     size = member.networks.settings.token_size
-    prepared = PreparedPatients(bags, member.transforms.scaled({}), member.transforms, size)
+    return PreparedPatients(bags, member.transforms.scaled({}), member.transforms, size)
+
+
+def _bag(prepared: PreparedPatients, patient: str) -> Bags:
     batch = prepared.batch([patient], device=torch.device("cpu"))
     assert batch.bags is not None
-    member.networks.requires_grad_(requires_grad=False)
-    return member, batch.bags
+    return batch.bags
 
 
 def _left_out(parts: PooledParts, target: int) -> Floats:
