@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import textwrap
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -42,14 +43,19 @@ def floors() -> list[Floor]:
     (house,) = (c["layers"] for c in contracts if "containers" not in c)
     found = []
     for layer in house:
-        rooms = tuple(room.strip() for room in layer.split("|"))
+        rooms = _beside(layer)
         found.append(Floor(rooms))
         for room in rooms:
             found += [
-                Floor(tuple(f"{room}.{name.strip()}" for name in inside.split("|")), room)
+                Floor(tuple(f"{room}.{name}" for name in _beside(inside)), room)
                 for inside in insides.get(room, ())
             ]
     return found
+
+
+def _beside(layer: str) -> tuple[str, ...]:
+    """Rooms on one floor: apart (``|``), or allowed to know each other (``:``)."""
+    return tuple(room.strip() for room in re.split("[|:]", layer))
 
 
 def purpose(room: str) -> str:
