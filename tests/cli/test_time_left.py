@@ -18,14 +18,14 @@ class Clock:
 
 
 def test_nothing_is_known_before_anything_is_done():
-    left = TimeLeft({"mkd": 4}, {"mkd": 10}, Clock())
+    left = TimeLeft({"mkd": 4}, {"mkd": 10}, clock=Clock())
     assert left.seconds() is None
     assert said(None) == "time left not known yet"
 
 
 def test_epochs_of_a_running_training_tell_of_all():
     clock = Clock()
-    left = TimeLeft({"mkd": 4}, {"mkd": 10}, clock)
+    left = TimeLeft({"mkd": 4}, {"mkd": 10}, clock=clock)
     for epoch in range(5):
         clock.now += 3
         left.on_epoch("mkd", "fold 0", epoch)
@@ -35,7 +35,7 @@ def test_epochs_of_a_running_training_tell_of_all():
 
 def test_a_training_that_stops_early_makes_the_others_shorter():
     clock = Clock()
-    left = TimeLeft({"mkd": 3}, {"mkd": 10}, clock)
+    left = TimeLeft({"mkd": 3}, {"mkd": 10}, clock=clock)
     for epoch in range(4):
         clock.now += 3
         left.on_epoch("mkd", "fold 0", epoch)
@@ -49,7 +49,7 @@ def test_a_training_that_stops_early_makes_the_others_shorter():
 
 def test_each_method_has_its_price_and_side_by_side_halves_it():
     clock = Clock()
-    left = TimeLeft({"baselines": 2, "abmil": 4, "mkd": 4}, {"abmil": 5, "mkd": 5}, clock)
+    left = TimeLeft({"baselines": 2, "abmil": 4, "mkd": 4}, {"abmil": 5, "mkd": 5}, clock=clock)
     clock.now += 1
     left.on_end("baselines", "b0")
     assert left.seconds() is None  # a baseline says nothing of trainings
@@ -71,12 +71,39 @@ def test_each_method_has_its_price_and_side_by_side_halves_it():
 
 def test_a_resumed_training_has_less_left():
     clock = Clock()
-    left = TimeLeft({"mkd": 1}, {"mkd": 10}, clock)
-    clock.now += 3
-    left.on_epoch("mkd", "fold 0", 7)
-    assert left.seconds() == pytest.approx(2 * 3)
+    left = TimeLeft({"mkd": 1}, {"mkd": 16}, clock=clock)
+    for epoch in (7, 8, 9, 10):
+        clock.now += 3
+        left.on_epoch("mkd", "fold 0", epoch)
+    assert left.seconds() == pytest.approx(5 * 3)
     left.on_end("mkd", "fold 0")
     assert left.seconds() == 0
+
+
+def test_preparing_the_data_is_no_epoch():
+    clock = Clock()
+    left = TimeLeft({"programmes": 6}, {"programmes": 100}, {"programmes": 5}, clock)
+    for name in ("fold 0", "fold 1"):
+        clock.now += 30
+        left.on_epoch("programmes", name, 0)
+    for epoch in (1, 2, 3):
+        assert left.seconds() is None
+        clock.now += 0.1
+        left.on_epoch("programmes", "fold 0", epoch)
+    whole = 5 * 30 + 5 * 99 * 0.1
+    assert left.seconds() == pytest.approx(6 * whole - 2 * 30 - 3 * 0.1)
+
+
+def test_every_model_of_a_training_prepares_its_data():
+    clock = Clock()
+    left = TimeLeft({"programmes": 2}, {"programmes": 100}, {"programmes": 2}, clock)
+    for _ in range(2):
+        for epoch in range(4):
+            clock.now += 0.1 if epoch else 30
+            left.on_epoch("programmes", "fold 0", epoch)
+    clock.now += 5
+    left.on_end("programmes", "fold 0")
+    assert left.seconds() == pytest.approx(2 * (30 + 3 * 0.1) + 5)
 
 
 def test_lines_are_said_each_minute_and_seldom_in_a_run_of_days():

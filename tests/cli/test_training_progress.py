@@ -33,7 +33,7 @@ def test_an_epoch_is_told_with_counts_and_time_left(always_due, capsys):
     trainings = Trainings({"mkd": 3}, {"mkd": 30}, earlier=2)
     trainings.on_epoch("mkd", "ER mkd seed 0 fold 0", epoch(4))
     assert capsys.readouterr().out == (
-        "2 of 5 trained, 1 running, less than a minute left; ER mkd seed 0 fold 0: "
+        "2 of 5 trained, 1 running, time left not known yet; ER mkd seed 0 fold 0: "
         "epoch 5 of at most 30: loss 0.50, AUC S 0.75\n"
     )
     trainings.on_end("mkd", "ER mkd seed 0 fold 0")

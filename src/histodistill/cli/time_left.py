@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -11,6 +11,8 @@ Clock = Callable[[], float]
 
 # A line a minute at first; in a run of days one every hundredth of what it has taken.
 _LINE_SECONDS, _LINES = 60.0, 100
+# Epochs after first ones that tell what an epoch costs, before any training has ended.
+_ENOUGH_EPOCHS = 3
 
 
 class Pace:
@@ -35,22 +37,102 @@ class Pace:
 
 @dataclass
 class _Running:
-    """A training at work: epochs that it has told, and the epoch that it has reached."""
+    """A training at work.
+
+    Attributes:
+        told: Epochs that it has told.
+        reached: Epochs that it has behind it; more than it told where it goes on from a checkpoint.
+        opened: Models whose first epoch it has told.
+    """
 
     told: int = 0
     reached: int = 0
+    opened: int = 0
+
+
+@dataclass
+class _Mean:
+    """A mean of seconds that grows."""
+
+    seconds: float = 0.0
+    count: int = 0
+
+    def add(self, seconds: float) -> None:
+        self.seconds += seconds
+        self.count += 1
+
+    @property
+    def value(self) -> float:
+        return self.seconds / self.count if self.count else 0.0
+
+
+class _Method:
+    """What the trainings of one method have cost.
+
+    The first epoch of a model comes after its data are prepared, which may take longer than all
+    its epochs: it has a price of its own, and says nothing of the next.
+
+    Args:
+        most: Epochs of a training at most, over its models; 0 for one that tells none.
+        models: Models of a training.
+    """
+
+    def __init__(self, most: int, models: int) -> None:
+        self.running: dict[str, _Running] = {}
+        self._most, self._models = most, models
+        self._first, self._next, self._end = _Mean(), _Mean(), _Mean()
+        self._epochs_of_ended: list[int] = []
+
+    @property
+    def trains(self) -> bool:
+        """Whether its trainings tell epochs."""
+        return self._most > 0
+
+    def on_epoch(self, training: str, epoch: int, seconds: float) -> None:
+        running = self.running.setdefault(training, _Running())
+        first = epoch == 0 or not running.told
+        (self._first if first else self._next).add(seconds)
+        running.opened += first
+        running.told += 1
+        running.reached = max(running.told, epoch + 1)
+
+    def on_end(self, training: str, seconds: float) -> None:
+        self._end.add(seconds)
+        self._epochs_of_ended.append(self.running.pop(training, _Running()).reached)
+
+    def price(self) -> float | None:
+        """Seconds of a whole training; None before one has ended or told enough epochs."""
+        if not self._end.count and self._next.count < _ENOUGH_EPOCHS:
+            return None
+        return self._left(_Running())
+
+    def begun_left(self) -> float:
+        """Seconds that the running trainings have to go."""
+        return sum(map(self._left, self.running.values()))
+
+    def _left(self, running: _Running) -> float:
+        models = min(self._models, self._expected())
+        opening = max(models - running.opened, 0)
+        epochs = max(self._expected() - running.reached - opening, 0)
+        return opening * self._first.value + epochs * self._next.value + self._end.value
+
+    def _expected(self) -> float:
+        """Epochs of a training: as those that have ended, else as many as there may be."""
+        ended = self._epochs_of_ended
+        return sum(ended) / len(ended) if ended else self._most
 
 
 class TimeLeft:
     """Estimates what is left of many trainings, some of which cost more than others.
 
     What passes between two signs of life is put down to the method that gives the second, so that
-    each method has its own price, however many trainings run at the same time. One that has not
-    begun costs as much as the mean of the others.
+    each method has its own price, however many trainings run at the same time. One whose price is
+    not known yet costs as much as the mean of the others.
 
     Args:
         waiting: Trainings of each method.
-        epochs: Epochs of a training of each method at most; none for one that tells none.
+        epochs: Epochs of a model of each method at most; none for one that tells none.
+        models: Models of a training of each method; 1 where it is not named.
         clock: Seconds of any origin.
     """
 
@@ -58,70 +140,51 @@ class TimeLeft:
         self,
         waiting: Mapping[str, int],
         epochs: Mapping[str, int],
+        models: Mapping[str, int] | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
         self._remaining = Counter(waiting)
-        self._most = epochs
+        n_models = {name: (models or {}).get(name, 1) for name in waiting}
+        self._methods = {
+            name: _Method(epochs.get(name, 0) * n_models[name], n_models[name]) for name in waiting
+        }
         self._clock = clock
         self._last = clock()
-        self._spent: defaultdict[str, float] = defaultdict(float)
-        self._running: defaultdict[str, dict[str, _Running]] = defaultdict(dict)
-        self._epochs_of_ended: defaultdict[str, list[int]] = defaultdict(list)
 
     def on_epoch(self, method: str, training: str, epoch: int) -> None:
         """Take in an epoch, from 0, of a training of that name."""
-        self._spend(method)
-        running = self._running[method].setdefault(training, _Running())
-        running.told += 1
-        running.reached = max(running.told, epoch + 1)
+        self._methods[method].on_epoch(training, epoch, self._passed())
 
     def on_end(self, method: str, training: str) -> None:
         """Take in that a training has ended, well or badly."""
-        self._spend(method)
+        self._methods[method].on_end(training, self._passed())
         self._remaining[method] -= 1
-        ended = self._running[method].pop(training, _Running())
-        self._epochs_of_ended[method].append(ended.reached)
 
     @property
     def running(self) -> int:
         """Trainings that have told an epoch and not ended."""
-        return sum(map(len, self._running.values()))
+        return sum(len(method.running) for method in self._methods.values())
 
     def seconds(self) -> float | None:
         """What is left; None while too little is known."""
-        prices = {method: self._price(method) for method in self._remaining}
-        known = [price for method, price in prices.items() if price and self._most.get(method)]
+        prices = {name: method.price() for name, method in self._methods.items()}
+        known = [p for name, p in prices.items() if p and self._methods[name].trains]
         other = sum(known) / len(known) if known else None
         left = 0.0
-        for method in +self._remaining:
-            price = prices[method] or other
-            if price is None:
+        for name, remaining in (+self._remaining).items():
+            price, method = prices[name], self._methods[name]
+            if price is not None:
+                left += price * (remaining - len(method.running)) + method.begun_left()
+            elif other is not None:
+                left += other * remaining
+            else:
                 return None
-            left += price * self._work_left(method)
         return left
 
-    def _spend(self, method: str) -> None:
-        now = self._clock()
-        self._spent[method] += now - self._last
-        self._last = now
-
-    def _price(self, method: str) -> float | None:
-        """Seconds of a whole training."""
-        expected = self._expected(method)
-        told = sum(running.told for running in self._running[method].values())
-        done = len(self._epochs_of_ended[method]) + (told / expected if expected else 0)
-        return self._spent[method] / done if done else None
-
-    def _work_left(self, method: str) -> float:
-        """In whole trainings."""
-        expected = self._expected(method)
-        begun = sum(min(r.reached / expected, 1) for r in self._running[method].values())
-        return self._remaining[method] - begun
-
-    def _expected(self, method: str) -> float:
-        """Epochs of a training: as those that have ended, else as many as there may be."""
-        ended = self._epochs_of_ended[method]
-        return max(sum(ended) / len(ended), 1) if ended else self._most.get(method, 0)
+    def _passed(self) -> float:
+        """Seconds since the last sign of life."""
+        before, self._last = self._last, self._clock()
+        return self._last - before
 
 
 def said(seconds: float | None) -> str:

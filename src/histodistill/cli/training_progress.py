@@ -45,10 +45,7 @@ class Trainings:
         self._total = sum(waiting.values()) + earlier
         self._trained, self._failed = earlier, 0
         self._epochs = epochs
-        models = members or {}
-        self._left = TimeLeft(
-            waiting, {method: most * models.get(method, 1) for method, most in epochs.items()}
-        )
+        self._left = TimeLeft(waiting, epochs, members)
         self._pace = Pace()
         self._lock = threading.Lock()
         self._over: set[str] = set()  # the last epochs of a worker may be told after its end
