@@ -327,7 +327,8 @@ def test_a_good_cohort_is_counted_by_target_class_modality_and_site(cohort):
     assert set(counts["class"]) == {"negative", "positive", "unknown"}
     assert set(counts["site"]) == {"S01", "S02", "S03", "S04"}
     excluded = pd.read_csv(folder / "excluded.csv")
-    assert list(excluded) == ["PATIENT", "target", "reason"]
+    assert list(excluded) == ["PATIENT", "target", "reason", "teaches"]
+    assert excluded["teaches"].isna().all()
     assert len(excluded) == counts.loc[counts["class"] == "unknown", "patients"].sum()
     assert not excluded["PATIENT"].duplicated().any()
     folds = pd.read_csv(folder / "folds.csv")
@@ -335,6 +336,48 @@ def test_a_good_cohort_is_counted_by_target_class_modality_and_site(cohort):
     elsewhere = cohort.parent / "elsewhere"
     succeed("audit", experiment_file(cohort.parent), "--out", elsewhere)
     assert (elsewhere / "counts.csv").read_bytes() == (folder / "counts.csv").read_bytes()
+
+
+def test_who_teaches_without_a_label_is_told(cohort):
+    methods = {
+        "abmil": {"training": {"unlabelled": True}},
+        "mkd": {"training": {"unlabelled": True}},
+        "programmes": {"network": {"programmes": 2}},
+    }
+    result = succeed("audit", experiment_file(cohort.parent, {"methods": methods}))
+    labels = pd.read_csv(cohort / "clinical.csv").set_index("PATIENT")["ER"]
+    unknown = set(labels.index[labels.isna()])
+    measured = set(pd.read_csv(cohort / "mrna_zscores.txt", sep="\t").columns)
+    paired = unknown & measured
+    excluded = pd.read_csv(cohort.parent / "results/audit/excluded.csv", keep_default_na=False)
+    teaches = excluded.set_index("PATIENT")["teaches"].to_dict()
+    assert teaches == {p: "mkd, programmes" if p in paired else "" for p in unknown}
+    told = " ".join(result.stdout.split())
+    silent = f"; {len(unknown - paired)} teach nothing" if unknown - paired else ""
+    assert (
+        f"target ER: {len(unknown)} patients have no class and are neither tested nor counted in "
+        f"any result; {len(paired)} teach terms of the loss that need no class "
+        f"(`unlabelled: true`) to mkd; {len(paired)} teach what slides show of gene expression "
+        f"to programmes{silent}"
+    ) in told
+
+
+def test_patients_of_a_hospital_that_is_kept_apart_teach_nobody(cohort):
+    changes = {
+        "methods": {"programmes": {"network": {"programmes": 2}}},
+        "splits": {"scheme": "external", "external_sites": ["S01"]},
+    }
+    table = pd.read_csv(cohort / "clinical.csv").set_index("PATIENT")
+    change_table(
+        cohort / "clinical.csv",
+        lambda t: t.assign(ER=["" if i % 4 == 0 else v for i, v in enumerate(t["ER"])]),
+    )
+    succeed("audit", experiment_file(cohort.parent, changes))
+    excluded = pd.read_csv(cohort.parent / "results/audit/excluded.csv", keep_default_na=False)
+    sites = table.loc[excluded["PATIENT"], "SITE"].to_numpy()
+    assert "S01" in sites
+    assert (excluded.loc[sites == "S01", "teaches"] == "").all()
+    assert (excluded.loc[sites != "S01", "teaches"] == "programmes").any()
 
 
 def test_what_is_wrong_with_many_files_alike_is_one_sentence(cohort):

@@ -26,8 +26,9 @@ def command(
 ) -> None:
     """Read every input of an experiment and say whether training on it can be trusted.
 
-    Tells how many patients there are by target, class, modality and site, who is left out
-    and why, and every problem at once. Exits with status 1 where there is a problem.
+    Tells how many patients there are by target, class, modality and site, who is left out of the
+    results, why, and whether they teach all the same, and every problem at once. Exits with
+    status 1 where there is a problem.
     """
     from histodistill.cli.progress import counting
     from histodistill.experiment import read_experiment
@@ -58,8 +59,9 @@ def _report(found: Audit) -> None:
         show(sites.rename(columns={"site": "sites"}), "Sites")
     if found.excluded is not None and len(found.excluded):
         reasons = found.excluded.assign(target=found.excluded["target"].replace("", "all"))
-        by_reason = reasons.groupby(["target", "reason"]).size().reset_index(name="patients")
-        show(by_reason, "Left out")
+        by_reason = reasons.groupby(["target", "reason", "teaches"]).size()
+        shown = by_reason.reset_index(name="patients").replace({"teaches": {"": "nobody"}})
+        show(shown, "Left out of the results")
     if found.folds is not None:
         # Targets have classes of their own: a table each fits a terminal of 80.
         for target, rows in found.folds.groupby("target", sort=False):

@@ -13,6 +13,7 @@ from histodistill.errors import InputError, listed
 from histodistill.experiment.data import ExperimentData, Progress, load
 from histodistill.experiment.folds import divided
 from histodistill.experiment.settings import Experiment
+from histodistill.experiment.unlabelled import told, unlabelled_teachers
 from histodistill.spreadsheets import write_csv
 
 MODALITIES = ("slides and genomics", "slides alone", "genomics alone")
@@ -27,7 +28,8 @@ class Audit:
         notes: What was resolved or left out, in sentences.
         counts: Patients by target, class, modality and site; class ``unknown`` where the
             label is empty.
-        excluded: Columns PATIENT, target (empty for all targets) and reason.
+        excluded: Columns PATIENT, target (empty for all targets), reason, and teaches: the
+            methods that learn from the patient all the same.
         folds: Patients by target, repeat, fold, part and class.
         modalities: Patients by target, repeat, fold, part and modality.
     """
@@ -60,7 +62,7 @@ def audit(experiment: Experiment, progress: Progress | None = None) -> Audit:
         return Audit(error.problems)
     problems: list[str] = []
     notes = [*data.notes, *_modality_notes(data), *_survival_notes(experiment)]
-    tables, by_modality = [], []
+    tables, by_modality, teachers = [], [], []
     for target, settings in experiment.targets.items():
         try:
             made = divided(experiment, data, target)
@@ -73,12 +75,16 @@ def audit(experiment: Experiment, progress: Progress | None = None) -> Audit:
         table.insert(0, "target", target)
         tables.append(table)
         by_modality.append(_by_modality(target, made.folds, data))
+        teaching = unlabelled_teachers(experiment, data, target, made.folds)
+        notes.extend(told(teaching, target, len(data.patients) - len(data.labels(target))))
+        teachers.append(teaching)
     problems.extend(_of_foreign_networks(experiment, data))
+    excluded = excluded_patients(experiment, data)
     return Audit(
         tuple(problems),
         tuple(notes),
         count_patients(experiment, data),
-        excluded_patients(experiment, data),
+        excluded.assign(teaches=_teaches(excluded, teachers)),
         _joined(tables) if tables else None,
         pd.concat(by_modality, ignore_index=True) if by_modality else None,
     )
@@ -109,7 +115,7 @@ def count_patients(experiment: Experiment, data: ExperimentData) -> pd.DataFrame
 
 
 def excluded_patients(experiment: Experiment, data: ExperimentData) -> pd.DataFrame:
-    """Everybody who is left out, with one reason each: for all targets, or for one."""
+    """Who is left out of the results, with one reason each: for all targets, or for one."""
     rows = [
         {"PATIENT": patient, "target": "", "reason": reason}
         for patient, reason in data.excluded.itertuples(index=False)
@@ -123,6 +129,16 @@ def excluded_patients(experiment: Experiment, data: ExperimentData) -> pd.DataFr
             if patient not in labelled
         ]
     return pd.DataFrame(rows, columns=["PATIENT", "target", "reason"])
+
+
+def _teaches(excluded: pd.DataFrame, teachers: Sequence[pd.DataFrame]) -> list[str]:
+    """The methods that learn from each of those who are left out, joined; empty for none."""
+    methods: dict[tuple[str, str], list[str]] = {}
+    for table in teachers:
+        for patient, target, method, _ in table.itertuples(index=False):
+            methods.setdefault((patient, target), []).append(method)
+    left_out = zip(excluded["PATIENT"], excluded["target"], strict=True)
+    return [", ".join(dict.fromkeys(methods.get(who, ()))) for who in left_out]
 
 
 def _by_modality(target: str, folds: Sequence[Fold], data: ExperimentData) -> pd.DataFrame:
