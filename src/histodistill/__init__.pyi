@@ -1,4 +1,6 @@
+from .calibration.triage import TriagePolicy as TriagePolicy
 from .deploy import Bundle as Bundle, predict as predict
+from .deploy.recalibration import recalibrate as recalibrate
 from .diagnosis import Diagnosis as Diagnosis, diagnose as diagnose
 from .drafting import Draft as Draft, Given as Given, draft_experiment as draft_experiment
 from .errors import HistodistillError as HistodistillError, InputError as InputError

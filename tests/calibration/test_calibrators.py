@@ -5,13 +5,9 @@ import pytest
 from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 
-from histodistill.calibration.calibrators import (
-    CALIBRATORS,
-    CalibratorName,
-    PlattCalibrator,
-    VennAbersCalibrator,
-    fit_calibrator,
-)
+from histodistill.calibration.calibrator import CalibratorName
+from histodistill.calibration.calibrators import CALIBRATORS, PlattCalibrator, fit_calibrator
+from histodistill.calibration.venn_abers import VennAbersCalibrator
 
 
 def patients(n: int, slope: float = 0.4, shift: float = 1.0, seed: int = 0):

@@ -94,4 +94,4 @@ def test_ties_are_on_one_side() -> None:
 @pytest.mark.parametrize("policy", [{}, {"min_ppv": 0.9, "max_false_alarms": 0.1}])
 def test_a_policy_says_something_and_once(policy: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
-        TriagePolicy(**policy)
+        TriagePolicy.model_validate(policy)

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from histodistill.evaluation import Answers, Runs, calibration_line, calibration_lines
-from tests.evaluation.simulated import three_class, two_class
+from histodistill.evaluation import Answers, Runs, calibration_line
 
 
 def drawn(n: int, slope: float, intercept: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -66,12 +64,3 @@ def test_where_there_is_no_slope(y: list[int], p: list[float]):
 def test_certain_probabilities_are_no_infinite_logits():
     found = line(np.array([0, 1, 0, 1, 1, 0]), np.array([0.0, 1.0, 0.4, 0.3, 0.9, 1.0]))
     assert np.isfinite(found).all()
-
-
-def test_a_row_a_method_and_network_of_two_classes():
-    binary = two_class(networks=("student", "genomic"))
-    lines = calibration_lines(pd.concat([binary, three_class()]))
-    assert len(lines) == 4
-    assert set(lines["target"]) == {"ER"}
-    assert (lines["n_positive"] == 40).all()
-    assert (lines["slope_low"] < lines["slope"]).all()

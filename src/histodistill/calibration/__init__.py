@@ -1,6 +1,7 @@
 """Answers that mean what they say: calibrated probabilities, and triage at a stated risk."""
 
-from histodistill.calibration.calibrators import Calibrator, CalibratorName, fit_calibrator
+from histodistill.calibration.calibrator import Calibrator, CalibratorName
+from histodistill.calibration.calibrators import fit_calibrator
 from histodistill.calibration.triage import TriagePolicy, TriageRule, fit_triage
 
 __all__ = [

@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from histodistill.calibration.calibrators import Floats
+from histodistill.calibration.calibrator import Floats
+from histodistill.calibration.network_calibrator import CalibrationSettings
+from histodistill.calibration.out_of_fold import calibrated_out_of_fold
 from histodistill.errors import InputError
 from histodistill.evaluation.answers import answers_of
 from histodistill.evaluation.layout import networks_in, target_classes
@@ -29,6 +31,15 @@ class LabelledAnswers:
     y: npt.NDArray[np.int64]
     p: Floats
     fold: npt.NDArray[np.int64]
+
+    def calibrated(self) -> LabelledAnswers:
+        """The same answers, those of each fold calibrated on the others.
+
+        Raises:
+            InputError: The others of a fold are of one class alone.
+        """
+        p = calibrated_out_of_fold(self.y, self.p, self.fold, CalibrationSettings())
+        return LabelledAnswers(self.patients, self.y, p, self.fold)
 
     def table(self) -> pd.DataFrame:
         """A row a patient."""

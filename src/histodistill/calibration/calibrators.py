@@ -1,4 +1,4 @@
-"""Calibrators: from the probability that a network gives to one that means what it says.
+"""Calibrators of two classes: from what a network gives to a probability that means what it says.
 
 Each is fitted on patients who took no part in training, is monotone (the order of the patients, and
 so the AUC, stays), and is stored as plain numbers.
@@ -6,8 +6,7 @@ so the AUC, stays), and is stored as plain numbers.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +14,8 @@ from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
-Floats = npt.NDArray[np.float64]
-CalibratorName = Literal["none", "platt", "beta", "isotonic", "venn-abers"]
+from histodistill.calibration.calibrator import Calibrator, CalibratorName, Floats
+from histodistill.calibration.venn_abers import VennAbersCalibrator
 
 # Probabilities are read no closer to 0 and 1 than this: their log odds stay finite.
 _EDGE = 1e-6
@@ -24,35 +23,6 @@ _EDGE = 1e-6
 LEAST_FOR_A_SLOPE = 10
 # A staircase needs many patients, or it repeats their chance.
 LEAST_FOR_ISOTONIC = 100
-
-
-class Calibrator(ABC):
-    """A monotone map of probabilities of the positive class."""
-
-    name: ClassVar[CalibratorName]
-
-    @classmethod
-    @abstractmethod
-    def fit(cls, y: npt.ArrayLike, p: npt.ArrayLike) -> Self:
-        """Fit on held-out patients of both classes.
-
-        Args:
-            y: [n], 1 for positive patients, otherwise 0.
-            p: [n], their probability of the positive class.
-        """
-
-    @abstractmethod
-    def transform(self, p: npt.ArrayLike) -> Floats:
-        """Calibrated probabilities [n] of probabilities [n]; NaN stays."""
-
-    @abstractmethod
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values from which :meth:`from_dict` restores it."""
-
-    @classmethod
-    @abstractmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Restore what :meth:`to_dict` returned."""
 
 
 class PlattCalibrator(Calibrator):
@@ -183,69 +153,6 @@ class IsotonicCalibrator(Calibrator):
         return cls(values["corners"], values["values"])
 
 
-class VennAbersCalibrator(Calibrator):
-    """Two staircases, one for each label that a new patient might have, merged.
-
-    Source: Vovk, Petej & Fedorova, "Large-scale probabilistic predictors with and without
-    guarantees of validity", NeurIPS 2015 (inductive Venn-Abers); merged for the log loss, eq. 4:
-    ``p1 / (1 - p0 + p1)``. The width ``p1 - p0`` tells how little is known there.
-
-    Args:
-        scores: Probabilities of the calibration patients, ascending distinct [k].
-        lower: p0 at each place: before, at and between the scores, [2 k + 1].
-        upper: p1 there.
-    """
-
-    name: ClassVar[CalibratorName] = "venn-abers"
-
-    def __init__(self, scores: npt.ArrayLike, lower: npt.ArrayLike, upper: npt.ArrayLike) -> None:
-        self._scores = np.asarray(scores, dtype=np.float64)
-        self._lower = np.asarray(lower, dtype=np.float64)
-        self._upper = np.asarray(upper, dtype=np.float64)
-
-    @classmethod
-    def fit(cls, y: npt.ArrayLike, p: npt.ArrayLike) -> Self:
-        """See :meth:`Calibrator.fit`. All places that a new patient can have are fitted now."""
-        known, scores = np.asarray(y, np.float64), np.asarray(p, np.float64)
-        distinct = np.unique(scores)
-        middles = (distinct[1:] + distinct[:-1]) / 2
-        places = np.empty(2 * len(distinct) + 1)
-        places[1::2] = distinct
-        places[2:-1:2] = middles
-        places[0], places[-1] = distinct[0] - 1, distinct[-1] + 1
-        lower, upper = (
-            [_isotonic_at(scores, known, place, label) for place in places] for label in (0, 1)
-        )
-        return cls(distinct, lower, upper)
-
-    def limits(self, p: npt.ArrayLike) -> tuple[Floats, Floats]:
-        """p0 and p1, [n] each."""
-        values = np.asarray(p, dtype=np.float64)
-        left = np.searchsorted(self._scores, values, side="left")
-        right = np.searchsorted(self._scores, values, side="right")
-        place = left + right
-        return self._lower[place], self._upper[place]
-
-    def transform(self, p: npt.ArrayLike) -> Floats:
-        """See :meth:`Calibrator.transform`."""
-        lower, upper = self.limits(p)
-        merged = upper / (1 - lower + upper)
-        return np.where(np.isnan(np.asarray(p, np.float64)), np.nan, merged)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Scores and both staircases."""
-        return {
-            "scores": self._scores.tolist(),
-            "lower": self._lower.tolist(),
-            "upper": self._upper.tolist(),
-        }
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Restore what :meth:`to_dict` returned."""
-        return cls(values["scores"], values["lower"], values["upper"])
-
-
 CALIBRATORS: dict[CalibratorName, type[Calibrator]] = {
     kind.name: kind
     for kind in (PlattCalibrator, BetaCalibrator, IsotonicCalibrator, VennAbersCalibrator)
@@ -305,11 +212,3 @@ def _level(offset: Floats, targets: Floats) -> float:
     wanted = targets.mean()
     bound = float(np.abs(offset).max()) + 30
     return float(brentq(lambda b: expit(offset + b).mean() - wanted, -bound, bound))
-
-
-def _isotonic_at(scores: Floats, y: Floats, place: float, label: int) -> float:
-    """Isotonic regression of the calibration patients and one more, where that one stands."""
-    fitted = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(
-        np.append(scores, place), np.append(y, label)
-    )
-    return float(fitted.predict([place])[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,8 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import beta
 
-from histodistill.calibration.calibrators import CalibratorName, Floats, fit_calibrator
-from histodistill.calibration.triage import TriagePolicy, TriageRule, fit_triage
+from histodistill.calibration.calibrator import CalibratorName, Floats
+from histodistill.calibration.network_calibrator import CalibrationSettings, calibrate_network
+from histodistill.calibration.triage import Costs, TriagePolicy, TriageRule, fit_triage
 from histodistill.errors import InputError
 from histodistill.evaluation.answers import Answers
 from histodistill.evaluation.calibration_line import calibration_line
@@ -61,7 +63,36 @@ def triage_out_of_fold(
         except InputError as error:
             note = f"not checked on patients that the rule was not chosen on: {error}"
             return OutOfFoldTriage(rule, None, None, note)
-    return OutOfFoldTriage(rule, answers.tolist(), _summary(answers, known))
+    summary = _summary(answers, known)
+    if policy.costs is not None:
+        summary = pd.concat([summary, mean_costs(policy.costs, answers, known)])
+    return OutOfFoldTriage(rule, answers.tolist(), summary.reset_index(drop=True))
+
+
+def mean_costs(costs: Costs, answers: npt.ArrayLike, positive: npt.ArrayLike) -> pd.DataFrame:
+    """What answers cost a patient, and what they save against sending everybody to IHC.
+
+    Args:
+        costs: The unit costs.
+        answers: [n], the answer to each patient.
+        positive: [n], whether each is positive.
+
+    Returns:
+        Two rows with the columns of a triage summary; the intervals are normal (mean of n
+        independent costs).
+    """
+    given, known = np.asarray(answers), np.asarray(positive).astype(bool)
+    paid = np.where(given == "send to IHC", costs.ihc, 0.0)
+    paid = np.where((given == "negative") & known, costs.missed, paid)
+    paid = np.where((given == "positive") & ~known, costs.false_alarm, paid)
+    mean, n = float(paid.mean()), len(paid)
+    reach = 1.96 * float(paid.std(ddof=1)) / math.sqrt(n) if n > 1 else float("nan")
+    saved = costs.ihc - mean
+    rows = [
+        ("cost of a patient", mean, mean - reach, mean + reach, n, n),
+        ("saved of a patient against IHC for all", saved, saved - reach, saved + reach, n, n),
+    ]
+    return pd.DataFrame(rows, columns=["figure", "value", "low", "high", "patients", "of"])
 
 
 def _summary(answers: npt.NDArray[np.object_], known: npt.NDArray[np.bool_]) -> pd.DataFrame:
@@ -109,17 +140,41 @@ def calibration_out_of_fold(
         and ``intercept`` of the label's log odds on those of the probability (1 and 0 are right;
         the intercept at slope 1).
     """
-    known, values, folds = np.asarray(y).astype(int), np.asarray(p), np.asarray(fold)
+    known, values = np.asarray(y).astype(int), np.asarray(p, dtype=np.float64)
     rows = []
     for name in names:
-        calibrated = values.astype(np.float64)
-        for number in np.unique(folds):
-            here = folds == number
-            calibrator = fit_calibrator(name, known[~here], values[~here])
-            if calibrator is not None:
-                calibrated[here] = calibrator.transform(values[here])
+        calibrated = values
+        if name != "none":
+            settings = CalibrationSettings.model_validate({"method": name})
+            calibrated = calibrated_out_of_fold(known, values, fold, settings)
         rows.append({"calibrator": name, **_measured(known, calibrated)})
     return pd.DataFrame(rows)
+
+
+def calibrated_out_of_fold(
+    y: npt.ArrayLike, p: npt.ArrayLike, fold: npt.ArrayLike, settings: CalibrationSettings
+) -> Floats:
+    """Probabilities [n], those of each fold calibrated on the other folds.
+
+    Args:
+        y: [n], 1 for positive patients, otherwise 0.
+        p: [n], their probability of the positive class.
+        fold: [n], the fold of each.
+        settings: Which calibrator.
+
+    Raises:
+        InputError: The other folds of one cannot tell a calibrator.
+    """
+    known, values, folds = np.asarray(y).astype(int), np.asarray(p), np.asarray(fold)
+    calibrated = np.empty(len(values))
+    both = np.column_stack([1 - values, values])
+    for number in np.unique(folds):
+        here = folds == number
+        calibrator = calibrate_network(settings, known[~here], both[~here], 1)
+        if calibrator.name == "none":
+            raise InputError(f"fold {number} cannot be calibrated on the others: {calibrator.note}")
+        calibrated[here] = calibrator.transform(both[here], 1)[:, 1]
+    return calibrated
 
 
 def _measured(y: npt.NDArray[np.int64], p: Floats) -> dict[str, float]:

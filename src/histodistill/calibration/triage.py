@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 from scipy.stats import beta
 
 from histodistill.errors import InputError
@@ -25,10 +25,27 @@ from histodistill.settings import Settings
 Floats = npt.NDArray[np.float64]
 Answer = Literal["positive", "negative", "send to IHC"]
 CONFIDENCE = 0.95
+# Thresholds that are looked at for a PPV; each takes its part of the 5 %.
+_CANDIDATES = 20
+_CANDIDATE_CONFIDENCE = 1 - (1 - CONFIDENCE) / _CANDIDATES
+
+
+class Costs(Settings):
+    """What each end costs, in any unit.
+
+    Attributes:
+        missed: A positive patient who is called negative.
+        false_alarm: A negative patient who is called positive.
+        ihc: A patient who is sent to immunohistochemistry.
+    """
+
+    missed: PositiveFloat
+    false_alarm: PositiveFloat
+    ihc: PositiveFloat
 
 
 class TriagePolicy(Settings):
-    """What may go wrong, and how often. What is not stated is not released.
+    """What may go wrong, and how often; or what it costs. What is not stated is not released.
 
     Attributes:
         max_missed: At most this share of the positive patients is called negative; None never
@@ -37,18 +54,25 @@ class TriagePolicy(Settings):
         min_ppv: At least this share of those called positive is positive, at the prevalence of
             the calibration patients; instead of ``max_false_alarms``. With neither nobody is
             called positive.
+        costs: Instead of all these, the costs whose expectation each answer minimises. It rests
+            on calibrated probabilities, and promises no risk.
     """
 
     max_missed: float | None = Field(default=None, gt=0, lt=1)
     max_false_alarms: float | None = Field(default=None, gt=0, lt=1)
     min_ppv: float | None = Field(default=None, gt=0, lt=1)
+    costs: Costs | None = None
 
     @model_validator(mode="after")
     def _something_is_stated(self) -> TriagePolicy:
         if self.max_false_alarms is not None and self.min_ppv is not None:
             raise ValueError("state `max_false_alarms` or `min_ppv`, not both")
-        if self.max_missed is None and self.max_false_alarms is None and self.min_ppv is None:
-            raise ValueError("state `max_missed`, `max_false_alarms` or `min_ppv`")
+        risks = (self.max_missed, self.max_false_alarms, self.min_ppv)
+        stated = any(risk is not None for risk in risks)
+        if stated and self.costs is not None:
+            raise ValueError("state `costs` or the other limits, not both")
+        if not stated and self.costs is None:
+            raise ValueError("state `max_missed`, `max_false_alarms`, `min_ppv` or `costs`")
         return self
 
 
@@ -105,13 +129,14 @@ def fit_triage(policy: TriagePolicy, y: npt.ArrayLike, p: npt.ArrayLike) -> Tria
             it would take.
     """
     known, values = np.asarray(y).astype(bool), np.asarray(p, dtype=np.float64)
+    if policy.costs is not None:
+        return _cheapest(policy.costs, known, values)
     negative = positive = None
     problems: list[str] = []
+    problems += unsupported(policy, int(known.sum()), int((~known).sum()))
     if policy.max_missed is not None:
-        problems += _too_few(policy.max_missed, int(known.sum()), "positive")
         negative = _largest_below(values[known], policy.max_missed)
     if policy.max_false_alarms is not None:
-        problems += _too_few(policy.max_false_alarms, int((~known).sum()), "negative")
         mirrored = _largest_below(-values[~known], policy.max_false_alarms)
         positive = Bound(
             np.nextafter(-mirrored.threshold, math.inf),
@@ -126,6 +151,29 @@ def fit_triage(policy: TriagePolicy, y: npt.ArrayLike, p: npt.ArrayLike) -> Tria
     if problems:
         raise InputError(*problems)
     return _apart(TriageRule(negative, positive))
+
+
+def unsupported(policy: TriagePolicy, n_positive: int, n_negative: int) -> list[str]:
+    """Why so many patients cannot certify a policy whatever their answers; empty if they may."""
+    problems = []
+    if policy.max_missed is not None:
+        problems += _too_few(policy.max_missed, n_positive, "positive")
+    if policy.max_false_alarms is not None:
+        problems += _too_few(policy.max_false_alarms, n_negative, "negative")
+    return problems
+
+
+def _cheapest(costs: Costs, known: npt.NDArray[np.bool_], values: Floats) -> TriageRule:
+    """Thresholds on calibrated probabilities at which each answer is the cheapest expected one."""
+    even = costs.false_alarm / (costs.false_alarm + costs.missed)
+    low = min(costs.ihc / costs.missed, even)
+    high = max(1 - costs.ihc / costs.false_alarm, even)
+    missed, of_positive = int((values[known] < low).sum()), int(known.sum())
+    alarms, of_negative = int((values[~known] >= high).sum()), int((~known).sum())
+    return TriageRule(
+        Bound(low, missed, of_positive, upper_limit(missed, of_positive)),
+        Bound(high, alarms, of_negative, upper_limit(alarms, of_negative)),
+    )
 
 
 def upper_limit(errors: int, of: int, confidence: float = CONFIDENCE) -> float:
@@ -167,10 +215,6 @@ def _largest_below(scores: Floats, risk: float) -> Bound:
     return best
 
 
-# Thresholds that are looked at for a PPV; each takes its part of the 5 %.
-_CANDIDATES = 20
-
-
 def _precise(known: npt.NDArray[np.bool_], values: Floats, ppv: float) -> Bound:
     """The smallest threshold whose positive calls are certified to be right often enough.
 
@@ -178,7 +222,7 @@ def _precise(known: npt.NDArray[np.bool_], values: Floats, ppv: float) -> Bound:
     tested, with Bonferroni's correction.
     """
     ordered = np.sort(values)[::-1]
-    confidence = 1 - (1 - CONFIDENCE) / _CANDIDATES
+    confidence = _CANDIDATE_CONFIDENCE
     best = Bound(math.nan, 0, 0, 1.0)
     for share in np.arange(1, _CANDIDATES + 1) / _CANDIDATES:
         threshold = ordered[max(round(share * len(ordered)) - 1, 0)]
@@ -193,7 +237,7 @@ def _precise(known: npt.NDArray[np.bool_], values: Floats, ppv: float) -> Bound:
 
 
 def _no_ppv(ppv: float, n_patients: int, closest: Bound) -> str:
-    needed = patients_needed(1 - ppv, 1 - (1 - CONFIDENCE) / _CANDIDATES)
+    needed = patients_needed(1 - ppv, _CANDIDATE_CONFIDENCE)
     return (
         f"a positive predictive value of {ppv:g} cannot be certified by these {n_patients} "
         f"patients: the best that is certified is {1 - closest.limit:.3f} "

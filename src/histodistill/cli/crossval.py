@@ -26,7 +26,7 @@ def command(
     folds, training curves, the resolved configuration, and a report with intervals.
     """
     from histodistill.cli.progress import counting
-    from histodistill.cli.results import show_aucs
+    from histodistill.cli.results import show_aucs, show_calibration
     from histodistill.cli.training_progress import fits_progress
     from histodistill.experiment import load, read_experiment
     from histodistill.training import cross_validate, fits_of
@@ -42,6 +42,7 @@ def command(
             experiment, data, watcher=watcher, jobs=jobs, threads=threads, tensorboard=tensorboard
         )
     show_aucs(predictions)
+    show_calibration(predictions)
     say(f"Predictions: {located(experiment.output / PREDICTIONS)}")
     answer(predictions=experiment.output / PREDICTIONS)
     if report:

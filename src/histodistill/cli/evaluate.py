@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from histodistill.cli.console import answer, located, say, say_notes
-from histodistill.cli.options import Json, OutFolder, require_used
+from histodistill.cli.options import Json, OutFolder, cell_meanings, require_used
 from histodistill.errors import InputError
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def command(
     they are of; --target, --classes and --positive say it for files that do not, and are refused
     where they contradict the file.
     """
-    from histodistill.cli.results import show_aucs
+    from histodistill.cli.results import show_aucs, show_calibration
     from histodistill.evaluation import Question, contenders_in
     from histodistill.report import Report, write_report
     from histodistill.workflows.external_evaluation import (
@@ -102,7 +102,7 @@ def command(
     if clinical is None:
         joined = _with_their_labels(predictions)
     else:
-        labels = LabelTable(clinical, column, patient_column, _meanings(meanings or []))
+        labels = LabelTable(clinical, column, patient_column, cell_meanings(meanings or []))
         labelled = label_predictions(
             predictions, labels, Question(target, _named(classes), positive)
         )
@@ -115,6 +115,7 @@ def command(
         raise InputError(f"no contender {reference!r}: --reference is one of {', '.join(known)}")
     external = clinical is not None
     show_aucs(joined, external=external)
+    show_calibration(joined)
     report = Report(
         title=title,
         predictions=joined,
@@ -153,17 +154,3 @@ def _with_their_labels(paths: list[Path]) -> pd.DataFrame:
 
 def _named(classes: str | None) -> tuple[str, ...]:
     return tuple(name.strip() for name in classes.split(",")) if classes else ()
-
-
-def _meanings(items: list[str]) -> dict[str, str | None]:
-    """What --map says, by cell."""
-    meanings: dict[str, str | None] = {}
-    problems = []
-    for item in items:
-        cell, sign, name = (part.strip() for part in item.rpartition("="))
-        if not sign or not cell or cell in meanings:
-            problems.append(f"--map {item}: write CELL=CLASS, each cell once; CELL= for unknown")
-        meanings[cell] = name or None
-    if problems:
-        raise InputError(*problems)
-    return meanings

@@ -30,6 +30,7 @@ COMMANDS = (
     "report",
     "train",
     "predict",
+    "calibrate",
     "explain",
     "explain-genes",
     "explain-features",

@@ -107,3 +107,17 @@ def named_files(given: Sequence[str]) -> dict[str, Path]:
     if problems:
         raise InputError(*problems)
     return files
+
+
+def cell_meanings(items: list[str]) -> dict[str, str | None]:
+    """What --map says, by cell."""
+    meanings: dict[str, str | None] = {}
+    problems = []
+    for item in items:
+        cell, sign, name = (part.strip() for part in item.rpartition("="))
+        if not sign or not cell or cell in meanings:
+            problems.append(f"--map {item}: write CELL=CLASS, each cell once; CELL= for unknown")
+        meanings[cell] = name or None
+    if problems:
+        raise InputError(*problems)
+    return meanings

@@ -17,6 +17,13 @@ from histodistill.cli.options import (
     named_files,
     require_used,
 )
+from histodistill.cli.policy import (
+    CostsOption,
+    MaxFalseAlarms,
+    MaxMissed,
+    MinPPV,
+    stated_policy,
+)
 from histodistill.errors import Problems
 
 if TYPE_CHECKING:
@@ -121,6 +128,18 @@ def command(
             min=0, max=1, metavar="P", help="Operating threshold of all networks, not the stored."
         ),
     ] = None,
+    site: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Hospital of all patients: its own calibration and thresholds, where `calibrate` "
+            "has made them.",
+        ),
+    ] = None,
+    max_missed: MaxMissed = None,
+    max_false_alarms: MaxFalseAlarms = None,
+    min_ppv: MinPPV = None,
+    costs: CostsOption = None,
     features_out: Annotated[
         Path | None,
         typer.Option(
@@ -168,8 +187,10 @@ def command(
     """Predict patients from slides, from genomics, or from both.
 
     Every patient who has something that the bundle reads gets a row: the probability by
-    student (slides), multimodal and genomic teacher, the call at the stored threshold, and
-    which network answered and why. Research use only; not a medical device.
+    student (slides), multimodal and genomic teacher, the call at the stored threshold, which
+    network answered and why, and the calibrated probability. With a triage policy, stated here
+    or when the model was trained, whom it would spare the test: positive, negative or send to
+    IHC, with the reason. Research use only; not a medical device.
     """
     from histodistill.deploy import Bundle
     from histodistill.files import require_writable
@@ -202,6 +223,8 @@ def command(
         max_missing_genes=max_missing_genes,
         check_scale=check_scale,
         threshold=threshold,
+        triage=stated_policy(max_missed, max_false_alarms, min_ppv, costs),
+        site=site,
         device=device,
     )
     bundle = Bundle.load(bundle_folder, allow or ())
@@ -234,6 +257,10 @@ def _tell(predicted: Predictions, out: Path) -> None:
     by_network = predicted.table["answered_by"].replace("", "nobody").value_counts()
     answered = ", ".join(f"{count} by {name}" for name, count in by_network.items())
     say(f"{counted(len(predicted.table), 'patient')} ({answered}): {located(out)}")
+    if "triage" in predicted.table:
+        ends = predicted.table["triage"].value_counts()
+        say(f"Triage: {', '.join(f'{count} {name}' for name, count in ends.items())}")
+        answer(triage=ends.to_dict())
     answer(
         predictions=out,
         patients=len(predicted.table),

@@ -9,9 +9,7 @@ import typer
 
 from histodistill.cli.console import answer, located, say
 from histodistill.cli.options import Json, require_used
-from histodistill.cli.policy import asked_policy
-
-_UTILITY = "Triage policy (by default: miss at most 5 %, at most 5 % false alarms)"
+from histodistill.cli.policy import MaxFalseAlarms, MaxMissed, MinPPV, stated_policy
 
 
 def command(
@@ -45,50 +43,29 @@ def command(
             help='What is looked at in depth, "METHOD NETWORK"; by default the first method.',
         ),
     ] = None,
-    max_missed: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SHARE",
-            help="Most of the positive who may be called negative.",
-            rich_help_panel=_UTILITY,
-        ),
-    ] = None,
-    max_false_alarms: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SHARE",
-            help="Most of the negative who may be called positive.",
-            rich_help_panel=_UTILITY,
-        ),
-    ] = None,
-    min_ppv: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SHARE",
-            help="Least of those called positive who must be.",
-            rich_help_panel=_UTILITY,
-        ),
-    ] = None,
+    max_missed: MaxMissed = None,
+    max_false_alarms: MaxFalseAlarms = None,
+    min_ppv: MinPPV = None,
     _json: Json = False,
 ) -> None:
     """Write the report of a finished run: one page that needs no other file and no network.
 
     The same that crossval and suite write at their end, with the columns and the policy that you
-    name. It holds the cohort's flow, discrimination, calibration, utility, subgroups, confounders,
-    errors, and the leakage audit. Research use only; not a medical device.
+    name (by default: miss at most 5 %, at most 5 % false alarms). It holds the cohort's flow,
+    discrimination, calibration, utility, subgroups, confounders, errors, and the leakage audit.
+    Research use only; not a medical device.
     """
     from histodistill.cli.progress import counting
     from histodistill.report.page import DEFAULT_POLICY
     from histodistill.workflows.run_report import ReportSettings, report_run
 
     require_used(context, {"table": ["by", "clinical"]})
-    stated = any(share is not None for share in (max_missed, max_false_alarms, min_ppv))
     settings = ReportSettings(
         by=tuple(by or ()),
         clinical=tuple(name.strip() for name in clinical.split(",")) if clinical else (),
         tables=tuple(table or ()),
         depth=depth,
-        policy=asked_policy(max_missed, max_false_alarms, min_ppv) if stated else DEFAULT_POLICY,
+        policy=stated_policy(max_missed, max_false_alarms, min_ppv) or DEFAULT_POLICY,
     )
     with counting("Reading bags") as progress:
         page = report_run(run.resolve(), settings, progress)

@@ -7,8 +7,10 @@ from typing import Any
 
 import pandas as pd
 
+from histodistill.calibration.columns import uncalibrated
 from histodistill.cli.console import answer, say_notes, show, with_interval
-from histodistill.evaluation import evaluate
+from histodistill.evaluation import calibration_figures, evaluate
+from histodistill.evaluation.calibration_figures import CALIBRATED
 from histodistill.evaluation.summary import OF_FOLDS, WARNING
 
 
@@ -43,6 +45,20 @@ def show_aucs(predictions: pd.DataFrame, *, external: bool = False) -> None:
             note for notes in rows["notes"] for note in notes.split("; ") if WARNING in note
         )
     )
+
+
+def show_calibration(predictions: pd.DataFrame) -> None:
+    """Print calibration as given and calibrated, where the predictions hold calibrated answers.
+
+    A script gets all figures.
+    """
+    figures = calibration_figures(predictions)
+    answer(calibration=figures)
+    if not (figures["probabilities"] == CALIBRATED).any():
+        return
+    shown = figures[["target", "method", "network", "probabilities", "ece", "slope", "brier"]]
+    show(shown, "Calibration")
+    say_notes(uncalibrated(predictions))
 
 
 def _counted(n: int, positive: Any) -> str:

@@ -10,7 +10,14 @@ import typer
 
 from histodistill.cli.console import answer, counted, located, say, say_notes, show
 from histodistill.cli.options import Json, one_of
-from histodistill.cli.policy import asked_policy
+from histodistill.cli.policy import (
+    CostsOption,
+    MaxFalseAlarms,
+    MaxMissed,
+    MinPPV,
+    stated_policy,
+)
+from histodistill.errors import InputError
 
 if TYPE_CHECKING:
     from histodistill.calibration.triage import Bound, TriagePolicy
@@ -30,18 +37,10 @@ def command(
     network: Annotated[
         str, typer.Option(metavar="NAME", help="Network: student, multimodal or genomic.")
     ] = "student",
-    max_missed: Annotated[
-        float | None,
-        typer.Option(metavar="SHARE", help="Most of the positive who may be called negative."),
-    ] = None,
-    max_false_alarms: Annotated[
-        float | None,
-        typer.Option(metavar="SHARE", help="Most of the negative who may be called positive."),
-    ] = None,
-    min_ppv: Annotated[
-        float | None,
-        typer.Option(metavar="SHARE", help="Least of those called positive who must be."),
-    ] = None,
+    max_missed: MaxMissed = None,
+    max_false_alarms: MaxFalseAlarms = None,
+    min_ppv: MinPPV = None,
+    costs: CostsOption = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Folder for the tables; by default beside the file."),
@@ -60,7 +59,9 @@ def command(
     from histodistill.evaluation import read_predictions
     from histodistill.spreadsheets import write_csv
 
-    policy = asked_policy(max_missed, max_false_alarms, min_ppv)
+    policy = stated_policy(max_missed, max_false_alarms, min_ppv, costs)
+    if policy is None:
+        raise InputError("state `--max-missed`, `--max-false-alarms`, `--min-ppv` or `--costs`")
     notes: list[str] = []
     rows = read_predictions(predictions, notes)
     say_notes(notes)
@@ -69,6 +70,8 @@ def command(
     method = one_of("method", method, sorted(rows["method"].unique()))
     found = labelled_answers(rows[rows["method"] == method], network)
     calibration = calibration_out_of_fold(found.y, found.p, found.fold)
+    if policy.costs is not None:
+        found = found.calibrated()
     show(calibration, f"{target}, {method} {network}: calibration, out of fold")
     made = triage_out_of_fold(policy, found.y, found.p, found.fold)
     for side, bound in (("negative", made.rule.negative), ("positive", made.rule.positive)):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,16 +14,20 @@ from pydantic import TypeAdapter, ValidationError
 from safetensors.torch import save_file
 
 from histodistill.deploy.absent_parts import absent_parts
+from histodistill.deploy.calibration import BundleCalibration, read_calibration
 from histodistill.deploy.card import model_card
 from histodistill.deploy.checksums import damages, read_checksums, write_checksums
 from histodistill.deploy.description import Architecture, BundleDescription, MemberDescription
 from histodistill.deploy.info import FORMAT, BundleInfo
+from histodistill.deploy.scope import read_scope, save_scope
+from histodistill.deploy.site import SiteCalibration, read_sites
 from histodistill.errors import InputError, listed
 from histodistill.files import whole_folder, write_json, write_text
 from histodistill.gate.records import damaged_record, first_problem
 from histodistill.gate.tensors import read_safetensors
 from histodistill.gate.text import read_json
 from histodistill.inference import Member
+from histodistill.inference.scope import Scope
 from histodistill.model import NetworkName, Networks
 from histodistill.preparation import Transforms
 
@@ -32,7 +36,15 @@ _WEIGHTS = "networks.safetensors"
 _REMEDY = "copy the bundle again"
 _OLD = (
     "this bundle was written by an earlier version, which hashed the members' files alone: a "
-    "change of bundle.json itself cannot be noticed",
+    "change of bundle.json itself cannot be noticed"
+)
+_UNCALIBRATED = (
+    "this bundle was written by an earlier version, or imported: it holds no calibrator, so its "
+    "answers are not calibrated, and no triage can be certified"
+)
+_NO_SCOPE = (
+    "this bundle does not know what slides of its training look like, so another organ, glass or "
+    "a marker is not noticed; `train` writes bundles that do"
 )
 
 
@@ -44,11 +56,18 @@ class Bundle:
         info: What the model is and where it comes from.
         members: Trained models, at least one.
         notes: What the reader must know about it, in sentences.
+        calibration: Its calibrators, and the held-out answers that triage is certified by; None
+            where an earlier version wrote it.
+        scope: What slides of training look like; None where that is not known.
+        sites: Hospitals that it was calibrated for since, by name.
     """
 
     info: BundleInfo
     members: tuple[Member, ...]
     notes: tuple[str, ...] = ()
+    calibration: BundleCalibration | None = None
+    scope: Scope | None = None
+    sites: Mapping[str, SiteCalibration] = field(default_factory=dict)
 
     @property
     def networks(self) -> tuple[NetworkName, ...]:
@@ -65,8 +84,23 @@ class Bundle:
                 digest.update(weights.detach().cpu().contiguous().view(torch.uint8).numpy())
         return digest.hexdigest()[:12]
 
-    def threshold(self, network: NetworkName) -> float | None:
-        """Operating threshold of a network, the mean over the members; None without one."""
+    def calibration_at(self, site: str | None) -> BundleCalibration | None:
+        """The calibration, with the answers that certify triage at a site where it is known."""
+        if site is None or site not in self.sites or self.calibration is None:
+            return self.calibration
+        return self.calibration.model_copy(update={"held_out": self.sites[site].held_out})
+
+    def threshold(self, network: NetworkName, site: str | None = None) -> float | None:
+        """Operating threshold of a network, the mean over the members; None without one.
+
+        Args:
+            network: A network.
+            site: A hospital; where the bundle was calibrated for it, its own threshold.
+        """
+        here = self.sites.get(site) if site is not None else None
+        own = here.networks.get(network) if here is not None else None
+        if own is not None and own.threshold is not None:
+            return own.threshold
         chosen = [member.thresholds.get(network) for member in self.members]
         known = [value for value in chosen if value is not None]
         return sum(known) / len(known) if len(known) == len(chosen) else None
@@ -103,7 +137,12 @@ class Bundle:
             )
         description = {"info": self.info.model_dump(mode="json"), "members": members}
         write_json(folder / _DESCRIPTION, description)
-        write_text(folder / "MODEL_CARD.md", model_card(self.info, members, written))
+        if self.calibration is not None:
+            self.calibration.save(folder)
+        if self.scope is not None:
+            save_scope(self.scope, folder)
+        card = model_card(self.info, members, written, self.calibration)
+        write_text(folder / "MODEL_CARD.md", card)
         write_checksums(folder)
 
     @classmethod
@@ -130,7 +169,20 @@ class Bundle:
             _read_member(place, member, allow)
             for place, member in zip(places, described.members, strict=True)
         )
-        return cls(described.info, members, _OLD if version == 1 else ())
+        calibration = read_calibration(folder, len(described.info.classes), _REMEDY)
+        width = described.info.features.width if described.info.features else None
+        scope = read_scope(folder, width, _REMEDY)
+        notes = tuple(
+            note
+            for note, holds in (
+                (_OLD, version == 1),
+                (_UNCALIBRATED, calibration is None),
+                (_NO_SCOPE, scope is None and width is not None),
+            )
+            if holds
+        )
+        bundle = cls(described.info, members, notes, calibration, scope)
+        return replace(bundle, sites=read_sites(folder, bundle.fingerprint))
 
 
 def _raw_description(folder: Path) -> Any:

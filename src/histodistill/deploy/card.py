@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
+from histodistill.deploy.calibration import BundleCalibration
 from histodistill.deploy.info import BundleInfo
 from histodistill.evaluation import metric_label
 from histodistill.model import NetworkSettings
@@ -24,6 +25,8 @@ _CARD = """\
 - Members averaged: {members}
 - Operating thresholds, chosen on validation patients: {thresholds}
 - Code of other packages: {code}
+- Calibration: {calibration}
+- Triage policy: {triage}
 - Learnt from: {learnt_from}
 - Hospitals: {sites}
 - Written: {written}
@@ -56,7 +59,10 @@ intervals. This very model has not been measured on patients whom it has not see
 
 
 def model_card(
-    info: BundleInfo, members: Sequence[Mapping[str, Any]], written: date | None = None
+    info: BundleInfo,
+    members: Sequence[Mapping[str, Any]],
+    written: date | None = None,
+    calibration: BundleCalibration | None = None,
 ) -> str:
     """A Markdown model card.
 
@@ -64,6 +70,7 @@ def model_card(
         info: What the bundle says of itself.
         members: For each member, its ``architecture`` and ``thresholds``.
         written: The day that it shows.
+        calibration: Its calibrators.
     """
     features = info.features
     thresholds = [
@@ -84,12 +91,28 @@ def model_card(
         members=len(members),
         thresholds="; ".join(thresholds).strip("; ") or "none",
         code=_code(members[0]["architecture"]["settings"]),
+        calibration=_calibrated(info, calibration),
+        triage=_policy(calibration),
         learnt_from=_counted(info.provenance.get("classes")) + _simulated(info),
         sites=_hospitals(info.provenance.get("sites")),
         written=written.isoformat() if written else "not recorded",
         performance=_performance(info.provenance.get("performance")),
         provenance=json.dumps(info.provenance, indent=2),
     )
+
+
+def _calibrated(info: BundleInfo, calibration: BundleCalibration | None) -> str:
+    if calibration is None or not calibration.networks:
+        return "none"
+    told = (f"{name} {each.sentence(info.classes)}" for name, each in calibration.networks.items())
+    return "; ".join(told)
+
+
+def _policy(calibration: BundleCalibration | None) -> str:
+    if calibration is None or calibration.triage is None:
+        return "none stated"
+    stated = calibration.triage.model_dump(mode="json", exclude_none=True)
+    return ", ".join(f"{name} {value}" for name, value in stated.items())
 
 
 def _counted(counts: Mapping[str, int] | None) -> str:

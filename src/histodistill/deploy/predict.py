@@ -10,10 +10,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from histodistill.calibration.triage import TriagePolicy
 from histodistill.cohort.patients import other_spellings
 from histodistill.computing.device import resolve_device
 from histodistill.deploy.bundle import Bundle
+from histodistill.deploy.calibrated_answers import calibrated_columns, with_triage
 from histodistill.deploy.gene_scale import compare_scales
+from histodistill.deploy.scope import (
+    scope_columns,
+    scope_notes,
+    slides_out_of_scope,
+    unknown_hospitals,
+)
+from histodistill.deploy.triage import triage_rules
 from histodistill.errors import InputError, listed
 from histodistill.evaluation.layout import joined_classes
 from histodistill.experiment.same_patients import same_new_patients
@@ -45,7 +54,10 @@ class Predictions:
             answers; ``answered_by`` and ``why``; for two classes ``positive_class`` and
             the ``<network>_threshold`` of each network; and, the same in every row, what the
             answers are of: ``target``, its ``classes``, ``method``, and the ``bundle``'s
-            fingerprint.
+            fingerprint. Then ``<network>_calibrated`` (``network_calibrated:class``), and
+            ``calibrated``, that of the answer that is given; ``scope`` (``in scope``, ``out of
+            scope``, or empty where there are no slides to judge) and ``scope_why``; with a
+            policy, ``triage`` (``positive``, ``negative`` or ``send to IHC``) and ``triage_why``.
         notes: Plain sentences: genes imputed, patients without an answer.
         failed: Slides that could not be read or encoded, to be tried again; their patients are
             predicted without them.
@@ -64,6 +76,8 @@ def predict(
     max_missing_genes: float = 0.2,
     check_scale: bool = True,
     thresholds: Mapping[NetworkName, float] | None = None,
+    triage: TriagePolicy | None = None,
+    site: str | None = None,
     device: str = "auto",
     on_answers: OnAnswers | None = None,
 ) -> Predictions:
@@ -78,6 +92,10 @@ def predict(
         check_scale: Whether genes on another scale than the training patients' are refused; else
             they are told.
         thresholds: Operating thresholds instead of the bundle's own, for two classes.
+        triage: Whom to release from the test, instead of the bundle's own policy, if it has one.
+        site: The hospital of all patients, whose calibration and thresholds are taken where the
+            bundle was calibrated for it. Where it is not named, TCGA barcodes tell who comes from
+            a hospital that training has not seen.
         device: Where to compute, see :func:`histodistill.computing.device.resolve_device`.
         on_answers: Told from time to time how many answers there are, and how many there will be:
             one a patient and model of the bundle.
@@ -91,8 +109,7 @@ def predict(
     scale = compare_scales(bundle, given)
     if check_scale:
         problems.extend(scale.problems)
-    if thresholds and bundle.info.positive is None:
-        problems.append("a threshold applies to two classes, and this bundle has more")
+    problems.extend(_two_class_problems(bundle, thresholds, triage, site))
     if problems:
         raise InputError(*problems)
     tables, notes = _completed(bundle, given, max_missing_genes)
@@ -105,8 +122,17 @@ def predict(
     if not patients:
         raise InputError("nobody to predict: no patient has slides or genomics")
     answers = _average(bundle, bags, tables, patients, device, on_answers)
-    chosen = {name: bundle.threshold(name) for name in bundle.networks} | dict(thresholds or {})
+    chosen = {name: bundle.threshold(name, site) for name in bundle.networks}
+    chosen |= thresholds or {}
     table = _tabulate(bundle, patients, answers, chosen)
+    calibrated = calibrated_columns(bundle, answers, table["answered_by"], site)
+    table = pd.concat([table, calibrated], axis=1)
+    out = slides_out_of_scope(bundle.scope, bags)
+    out |= unknown_hospitals(bundle.info, patients, site, list(bundle.sites))
+    table = pd.concat([table, scope_columns(table, bundle.scope, bags, out)], axis=1)
+    notes += scope_notes(out)
+    table, told = with_triage(bundle, table, triage, out, site)
+    notes += told
     unanswered = table.loc[table["answered_by"] == "", "PATIENT"].tolist()
     if unanswered:
         notes.append(
@@ -123,20 +149,39 @@ def check_request(
     max_missing_genes: float = 0.2,
     check_scale: bool = True,
     thresholds: Mapping[NetworkName, float] | None = None,
+    triage: TriagePolicy | None = None,
+    site: str | None = None,
 ) -> None:
     """Refuse what :func:`predict` would refuse whatever the slides are; arguments as there.
 
     Raises:
-        InputError: An unknown block, too many missing genes, genes on another scale, or a
-            threshold without a use.
+        InputError: An unknown block, too many missing genes, genes on another scale, a threshold
+            without a use, or a triage policy that no network's held-out answers can certify.
     """
     problems = list(_gene_problems(bundle, genomics, max_missing_genes))
     if check_scale:
         problems.extend(compare_scales(bundle, genomics).problems)
-    if thresholds and bundle.info.positive is None:
-        problems.append("a threshold applies to two classes, and this bundle has more")
+    problems.extend(_two_class_problems(bundle, thresholds, triage, site))
     if problems:
         raise InputError(*problems)
+
+
+def _two_class_problems(
+    bundle: Bundle,
+    thresholds: Mapping[NetworkName, float] | None,
+    triage: TriagePolicy | None,
+    site: str | None,
+) -> Iterator[str]:
+    """A threshold or a policy that has no use, or that the held-out answers cannot certify."""
+    if bundle.info.positive is None:
+        if thresholds:
+            yield "a threshold applies to two classes, and this bundle has more"
+        if triage is not None:
+            yield "triage is for two classes, and this bundle has more"
+    elif triage is not None:
+        rules = triage_rules(triage, bundle.calibration_at(site), bundle.networks)
+        if all(own.rule is None for own in rules.values()):
+            yield from (f"triage by {name}: {own.problem}" for name, own in rules.items())
 
 
 def _slide_problems(bundle: Bundle, bags: BagStore | None) -> list[str]:

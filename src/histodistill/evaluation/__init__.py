@@ -6,11 +6,8 @@ evaluated, ours or others'.
 
 from histodistill.evaluation.answers import Answers, answers_of
 from histodistill.evaluation.auc_interval import auc_interval
-from histodistill.evaluation.calibration_line import (
-    CalibrationLine,
-    calibration_line,
-    calibration_lines,
-)
+from histodistill.evaluation.calibration_figures import calibration_figures
+from histodistill.evaluation.calibration_line import CalibrationLine, calibration_line
 from histodistill.evaluation.checks import check_predictions
 from histodistill.evaluation.comparison import Contender, compare, contenders_in, holm
 from histodistill.evaluation.curves import (
@@ -32,7 +29,7 @@ from histodistill.evaluation.external import (
 )
 from histodistill.evaluation.fold_auc import fold_aucs, live_table
 from histodistill.evaluation.intervals import bootstrap_metrics, percentile_interval
-from histodistill.evaluation.layout import NETWORKS, networks_in, target_classes
+from histodistill.evaluation.layout import NETWORKS, as_calibrated, networks_in, target_classes
 from histodistill.evaluation.leaderboard import Leaderboard, build_leaderboard
 from histodistill.evaluation.net_benefit import DecisionCurve, decision_curve
 from histodistill.evaluation.parts import Part, parts
@@ -77,14 +74,15 @@ __all__ = [
     "Scores",
     "ThresholdRule",
     "answers_of",
+    "as_calibrated",
     "attach_labels",
     "auc_difference",
     "auc_interval",
     "auc_of",
     "bootstrap_metrics",
     "build_leaderboard",
+    "calibration_figures",
     "calibration_line",
-    "calibration_lines",
     "check_predictions",
     "choose_threshold",
     "compare",

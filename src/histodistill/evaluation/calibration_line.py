@@ -12,13 +12,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 from scipy.stats import norm
 
 from histodistill.evaluation.answers import Answers, FloatArray
-from histodistill.evaluation.parts import parts
 from histodistill.evaluation.runs import Runs
 
 LEAST = 1e-6
@@ -64,32 +62,6 @@ def calibration_line(runs: Runs) -> CalibrationLine:
     error = np.sqrt((moved**2).sum(axis=0) * len(runs) / (len(runs) - 1))
     ends = [(v, v - _REACH * e, v + _REACH * e) for v, e in zip(found, error, strict=True)]
     return CalibrationLine(*(float(value) for end in ends for value in end))
-
-
-def calibration_lines(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Slope and intercept of every target of two classes, method and network.
-
-    Args:
-        predictions: A checked predictions table.
-
-    Returns:
-        Columns ``target``, ``method``, ``network``, ``n_patients``, ``n_positive`` and those of
-        ``CalibrationLine``.
-    """
-    records = [
-        {
-            "target": part.target,
-            "method": part.method,
-            "network": part.network,
-            "n_patients": len(runs),
-            "n_positive": int(runs.counts[1]),
-            **calibration_line(runs)._asdict(),
-        }
-        for part in parts(predictions)
-        if (runs := part.runs()).binary
-    ]
-    names = ("target", "method", "network", "n_patients", "n_positive", *CalibrationLine._fields)
-    return pd.DataFrame(records, columns=list(names))
 
 
 def _has_no_slope(run: Answers) -> bool:

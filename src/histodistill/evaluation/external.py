@@ -213,7 +213,13 @@ def _deployed(
             f"{source}: column call is not what probability and the threshold of the network that "
             f"answered say, for patient(s) {patients}; predict them again."
         )
-    return {"deployed": probability, "deployed_threshold": thresholds}
+    given: dict[str, pd.Series[float]] = {
+        "deployed": probability,
+        "deployed_threshold": thresholds,
+    }
+    if "calibrated" in frame:
+        given["deployed_calibrated"] = pd.to_numeric(frame["calibrated"], errors="coerce")
+    return given
 
 
 def _chosen(

@@ -7,7 +7,9 @@ One row a patient, target, method, seed and repeat. Columns:
 - ``positive_class``: for a target of two classes; empty for a target of more;
 - for each network NAME (``student``, ``multimodal``, ``genomic``), two classes: ``NAME``, the
   probability of the positive class, and ``NAME_threshold``, the operating threshold that the
-  fold's inner validation set chose; more classes: one column ``NAME:CLASS`` a class.
+  fold's inner validation set chose; more classes: one column ``NAME:CLASS`` a class;
+- ``NAME_calibrated`` (more classes: ``NAME_calibrated:CLASS``), where there is a calibrator: the
+  same probability after calibration on the fold's inner validation set; calls are not made by it.
 
 A network that cannot answer for a patient leaves its columns empty. A baseline has its own method
 name and fills the columns of the network that reads the same inputs (logistic regression on mRNA:
@@ -81,11 +83,28 @@ def probability_columns(frame: pd.DataFrame, network: str) -> list[str]:
     return [c for c in frame.columns if c == network or c.startswith(f"{network}:")]
 
 
+def calibrated_column(column: str) -> str:
+    """The column of the calibrated probability beside one of a network's probability columns."""
+    network, sign, name = column.partition(":")
+    return f"{network}_calibrated{sign}{name}"
+
+
+def as_calibrated(frame: pd.DataFrame) -> pd.DataFrame:
+    """A table whose probabilities are the calibrated ones, without thresholds; or no columns.
+
+    Networks that are not calibrated have no column in it.
+    """
+    given = [c for network in NETWORKS for c in probability_columns(frame, network)]
+    renamed = {calibrated_column(c): c for c in given if calibrated_column(c) in frame}
+    thresholds = [f"{n}_threshold" for n in NETWORKS if f"{n}_threshold" in frame]
+    return frame.drop(columns=[*given, *thresholds]).rename(columns=renamed)
+
+
 def network_columns(frame: pd.DataFrame) -> list[str]:
-    """All columns of all networks, thresholds included."""
+    """All columns of all networks, thresholds and calibrated probabilities included."""
     return [
         column
         for network in NETWORKS
         for column in frame.columns
-        if column in (network, f"{network}_threshold") or column.startswith(f"{network}:")
+        if column.partition(":")[0] in (network, f"{network}_threshold", f"{network}_calibrated")
     ]

@@ -18,6 +18,8 @@ from pydantic import (
 )
 
 from histodistill.baselines.registry import BASELINES
+from histodistill.calibration.network_calibrator import CalibrationSettings
+from histodistill.calibration.triage import TriagePolicy
 from histodistill.cohort import Target, with_names
 from histodistill.errors import Problems, listed
 from histodistill.evaluation.registry import METRICS
@@ -66,6 +68,8 @@ class Experiment(Settings):
         metrics: Metrics that reports hold beside the standard ones: names of installed packages,
             or import paths such as ``my_package.metrics:f2``. They change no training.
         seeds: Each method is trained once for every seed.
+        calibration: Calibrators of the networks' probabilities.
+        triage: Whom a final model may release from the test; None lets `predict` say it.
         tuning: Inner search over learning rates and weight decays; None trains as written.
         simulated: The cohort is simulated; the report says so.
         output: Folder of the results.
@@ -86,6 +90,8 @@ class Experiment(Settings):
     genes: tuple[str, ...] = ("ESR1", "PGR", "ERBB2")
     metrics: tuple[MetricName, ...] = ()
     seeds: tuple[NonNegativeInt, ...] = (0,)
+    calibration: CalibrationSettings = CalibrationSettings()
+    triage: TriagePolicy | None = None
     tuning: TuningSettings | None = None
     simulated: bool = False
     output: Path
@@ -146,6 +152,17 @@ class Experiment(Settings):
     @classmethod
     def _seeds_differ(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
         return different_seeds(seeds)
+
+    @model_validator(mode="after")
+    def _calibrators_know_the_classes(self) -> Experiment:
+        method = self.calibration.method
+        more = [name for name, target in self.targets.items() if target.positive is None]
+        if more and method not in ("auto", "none"):
+            raise ValueError(
+                f"`calibration.method: {method}` is for two classes, and {listed(more)} has more; "
+                "take auto"
+            )
+        return self
 
     @model_validator(mode="after")
     def _inputs_suffice(self) -> Experiment:

@@ -1,4 +1,4 @@
-"""The table of calibration slopes and intercepts."""
+"""The table of calibration, before and after."""
 
 from __future__ import annotations
 
@@ -12,27 +12,36 @@ from histodistill.report.tables import INPUTS, Cell, Section, Table, estimate_te
 
 HEADER = (
     "Method",
+    "Probabilities",
     "Patients (positive / negative)",
-    "Calibration slope [95 %]",
-    "Calibration intercept [95 %]",
+    "Slope [95 %]",
+    "Intercept [95 %]",
+    "ECE",
+    "Brier",
+    "Miscalibration",
+    "Discrimination",
 )
 
+_SCORES = ("ece", "brier", "miscalibration", "discrimination")
 
-def calibration_table(lines: pd.DataFrame) -> Table:
-    """Slope and intercept of one target: a section for each kind of input, a row a method.
+
+def calibration_table(figures: pd.DataFrame) -> Table:
+    """Calibration of one target: a section for each kind of input, a row or two a method.
 
     Args:
-        lines: Rows of ``calibration_lines``.
+        figures: Rows of ``calibration_figures``.
     """
     sections = []
     for network in NETWORKS:
-        own = lines[lines["network"] == network]
+        own = figures[figures["network"] == network]
         rows = [
             (
                 Cell(str(row["method"])),
+                Cell(str(row["probabilities"])),
                 Cell(_counted(row)),
                 _cell(row, "slope"),
                 _cell(row, "intercept"),
+                *(Cell(_number(row[name])) for name in _SCORES),
             )
             for row in own.to_dict("records")
         ]
@@ -44,6 +53,10 @@ def calibration_table(lines: pd.DataFrame) -> Table:
 def _counted(row: Mapping[Hashable, Any]) -> str:
     n, positive = row["n_patients"], row["n_positive"]
     return f"{n} ({positive} / {n - positive})"
+
+
+def _number(value: Any) -> str:
+    return "undefined" if pd.isna(value) else f"{value:.3f}"
 
 
 def _cell(row: Mapping[Hashable, Any], name: str) -> Cell:

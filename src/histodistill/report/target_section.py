@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from histodistill.evaluation import (
     METRICS,
     Runs,
-    calibration_lines,
+    as_calibrated,
+    calibration_figures,
     metric_label,
     networks_in,
     runs_of,
@@ -153,7 +154,7 @@ def _averages(metrics: Sequence[str] | pd.Series[str], classes: tuple[str, ...])
 def _curves(folder: Path, stem: str, rows: pd.DataFrame, classes: tuple[str, ...]) -> list[Picture]:
     """The curves of two classes; of more, those of each class against the rest."""
     if len(classes) == 2:
-        return _drawn(folder, stem, "", _by_inputs(rows, classes))
+        return [*_drawn(folder, stem, "", _by_inputs(rows, classes)), *_after(folder, stem, rows)]
     return [
         drawn
         for network in networks_in(rows)
@@ -172,6 +173,17 @@ def _drawn(folder: Path, stem: str, of_what: str, panels: Panels) -> list[Pictur
         picture(write_figure(draw(panels), figures, f"{kind}-{stem}"), of_what + caption)
         for kind, (draw, caption) in _DRAWN.items()
     ]
+
+
+def _after(folder: Path, stem: str, rows: pd.DataFrame) -> list[Picture]:
+    """Reliability after calibration, where the predictions hold calibrated probabilities."""
+    calibrated = as_calibrated(rows)
+    if not networks_in(calibrated):
+        return []
+    draw, caption = _DRAWN["calibration"]
+    figure = draw(_by_inputs(calibrated, target_classes(rows)))
+    paths = write_figure(figure, folder / "figures", f"calibration-after-{stem}")
+    return [picture(paths, f"After calibration on validation patients. {caption}")]
 
 
 def _by_inputs(rows: pd.DataFrame, classes: tuple[str, ...]) -> Panels:
@@ -218,13 +230,13 @@ def _matrices(folder: Path, stem: str, rows: pd.DataFrame) -> list[Picture]:
 def _calibration(
     tables: Path, stem: str, rows: pd.DataFrame, classes: tuple[str, ...]
 ) -> Table | None:
+    figures = calibration_figures(rows)
+    write_csv(tables / f"calibration-{stem}.csv", figures)
     if len(classes) != 2:
         return None
-    lines = calibration_lines(rows)
-    write_csv(tables / f"calibration-{stem}.csv", lines)
-    table = calibration_table(lines)
+    table = calibration_table(figures)
     table = replace(table, source=f"tables/calibration-{stem}.csv")
-    write_table(table, tables, f"calibration-{stem}", "Calibration slope and intercept.")
+    write_table(table, tables, f"calibration-{stem}", "Calibration, before and after.")
     return table
 
 

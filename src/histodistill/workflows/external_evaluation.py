@@ -73,7 +73,7 @@ def label_predictions(
     tables = [read_back(read_table(path, told)) for path in paths]
     said = [question_of(table, str(path)) for table, path in zip(tables, paths, strict=True)]
     question = _question(paths, said, asked or Question(None, (), None))
-    known, notes = _labels(labels, question)
+    known, notes = read_labels(labels, question)
     methods = _method_names(paths, said)
     joined = [
         attach_labels(
@@ -109,7 +109,7 @@ def _question(paths: Sequence[Path], said: Sequence[Question], asked: Question) 
     )
 
 
-def _labels(labels: LabelTable, asked: Question) -> tuple[pd.Series[str], tuple[str, ...]]:
+def read_labels(labels: LabelTable, asked: Question) -> tuple[pd.Series[str], tuple[str, ...]]:
     """Class name of every patient whose label is known, and notes."""
     if asked.target is None or not asked.classes:
         raise InputError(

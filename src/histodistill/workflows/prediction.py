@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from histodistill.barcodes import PRIMARY_TUMOUR
+from histodistill.calibration.triage import TriagePolicy
 from histodistill.deploy import Bundle, Predictions, predict
 from histodistill.deploy.predict import OnAnswers, check_request
 from histodistill.errors import InputError, Problems
@@ -38,6 +39,8 @@ class PredictionRequest:
         max_missing_genes: Share of a block's genes that may be absent, and are imputed.
         check_scale: Whether genes on another scale than the training patients' are refused.
         threshold: Operating threshold of all networks instead of the bundle's own.
+        triage: Whom to release from the test, instead of the bundle's own policy, if it has one.
+        site: The hospital of all patients, as for :func:`histodistill.predict`.
         device: ``auto`` (an NVIDIA GPU where there is one, else the CPU), ``cpu``, ``cuda``,
             ``cuda:<n>`` or ``mps``.
 
@@ -53,6 +56,8 @@ class PredictionRequest:
     max_missing_genes: float = 0.2
     check_scale: bool = True
     threshold: float | None = None
+    triage: TriagePolicy | None = None
+    site: str | None = None
     device: str = "auto"
 
     def __post_init__(self) -> None:
@@ -114,6 +119,8 @@ class PredictionPlan:
             max_missing_genes=self.request.max_missing_genes,
             check_scale=self.request.check_scale,
             thresholds=_thresholds(self.bundle, self.request.threshold),
+            triage=self.request.triage,
+            site=self.request.site,
             device=self.request.device,
             on_answers=on_answers,
         )
@@ -194,6 +201,8 @@ def _genomics(
             max_missing_genes=request.max_missing_genes,
             check_scale=request.check_scale,
             thresholds=_thresholds(bundle, request.threshold),
+            triage=request.triage,
+            site=request.site,
         )
     )
     return blocks

@@ -8,6 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from histodistill import finished
+from histodistill.calibration.columns import with_calibrated
+from histodistill.calibration.network_calibrator import CalibrationSettings, too_few_patients
 from histodistill.errors import InputError
 from histodistill.evaluation import read_predictions, write_predictions
 from histodistill.experiment.data import ExperimentData
@@ -61,6 +63,7 @@ def cross_validate(
     if experiment.tuning is not None:
         require_optuna()
     fits = fits_of(experiment, data)
+    require_calibration(experiment, fits)
     with open_run(experiment, data):
         runner = FitRunner(experiment, data, tensorboard=tensorboard)
         failures = run_fits(runner, fits, watcher or Silent(), jobs=jobs, threads=threads)
@@ -70,20 +73,49 @@ def cross_validate(
                 f"{len(failures)} of {len(fits)} trainings failed; the others are finished and "
                 "are not trained again by the same command",
             )
-        return _collect(fits, experiment.output)
+        return _collect(fits, experiment.output, experiment.calibration)
 
 
-def _collect(fits: Sequence[Fit], output: Path) -> pd.DataFrame:
-    """The results of all trainings in one table each; the predictions."""
+def _collect(fits: Sequence[Fit], output: Path, settings: CalibrationSettings) -> pd.DataFrame:
+    """The results of all trainings in one table each; the predictions, calibrated as well."""
     finished.begin(output)
     write_csv(output / COSTS, collected_costs(fits, output))
     places = [fit.folder(output) for fit in fits]
     # A patient validates in several folds, so this is no table to be evaluated.
     write_csv(output / VALIDATION, joined(place / VALIDATION for place in places))
-    predictions = joined(place / PREDICTIONS for place in places)
+    predictions = pd.concat(
+        [
+            with_calibrated(
+                read_predictions(place / PREDICTIONS),
+                read_predictions(place / VALIDATION),
+                settings,
+            )
+            for place in places
+        ],
+        ignore_index=True,
+    )
     write_predictions(output / PREDICTIONS, predictions)
     finished.finish(output, (PREDICTIONS, VALIDATION, COSTS))
     return predictions
+
+
+def require_calibration(experiment: Experiment, fits: Sequence[Fit]) -> None:
+    """Refuse a calibrator that the validation patients of a fold are too few for.
+
+    Raises:
+        InputError: A sentence for each target.
+    """
+    problems: dict[str, None] = {}
+    for fit in fits:
+        validation = len(fit.fold.validation)
+        method = experiment.methods.get(fit.method)
+        if method is not None and method.training.members > 1:
+            validation += len(fit.fold.train)
+        problem = too_few_patients(experiment.calibration, validation)
+        if problem:
+            problems[f"target {fit.target}, {fit.method}: {problem}"] = None
+    if problems:
+        raise InputError(*problems)
 
 
 def joined(parts: Iterable[Path]) -> pd.DataFrame:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from histodistill.cohort import Fold, site_preserved_folds, stratified_folds
 from histodistill.deploy.bundle import Bundle
+from histodistill.deploy.info import BundleInfo
 from histodistill.errors import InputError
 from histodistill.experiment.data import ExperimentData
 from histodistill.experiment.settings import Experiment
+from histodistill.inference.scope import LEAST_PATIENTS, Scope
 from histodistill.training.fit.ensemble import fit_ensemble
 from histodistill.training.fit.tuning import tuned_method
 from histodistill.training.fold.fold_data import prepare_fold
@@ -15,8 +19,14 @@ from histodistill.training.loop.checkpoint import forget_states
 from histodistill.training.loop.epoch import OnEpoch
 from histodistill.training.loop.trainer import CHECKPOINT
 from histodistill.training.run.bundle_info import bundle_info, learnt_from
+from histodistill.training.run.calibrating import (
+    calibration_of_final,
+    calibration_of_folds,
+    require_supported,
+)
+from histodistill.training.run.crossval import require_calibration
 from histodistill.training.run.known_performance import out_of_fold_performance
-from histodistill.training.run.planned_fits import fits_of
+from histodistill.training.run.planned_fits import Fit, fits_of
 from histodistill.training.run.run_folder import open_run
 
 
@@ -51,6 +61,7 @@ def train_final(
     with open_run(experiment, data):
         known = {"performance": out_of_fold_performance(experiment, data, target, method)}
         fold = _everybody(experiment, data, target)
+        _require_calibration(experiment, data, Fit(target, method, seed, fold))
         inputs = prepare_fold(experiment, data, target, fold)
         # Its folds are not those of the cross-validation, and nor are its teachers.
         place, teachers = folder.parent, experiment.output / "final" / TEACHERS
@@ -60,7 +71,13 @@ def train_final(
         )
         info = bundle_info(experiment, inputs, method, settings, seed)
         known = info.provenance | known
-        return Bundle(info.model_copy(update={"provenance": known}), fitted.members)
+        fit = Fit(target, method, seed, fold)
+        return Bundle(
+            info.model_copy(update={"provenance": known}),
+            fitted.members,
+            calibration=calibration_of_final(experiment, data, fit, fitted),
+            scope=_scope(info, data, (*fold.train, *fold.validation)),
+        )
 
 
 def forget_final(experiment: Experiment, target: str, method: str, seed: int) -> None:
@@ -99,7 +116,29 @@ def fold_ensemble(experiment: Experiment, data: ExperimentData, target: str, met
         "performance": out_of_fold_performance(experiment, data, target, method),
     }
     info = first.model_copy(update={"provenance": provenance})
-    return Bundle(info, tuple(member for bundle in bundles for member in bundle.members))
+    calibration = calibration_of_folds(experiment, data, target, method)
+    members = tuple(member for bundle in bundles for member in bundle.members)
+    scope = _scope(info, data, sorted(everybody))
+    return Bundle(info, members, calibration=calibration, scope=scope)
+
+
+def _scope(info: BundleInfo, data: ExperimentData, patients: Sequence[str]) -> Scope | None:
+    """What slides of these patients look like; None where the model reads none, or they are few."""
+    if info.features is None or data.bags is None:
+        return None
+    with_slides = [p for p in patients if p in data.with_slides]
+    if len(with_slides) < LEAST_PATIENTS:
+        return None
+    return Scope.fit(data.bags, with_slides)
+
+
+def _require_calibration(experiment: Experiment, data: ExperimentData, fit: Fit) -> None:
+    """Refuse a calibrator and a policy that the held-out patients are too few for."""
+    require_calibration(experiment, [fit])
+    held_out = len(fit.fold.validation)
+    if experiment.methods[fit.method].training.members > 1:
+        held_out += len(fit.fold.train)
+    require_supported(experiment, data, fit.target, fit.method, held_out)
 
 
 def _everybody(experiment: Experiment, data: ExperimentData, target: str) -> Fold:

@@ -38,6 +38,7 @@ from histodistill.training.loop.epoch import Epoch, OnEpoch
 from histodistill.training.loop.shared_pass import models_in_a_pass
 from histodistill.training.loop.trainer import CHECKPOINT
 from histodistill.training.run.bundle_info import bundle_info
+from histodistill.training.run.calibrating import calibration_of_fit
 from histodistill.training.run.costs import write_cost
 from histodistill.training.run.planned_fits import Fit
 from histodistill.training.run.tensorboard import event_writer
@@ -150,7 +151,8 @@ class FitRunner:
         folder = fit.folder(self.experiment.output)
         shutil.rmtree(folder / MODEL, ignore_errors=True)
         info = bundle_info(self.experiment, inputs, fit.method, method, fit.seed)
-        Bundle(info, fitted.members).save(folder / MODEL)
+        calibration = calibration_of_fit(self.experiment, fit.target, inputs.labels, fitted)
+        Bundle(info, fitted.members, calibration=calibration).save(folder / MODEL)
         write_cost(folder, fitted.models, fit.fold.test)
 
     def _rows(

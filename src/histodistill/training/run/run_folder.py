@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
+from histodistill.calibration.network_calibrator import CalibrationSettings
 from histodistill.errors import InputError, listed
 from histodistill.experiment.data import ExperimentData
 from histodistill.experiment.settings import Experiment
@@ -28,8 +29,8 @@ EXCLUDED = "excluded.csv"
 
 # Parts of a configuration whose results lie apart, each under its name.
 _APART = ("methods", "targets")
-# Seeds lie apart too, and metrics change no training.
-_FREE = ("seeds", "metrics")
+# Seeds lie apart too, and metrics and triage change no training.
+_FREE = ("seeds", "metrics", "triage")
 _PACKAGES = ("histodistill", "torch", "numpy", "pandas", "scikit-learn", "scipy", "h5py")
 
 
@@ -88,6 +89,7 @@ def _agreed(experiment: Experiment) -> dict[str, Any]:
         if not isinstance(before.get(part), dict):
             remedy = "choose another `output`, or remove that folder"
             raise damaged_record(path, f"it has no {part}", remedy)
+    before.setdefault("calibration", CalibrationSettings().model_dump(mode="json"))
     before["methods"] = {name: _as_today(own) for name, own in before["methods"].items()}
     changed = sorted(_differences(_shared(before, now), _shared(now, before)))
     if changed:

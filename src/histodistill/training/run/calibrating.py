@@ -1,0 +1,182 @@
+"""Calibrators of the models of a run, and the held-out answers that are kept with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from histodistill.calibration.columns import with_calibrated
+from histodistill.calibration.held_out import HeldOutAnswers, Scale
+from histodistill.calibration.network_calibrator import NetworkCalibrator, calibrate_network
+from histodistill.calibration.triage import unsupported
+from histodistill.cohort import Target
+from histodistill.deploy.calibration import BundleCalibration
+from histodistill.errors import InputError
+from histodistill.evaluation import (
+    answers_of,
+    as_calibrated,
+    networks_in,
+    read_predictions,
+    target_classes,
+)
+from histodistill.experiment.data import ExperimentData
+from histodistill.experiment.settings import Experiment
+from histodistill.inference import Probabilities
+from histodistill.model import NETWORKS, NetworkName
+from histodistill.training.fit.ensemble import FittedEnsemble
+from histodistill.training.folders import PREDICTIONS, VALIDATION
+from histodistill.training.run.planned_fits import Fit, fits_of
+
+
+def calibration_of_fit(
+    experiment: Experiment, target: str, labels: pd.Series[int], fitted: FittedEnsemble
+) -> BundleCalibration:
+    """Calibrators of a fit from its held-out patients, whose answers are kept.
+
+    Members of an ensemble answer the part that each has not learnt from; the calibrator of these
+    answers is that of their average, as the operating threshold is.
+    """
+    declared = experiment.targets[target]
+    y = np.asarray(labels.loc[list(fitted.held_out)], dtype=np.int64)
+    networks = _calibrators(experiment, declared, y, fitted.held_out_answers)
+    held_out = {}
+    if declared.positive is not None:
+        place = declared.classes.index(declared.positive)
+        held_out = {
+            name: HeldOutAnswers.of(y == place, answer[:, place], origin="validation")
+            for name, answer in fitted.held_out_answers.items()
+        }
+    return BundleCalibration(networks=networks, held_out=held_out)
+
+
+def calibration_of_final(
+    experiment: Experiment,
+    data: ExperimentData,
+    fit: Fit,
+    fitted: FittedEnsemble,
+) -> BundleCalibration:
+    """Calibrators of the final model from its validation patients.
+
+    What triage is certified by are the patients of a finished cross-validation of the method, who
+    are more: each answered by the model of a fold and calibrated on that one's validation
+    patients, so that all are on one scale. Without it, they are the validation patients.
+    """
+    own = calibration_of_fit(experiment, fit.target, data.labels(fit.target), fitted)
+    tested = _out_of_fold(experiment, data, fit.target, fit.method, fit.seed, calibrated=True)
+    kept = {name: answers for name, answers in tested.items() if own.networks[name].name != "none"}
+    return own.model_copy(update={"held_out": own.held_out | kept, "triage": experiment.triage})
+
+
+def calibration_of_folds(
+    experiment: Experiment, data: ExperimentData, target: str, method: str
+) -> BundleCalibration:
+    """Calibrators of all models of a cross-validation averaged, from its out-of-fold answers."""
+    declared = experiment.targets[target]
+    rows = _rows(experiment, _fits(experiment, data, target, method), calibrated=False)
+    networks: dict[NetworkName, NetworkCalibrator] = {}
+    classes = target_classes(rows)
+    positive = None if declared.positive is None else declared.classes.index(declared.positive)
+    # In a table of two classes the positive one is the second, however the experiment names them.
+    turned = slice(None, None, -1 if positive == 0 else 1)
+    for network in _answering(rows):
+        answers = answers_of(rows, network, classes)
+        y = 1 - answers.y if positive == 0 else answers.y
+        networks[network] = calibrate_network(
+            experiment.calibration, y, answers.probabilities[:, turned], positive
+        )
+    tested = _out_of_fold(experiment, data, target, method, None, calibrated=False)
+    return BundleCalibration(networks=networks, held_out=tested, triage=experiment.triage)
+
+
+def require_supported(
+    experiment: Experiment, data: ExperimentData, target: str, method: str, n_validation: int
+) -> None:
+    """Refuse a triage policy that the patients at hand cannot certify, before anything is trained.
+
+    Raises:
+        InputError: Says how many patients it would take.
+    """
+    declared, policy = experiment.targets[target], experiment.triage
+    if policy is None:
+        return
+    if declared.positive is None:
+        raise InputError(f"`triage` is for two classes, and {target} has more; leave it out")
+    labels = data.labels(target)
+    fits = _fits(experiment, data, target, method)
+    tested = {p for fit in fits if fit.finished(experiment.output) for p in fit.fold.test}
+    complete = bool(fits) and all(fit.finished(experiment.output) for fit in fits)
+    share = 1.0 if complete else n_validation / max(len(labels), 1)
+    known = labels.loc[sorted(tested)] if complete else labels
+    n_positive = int((known == declared.classes.index(declared.positive)).sum() * share)
+    problems = unsupported(policy, n_positive, int(len(known) * share) - n_positive)
+    hint = "" if complete else "; a finished `histodistill crossval` brings all patients to bear"
+    if problems:
+        raise InputError(*(f"`triage`: {problem}{hint}" for problem in problems))
+
+
+def _calibrators(
+    experiment: Experiment, target: Target, y: NDArray[np.int64], answers: Probabilities
+) -> dict[NetworkName, NetworkCalibrator]:
+    positive = None if target.positive is None else target.classes.index(target.positive)
+    return {
+        name: calibrate_network(experiment.calibration, y, answer, positive)
+        for name, answer in answers.items()
+    }
+
+
+def _out_of_fold(
+    experiment: Experiment,
+    data: ExperimentData,
+    target: str,
+    method: str,
+    seed: int | None,
+    *,
+    calibrated: bool,
+) -> dict[NetworkName, HeldOutAnswers]:
+    """The out-of-fold answers of a finished cross-validation; nothing where it is not finished."""
+    fits = list(_fits(experiment, data, target, method))
+    if seed is not None:
+        fits = [f for f in fits if f.seed == seed and f.fold.repeat == 0]
+    if experiment.targets[target].positive is None or not fits:
+        return {}
+    if not all(fit.finished(experiment.output) for fit in fits):
+        return {}
+    rows = _rows(experiment, fits, calibrated=calibrated)
+    scale: Scale = "calibrated" if calibrated else "as given"
+    kept: dict[NetworkName, HeldOutAnswers] = {}
+    classes = target_classes(rows)
+    for network in _answering(rows):
+        answers = answers_of(rows, network, classes)
+        fold = rows.groupby("PATIENT")["fold"].first().loc[list(answers.patients)]
+        kept[network] = HeldOutAnswers.of(
+            answers.y, answers.positive, origin="out of fold", scale=scale, part=fold.to_numpy()
+        )
+    return kept
+
+
+def _answering(rows: pd.DataFrame) -> list[NetworkName]:
+    """The networks that answer somebody."""
+    answering = networks_in(rows)
+    return [name for name in NETWORKS if name in answering]
+
+
+def _fits(experiment: Experiment, data: ExperimentData, target: str, method: str) -> Sequence[Fit]:
+    return [f for f in fits_of(experiment, data) if (f.target, f.method) == (target, method)]
+
+
+def _rows(experiment: Experiment, fits: Sequence[Fit], *, calibrated: bool) -> pd.DataFrame:
+    """The test patients of some fits."""
+
+    def parts() -> Iterator[pd.DataFrame]:
+        for fit in fits:
+            place = fit.folder(experiment.output)
+            rows = read_predictions(place / PREDICTIONS)
+            if calibrated:
+                validation = read_predictions(place / VALIDATION)
+                rows = as_calibrated(with_calibrated(rows, validation, experiment.calibration))
+            yield rows
+
+    return pd.concat(list(parts()), ignore_index=True)
