@@ -252,7 +252,7 @@ def drawn(
     return y, expit(shift + stretch * x)
 
 
-def coverage(shifts: tuple[float, ...], cohorts_: int = 500) -> Iterator[dict[str, object]]:
+def coverage(shifts: tuple[float, ...], cohorts_: int = 300) -> Iterator[dict[str, object]]:
     """How often the true risk of a certified rule is beyond its limit; truth by 50,000 patients."""
     for shift in shifts:
         rng = np.random.default_rng(1)
@@ -275,7 +275,7 @@ def coverage(shifts: tuple[float, ...], cohorts_: int = 500) -> Iterator[dict[st
 SITES_SIMULATED = ((-1.0, 1.0, 0.5), (-1.0, 0.8, 0.3), (-0.6, 1.2, 0.7), (0.0, 1.0, 0.5))
 
 
-def recalibrated(cohorts_: int = 60) -> Iterator[dict[str, object]]:
+def recalibrated(cohorts_: int = 45) -> Iterator[dict[str, object]]:
     """Error of the sensitivity at a site before and after, from 30 labelled patients of it."""
     for shift, stretch, share in SITES_SIMULATED:
         for free in (0, 200):
