@@ -99,6 +99,14 @@ def test_maps_certificates_and_files(
     assert len(patches) == 48
     margin = patches["student:positive"].sum() - patches["student:negative"].sum()
     assert np.isfinite(margin)
+    for network in ("student", "multimodal"):
+        own, average = f"{network}:positive", f"{network}:positive against average"
+        weight = patches[f"{network}:attention"]
+        # What the average patch says, times a patch's attention, is the difference of the two.
+        np.testing.assert_allclose(
+            patches[own] - patches[average], weight * (patches[own] - patches[average]).sum()
+        )
+        assert np.ptp(patches[average]) > 0
     read = json.loads((place / "student.geojson").read_text())
     assert read["features"][9]["geometry"]["coordinates"][0][0] == [SIDE, SIDE]
     for name in ("student.png", "multimodal.png", "student-patches.png", "maps.ome.tiff"):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -112,10 +113,15 @@ def test_three_classes_are_mapped_and_measured(tmp_path: Path, image: SlideImage
     (tmp_path / "out").mkdir()
     write_slide(tmp_path / "out", features, [found], model.info.classes, image, mpp=1.0, n_shown=2)
     read = json.loads((tmp_path / "out" / "student.geojson").read_text())["features"]
-    shares = [list(each["properties"]["measurements"].values()) for each in read]
+    measured = pd.DataFrame([each["properties"]["measurements"] for each in read])
+    own = ["student low", "student middle", "student high"]
+    assert list(measured) == [n for name in own for n in (name, f"{name} against average")]
+    shares = measured[own].to_numpy()
     np.testing.assert_allclose(shares, found.contributions.shares)
-    names = list(read[0]["properties"]["measurements"])
-    assert names == ["student low", "student middle", "student high"]
+    relative = found.contributions.against_average()
+    assert relative is not None
+    against = measured[[f"{name} against average" for name in own]]
+    np.testing.assert_allclose(against, relative.shares)
     np.testing.assert_allclose(
         found.contributions.constant + np.sum(shares, axis=0),
         found.contributions.logits,

@@ -77,14 +77,17 @@ def patch_table(
     places: PatchPlaces | None,
     expression: ExpressionMap | None = None,
 ) -> pd.DataFrame:
-    """A row a patch: its place, share in each logit by each network, attention and expression."""
+    """A row a patch: its place, shares in the logits of each network, attention and expression.
+
+    Shares against the slides' average patch stand beside the others, of networks that have them.
+    """
     table: dict[str, object] = {"patch": np.arange(features.n_patches)}
     if places is not None:
         table |= {"x": places.coords[:, 0], "y": places.coords[:, 1], "side": places.side}
     for found in maps:
         rows = found.rows(features)
-        for index, label in enumerate(classes):
-            table[f"{found.network}:{label}"] = found.contributions.shares[rows, index]
+        for name, shares in _shares(found, classes):
+            table[f"{found.network}:{name}"] = shares[rows]
         if found.attention is not None:
             table[f"{found.network}:attention"] = found.attention[rows]
     if expression is not None:
@@ -123,11 +126,17 @@ def _write_map(
     with whole_file(folder / f"{found.network}.png") as temporary:
         picture.save(temporary)
     rows = found.rows(features)
-    measured = {
-        f"{found.network} {label}": found.contributions.shares[rows, index]
-        for index, label in enumerate(classes)
-    }
+    measured = {f"{found.network} {name}": shares[rows] for name, shares in _shares(found, classes)}
     write_geojson(folder / f"{found.network}.geojson", places, measured, frame.origin)
+
+
+def _shares(found: PatientMap, classes: Sequence[str]) -> Iterator[tuple[str, Floats]]:
+    """Shares [N] of all patches in the logit of each class, and against the average patch."""
+    relative = found.contributions.against_average()
+    for index, label in enumerate(classes):
+        yield label, found.contributions.shares[:, index]
+        if relative is not None:
+            yield f"{label} against average", relative.shares[:, index]
 
 
 def _sentences(found: PatientMap) -> Iterator[str]:
