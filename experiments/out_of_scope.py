@@ -27,7 +27,7 @@ HERE = Path(__file__).resolve().parent
 SHARED = HERE.parents[1] / "shared"
 RESULT = HERE.parent / "runs" / "out-of-scope.csv"
 TILE_PX, TILE_UM = 150, 37.5
-TRAINING, HELD_OUT, TILES = 120, 60, 16
+TRAINING, HELD_OUT, GROUP, TILES = 120, 60, 10, 16
 # Slides of other tissue, and µm/px where a slide records none.
 SLIDES = {
     "kidney (overview)": ("kidney-48-5.tif", 1.0),
@@ -75,7 +75,7 @@ def slide_tiles(path: Path, mpp: float | None, rng: np.random.Generator) -> list
             tile = slide.read_region_rgb(x, y, edge, edge, (TILE_PX, TILE_PX))
             if tile.std() > 8 and tile.mean() < 240:
                 found.append(tile)
-            if len(found) == 10 * TILES:
+            if len(found) == GROUP * TILES:
                 break
     return found
 
@@ -109,8 +109,8 @@ def groups(rng: np.random.Generator) -> Iterator[tuple[str, list[list[np.ndarray
     for name, (file, mpp) in SLIDES.items():
         tiles = slide_tiles(SHARED / "slides" / file, mpp, rng)
         yield name, [tiles[i : i + TILES] for i in range(0, len(tiles) - TILES + 1, TILES)]
-    yield "glass (simulated)", [glass(rng, TILES) for _ in range(10)]
-    yield "marker (simulated)", [marker(rng, TILES) for _ in range(10)]
+    yield "glass (simulated)", [glass(rng, TILES) for _ in range(GROUP)]
+    yield "marker (simulated)", [marker(rng, TILES) for _ in range(GROUP)]
 
 
 def measured(folder: Path) -> pd.DataFrame:

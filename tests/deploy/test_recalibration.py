@@ -108,6 +108,8 @@ def test_triage_at_the_site_needs_patients_of_the_site(tmp_path: Path) -> None:
     assert "labelled patients of the site" in " ".join(table["triage_why"]) or set(
         table["triage"]
     ) == {"send to IHC"}
+    told = predict(made, bags=bags, site="South").notes
+    assert any("not calibrated for the site South" in note for note in told)
     strange = predict(
         replace(made, info=made.info.model_copy(update={"provenance": {"sites": {"South": 9}}})),
         bags=bags,

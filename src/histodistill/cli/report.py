@@ -51,12 +51,11 @@ def command(
     """Write the report of a finished run: one page that needs no other file and no network.
 
     The same that crossval and suite write at their end, with the columns and the policy that you
-    name (by default: miss at most 5 %, at most 5 % false alarms). It holds the cohort's flow,
-    discrimination, calibration, utility, subgroups, confounders, errors, and the leakage audit.
-    Research use only; not a medical device.
+    name (by default the experiment's, or: miss at most 5 %, at most 5 % false alarms). It holds
+    the cohort's flow, discrimination, calibration, utility, subgroups, confounders, errors, and
+    the leakage audit. Research use only; not a medical device.
     """
     from histodistill.cli.progress import counting
-    from histodistill.report.page import DEFAULT_POLICY
     from histodistill.workflows.run_report import ReportSettings, report_run
 
     require_used(context, {"table": ["by", "clinical"]})
@@ -65,7 +64,7 @@ def command(
         clinical=tuple(name.strip() for name in clinical.split(",")) if clinical else (),
         tables=tuple(table or ()),
         depth=depth,
-        policy=stated_policy(max_missed, max_false_alarms, min_ppv) or DEFAULT_POLICY,
+        policy=stated_policy(max_missed, max_false_alarms, min_ppv),
     )
     with counting("Reading bags") as progress:
         page = report_run(run.resolve(), settings, progress)

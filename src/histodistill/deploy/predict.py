@@ -131,6 +131,11 @@ def predict(
     out |= unknown_hospitals(bundle.info, patients, site, list(bundle.sites))
     table = pd.concat([table, scope_columns(table, bundle.scope, bags, out)], axis=1)
     notes += scope_notes(out)
+    if site is not None and site not in bundle.sites:
+        notes.append(
+            f"the bundle was not calibrated for the site {site}: its own calibration and "
+            "thresholds are taken; `histodistill calibrate` makes those of the site"
+        )
     table, told = with_triage(bundle, table, triage, out, site)
     notes += told
     unanswered = table.loc[table["answered_by"] == "", "PATIENT"].tolist()

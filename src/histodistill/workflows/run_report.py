@@ -43,14 +43,14 @@ class ReportSettings:
         tables: Tables of patients in which columns are looked for after the clinical table.
         depth: The contender that is looked at in depth, ``METHOD NETWORK``; by default the
             experiment's first method.
-        policy: The triage policy.
+        policy: The triage policy; by default the experiment's, where it states risks.
     """
 
     by: tuple[str, ...] = ()
     clinical: tuple[str, ...] = ()
     tables: tuple[Path, ...] = ()
     depth: str | None = None
-    policy: TriagePolicy = DEFAULT_POLICY
+    policy: TriagePolicy | None = None
 
 
 def report_run(
@@ -152,7 +152,7 @@ def _write(
         metrics=with_standard(experiment.metrics),
         methods=methods,
         depth=settings.depth,
-        policy=settings.policy,
+        policy=settings.policy or _stated_policy(experiment),
         evidence=Evidence(lacking=tuple(notes)),
     )
     if data is not None:
@@ -163,6 +163,12 @@ def _write(
             evidence=_evidence(experiment, data, predictions, settings, notes),
         )
     return write_report(experiment.output / REPORT, report)
+
+
+def _stated_policy(experiment: Experiment) -> TriagePolicy:
+    """The experiment's policy; costs state no risk that the report could judge."""
+    stated = experiment.triage
+    return DEFAULT_POLICY if stated is None or stated.costs is not None else stated
 
 
 def _require_contender(predictions: pd.DataFrame, depth: str | None) -> None:
