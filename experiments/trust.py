@@ -166,8 +166,9 @@ _SITE = """
 
 Thresholds that find 95 % of the positive patients of training; mean absolute error of the
 sensitivity at the site, with the threshold of training and after `calibrate` with 30 labelled
-patients. *interval holds*: how often, in a third of the 45 cohorts, the 95 % interval that it prints holds
-the true sensitivity. In the last two rows nothing is shifted: there recalibration only adds chance.
+patients. *interval holds*: how often, in a third of the 45 cohorts, the 95 % interval that it
+prints holds the true sensitivity. In the last two rows nothing is shifted: there recalibration only
+adds chance.
 """
 
 _SCOPE = """
