@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from histodistill.cli.console import counted, located, say, say_notes
+from histodistill.cli.new_bags import extracted_bags
 from histodistill.cli.options import Layout, LeaveOutMissing, named_files, require_used
 from histodistill.errors import InputError
 
 if TYPE_CHECKING:
-    from histodistill.deploy import Bundle
-    from histodistill.features import BagStore
     from histodistill.slides import SlideImage
 
 
@@ -115,7 +114,7 @@ def command(
     images = _images(slides, slide_mpp)
     if features is None:
         assert slides is not None
-        files = _extracted(bundle, slides, out / "features", slide_mpp, patient_pattern)
+        files = extracted_bags(bundle, slides, out / "features", slide_mpp, patient_pattern)
     else:
         found = NewFeatures(features, slides_table, patient_pattern, layout, leave_out_missing)
         files, told = found.open(bundle.info.patient_pattern)
@@ -132,23 +131,6 @@ def command(
         f"{counted(maps['PATIENT'].nunique(), 'patient')}, {counted(len(maps), 'map')}, "
         f"{int(maps['regional'].sum())} with regional evidence: {located(out / 'maps.csv')}"
     )
-
-
-def _extracted(
-    bundle: Bundle, slides: Path, folder: Path, slide_mpp: float | None, pattern: str | None
-) -> BagStore:
-    """Bags of slides, extracted as the bundle's training slides were."""
-    from histodistill.cli.progress import ExtractionProgress
-    from histodistill.features import open_bags
-    from histodistill.workflows.new_slides import NewSlideSettings, plan_slides
-
-    how = NewSlideSettings(folder, slide_mpp=slide_mpp, patient_pattern=pattern)
-    plan = plan_slides(bundle.info, slides, how)
-    say_notes(plan.notes)
-    with ExtractionProgress(len(plan.entries)) as progress:
-        extracted = plan.extract(progress)
-    say_notes(extracted.notes)
-    return open_bags(extracted.files)
 
 
 def _images(slides: Path | None, slide_mpp: float | None) -> dict[str, SlideImage]:

@@ -34,6 +34,7 @@ COMMANDS = (
     "explain",
     "explain-genes",
     "explain-features",
+    "view",
     "import-checkpoint",
     "simulate",
     "doctor",

@@ -150,6 +150,7 @@ def _wanted(
     """The columns to read, each with the setting or the option that names it."""
     if by_options:
         columns = [Column(target.column, "--column") for target in targets]
+        columns += [Column(site_column, "--site-column")] if site_column else []
         return [column_of_patients(patient_column, "--patient-column"), *columns]
     wanted = [column_of_patients(patient_column)]
     wanted += [Column(t.column, f"targets: {t.name}: column") for t in targets]

@@ -21,7 +21,7 @@ from histodistill.files import folder_name, whole_file
 from histodistill.tiling.preview import FONT
 
 _PANEL, _COLUMNS, _GAP = 640, 3, 12
-_CAUTION = (
+CAUTION = (
     "Learnt from the expression of whole tumours: how true it is of single patches was not "
     "measured. Research use only."
 )
@@ -62,7 +62,7 @@ def _gene(
         f"Predicted from slides with {gene.sentence}.",
         f"Standard deviations of the gene among training patients; mean of this slide "
         f"{values.mean():+.2f}.",
-        _CAUTION,
+        CAUTION,
     ]
     title = f"{features.path.stem}: predicted expression of {gene.name}"
     legend = Legend(title, lines, "low", "high", scale=EXPRESSION)
@@ -84,7 +84,7 @@ def _sheet(
     ]
     title = (
         f"{features.path.stem}: programmes of expression, in standard deviations of what slides "
-        f"predict of training patients. {_CAUTION}"
+        f"predict of training patients. {CAUTION}"
     )
     return tiled(panels, title)
 

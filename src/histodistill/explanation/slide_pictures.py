@@ -117,7 +117,7 @@ def _write_map(
     legend = Legend(
         f"{features.path.stem}: {found.network}, evidence for {classes[found.target]} "
         f"(called {classes[found.called]})",
-        [*_sentences(found), "Research use only."],
+        [*sentences(found), "Research use only."],
         against,
         classes[found.target],
         shown,
@@ -139,7 +139,8 @@ def _shares(found: PatientMap, classes: Sequence[str]) -> Iterator[tuple[str, Fl
             yield f"{label} against average", relative.shares[:, index]
 
 
-def _sentences(found: PatientMap) -> Iterator[str]:
+def sentences(found: PatientMap) -> Iterator[str]:
+    """The certificate of a map in sentences, the verdict first."""
     certificate = found.certificate
     yield certificate.sentence[0].upper() + certificate.sentence[1:] + "."
     if certificate.attention is not None:

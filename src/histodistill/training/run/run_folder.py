@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from histodistill.calibration.network_calibrator import CalibrationSettings
 from histodistill.errors import InputError, listed
 from histodistill.experiment.data import ExperimentData
+from histodistill.experiment.recorded import CONFIGURATION
 from histodistill.experiment.settings import Experiment
 from histodistill.files import write_json
 from histodistill.gate.records import damaged_record, read_record
@@ -23,7 +24,6 @@ from histodistill.model import NetworkSettings, ObjectiveSettings
 from histodistill.settings import Settings
 from histodistill.spreadsheets import write_csv
 
-CONFIGURATION = "experiment.json"
 VERSIONS = "versions.json"
 EXCLUDED = "excluded.csv"
 

@@ -1,0 +1,255 @@
+"""The `histodistill view` command."""
+
+from __future__ import annotations
+
+import getpass
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from histodistill.cli.console import counted, located, say, say_notes
+from histodistill.cli.options import Layout, LeaveOutMissing, named_files, require_used
+from histodistill.errors import InputError, listed
+
+if TYPE_CHECKING:
+    from histodistill.slides import SlideImage
+    from histodistill.viewer.cohort import Cohort, Request
+    from histodistill.viewer.worker import Worker
+    from histodistill.workflows.new_features import NewFeatures
+
+_NEEDS = {
+    "slides_table": ["features"],
+    "leave_out_missing": ["slides_table"],
+    "layout": ["features"],
+    "column": ["clinical"],
+    "patient_column": ["clinical"],
+    "site_column": ["clinical"],
+    "patient": ["export"],
+}
+
+
+def command(
+    context: typer.Context,
+    place: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN|BUNDLE", help="Results of a cross-validation, or a model bundle."
+        ),
+    ],
+    slides: Annotated[
+        Path, typer.Option(metavar="DIR", help="The slides; those that are absent are drawn bare.")
+    ],
+    features: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of patch features. By default those that the run was made of; a bundle's "
+            "are extracted, once.",
+        ),
+    ] = None,
+    slides_table: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Table PATIENT, FILENAME; else the file names tell."),
+    ] = None,
+    leave_out_missing: LeaveOutMissing = False,
+    layout: Layout = "auto",
+    patient_pattern: Annotated[
+        str | None,
+        typer.Option(metavar="REGEX", help="Regular expression of the patient in a file name."),
+    ] = None,
+    genomics: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=FILE", help="A genomic block; as often as there are blocks."),
+    ] = None,
+    gene: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Show the expression that slides predict of this gene; repeat."
+        ),
+    ] = None,
+    clinical: Annotated[
+        Path | None,
+        typer.Option(
+            "--clinical",
+            "--labels",
+            metavar="FILE",
+            help="Clinical table with the truth, for a bundle's answers.",
+        ),
+    ] = None,
+    column: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="With --clinical: its column; by default the target's name."
+        ),
+    ] = None,
+    patient_column: Annotated[
+        str, typer.Option(metavar="NAME", help="With --clinical: the patients' column.")
+    ] = "PATIENT",
+    site_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With --clinical: the sites' column.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Which target of a run, if several.")
+    ] = None,
+    method: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Which method of a run, if several.")
+    ] = None,
+    slide_mpp: Annotated[
+        float | None,
+        typer.Option(min=0.01, metavar="MPP", help="µm/px of slides that record none."),
+    ] = None,
+    reviews: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="CSV of verdicts. By default reviews.csv of the run or of here."
+        ),
+    ] = None,
+    reviewer: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Who reviews; by default the user's name.")
+    ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Write pages that open by double click instead of serving any."
+        ),
+    ] = None,
+    patient: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="With --export: this patient; as often as wanted."),
+    ] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PACKAGE.MODULE:CLASS",
+            help="A network of another package that a model is made of, if you trust it.",
+        ),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Where to listen; by default this machine only.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="N", help="Port; 0 takes a free one.")
+    ] = 8765,
+) -> None:
+    """See in the browser where a model looked, and say what you think of it.
+
+    Serves a table of patients and their slides under maps to this machine alone, at an address
+    with a token; from another one, forward the port: ssh -L 8765:127.0.0.1:8765. Verdicts are
+    saved at once. Research use only; not a medical device.
+    """
+    from histodistill.cli.new_bags import extract_apart
+    from histodistill.experiment.recorded import is_run
+    from histodistill.viewer.cohort import Labels, Request
+    from histodistill.viewer.extra import require_view_extra
+
+    require_view_extra()
+    require_used(context, _NEEDS)
+    images = _images(slides, slide_mpp)
+    if patient_pattern is not None and features is None and is_run(place):
+        raise InputError("--patient-pattern has no effect on a run without --features.")
+    if features is None and not is_run(place):
+        features = extract_apart(place, slides, slide_mpp, patient_pattern, allow or ())
+    request = Request(
+        place,
+        images,
+        _features(features, slides_table, patient_pattern, layout, leave_out_missing),
+        named_files(genomics or []),
+        None if clinical is None else Labels(clinical, column, patient_column, site_column),
+        target,
+        method,
+        tuple(allow or ()),
+        tuple(gene or ()),
+    )
+    if export is not None:
+        _export(request, export, patient or [])
+    else:
+        _serve(request, reviews, reviewer or getpass.getuser(), host, port)
+
+
+def _serve(request: Request, reviews: Path | None, reviewer: str, host: str, port: int) -> None:
+    from histodistill.viewer.reviews import Reviews
+    from histodistill.viewer.security import new_token
+    from histodistill.viewer.server import listening, serve
+    from histodistill.viewer.session import Session
+    from histodistill.viewer.slide_tiles import SlideTiles
+    from histodistill.viewer.worker import Worker
+
+    verdicts = Reviews(reviews or _review_file(request.place))
+    opened = listening(host, port)
+    worker = Worker(request)
+    try:
+        cohort = _opened(worker, request)
+        token, key = new_token(), new_token()[:12]
+        session = Session(cohort, worker, SlideTiles(request.images), verdicts, reviewer, key)
+        say(f"Verdicts go to {located(verdicts.path)}, as {reviewer}.")
+        name, number = opened.getsockname()[:2]
+        if name in ("127.0.0.1", "::1"):
+            say(f"Only this machine can open it; from another one: ssh -L {number}:{name}:{number}")
+        shown = f"[{name}]" if ":" in name else name
+        say(f"Open http://{shown}:{number}/?token={token} (Ctrl-C ends it)")
+        with suppress(KeyboardInterrupt):  # the way to end it
+            serve(session, token, opened)
+        say(f"Ended; the verdicts are in {located(verdicts.path)}.")
+    finally:
+        worker.close()
+        opened.close()
+
+
+def _opened(worker: Worker, request: Request) -> Cohort:
+    say(f"Reading {located(request.place)} and its patients …")
+    cohort = worker.open()
+    say_notes(cohort.notes)
+    absent = {s for own in cohort.slides.values() for s in own} - set(request.images)
+    say(
+        f"{cohort.name}: {counted(len(cohort.patients), 'patient')}, "
+        f"{counted(len(cohort.slides), 'patient')} with slides"
+    )
+    if absent:
+        some = listed(sorted(absent), 5)
+        say_notes([f"{counted(len(absent), 'slide')} not at hand, drawn bare: {some}"])
+    return cohort
+
+
+def _review_file(place: Path) -> Path:
+    """Beside a run's results; a bundle is not written into, for its files are hashed."""
+    from histodistill.experiment.recorded import is_run
+
+    return place / "reviews.csv" if is_run(place) else Path("reviews.csv")
+
+
+def _images(slides: Path, slide_mpp: float | None) -> dict[str, SlideImage]:
+    """The slides by name."""
+    from histodistill.extraction import list_slides
+    from histodistill.slides import SlideImage
+
+    return {
+        entry.slide_id: SlideImage(entry.path, entry.mpp, slide_mpp)
+        for entry in list_slides(str(slides))
+    }
+
+
+def _features(
+    folder: Path | None, table: Path | None, pattern: str | None, layout: str, leave_out: bool
+) -> NewFeatures | None:
+    from histodistill.workflows.new_features import NewFeatures
+
+    return None if folder is None else NewFeatures(folder, table, pattern, layout, leave_out)
+
+
+def _export(request: Request, folder: Path, patients: list[str]) -> None:
+    from histodistill.cli.progress import counting
+    from histodistill.viewer.export.pages import write_pages
+    from histodistill.viewer.slide_tiles import SlideTiles
+    from histodistill.viewer.worker import Worker
+
+    worker = Worker(request)
+    try:
+        cohort = _opened(worker, request)
+        with counting("Patients") as progress:
+            tiles = SlideTiles(request.images)
+            pages = write_pages(folder, cohort, patients, worker.maps_now, tiles, progress)
+    finally:
+        worker.close()
+    say(f"{counted(pages, 'page')}: open {located(folder / 'index.html')}")

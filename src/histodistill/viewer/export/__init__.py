@@ -1,0 +1,1 @@
+"""Pages that open by double click, without a server: for the supplement of a paper."""

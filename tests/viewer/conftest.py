@@ -1,0 +1,5 @@
+"""Fixtures of the viewer's tests."""
+
+from tests.experiment.small import template
+
+__all__ = ["template"]
