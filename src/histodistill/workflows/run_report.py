@@ -20,6 +20,7 @@ from histodistill.experiment.cohort_flow import cohort_flow
 from histodistill.experiment.cohort_table import cohort_table
 from histodistill.experiment.leakage import divisions, leakage_audit
 from histodistill.experiment.patient_facts import patient_facts, patient_groups, user_columns
+from histodistill.experiment.recorded import CONFIGURATION
 from histodistill.gate.records import read_record
 from histodistill.report import Report, write_report
 from histodistill.report.drawn_methods import drawn_methods
@@ -27,7 +28,7 @@ from histodistill.report.evidence import Evidence
 from histodistill.report.page import DEFAULT_POLICY
 from histodistill.training.folders import PREDICTIONS
 from histodistill.training.loop.trainer import CURVES
-from histodistill.training.run.run_folder import CONFIGURATION, versions
+from histodistill.training.run.run_folder import versions
 
 REPORT = "report"
 Progress = Callable[[int, int], None]
