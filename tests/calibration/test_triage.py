@@ -19,6 +19,12 @@ def patients(rng: np.random.Generator, n: int, prevalence: float = 0.4, apart: f
     return y, expit(rng.normal(0, 1, n) + apart * (y - 0.5))
 
 
+def thinned(y: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Every tenth patient of each class in the order of probability: shares are as of all."""
+    order = np.lexsort((p, y))[5::10]
+    return y[order], p[order]
+
+
 def test_what_no_error_proves() -> None:
     assert upper_limit(0, 60) == pytest.approx(0.0487, abs=1e-4)
     assert patients_needed(0.05) == 59
@@ -29,7 +35,7 @@ def test_what_no_error_proves() -> None:
 def test_the_promise_holds_in_95_of_100_cohorts() -> None:
     rng = np.random.default_rng(0)
     policy = TriagePolicy(max_missed=0.1, max_false_alarms=0.15)
-    many = patients(rng, 100_000)
+    many = thinned(*patients(rng, 100_000))
     broken_low = broken_high = spared = 0
     for _ in range(400):
         rule = fit_triage(policy, *patients(rng, 200))
@@ -45,7 +51,7 @@ def test_the_promise_holds_in_95_of_100_cohorts() -> None:
 def test_a_promised_ppv_holds() -> None:
     rng = np.random.default_rng(1)
     policy = TriagePolicy(min_ppv=0.9)
-    many = patients(rng, 100_000, apart=4)
+    many = thinned(*patients(rng, 100_000, apart=4))
     broken = 0
     for _ in range(200):
         rule = fit_triage(policy, *patients(rng, 500, apart=4))
