@@ -41,7 +41,7 @@ DOCUMENT = HERE.parent / "docs" / "explain.md"
 START, END = "<!-- faithfulness: written by experiments/faithfulness.py -->", "<!-- end -->"
 EXPERIMENTS = (HERE.parent / "examples" / "suite.yaml", HERE / "faithfulness.yaml")
 METHODS = ("abmil", "mkd", "programmes")
-KINDS = ("contribution", "leave-one-out", "|gradient x input|", "random", "attention")
+KINDS = ("contribution", "leave-one-out", "size of gradient x input", "random", "attention")
 STEPS = 200
 
 Floats = NDArray[np.float64]
@@ -103,7 +103,7 @@ def _patient(
     maps = {
         "contribution": _mean([pooled_contributions(p).support(target) for p in parts]),
         "leave-one-out": _mean([_left_out(p, target) for p in parts]),
-        "|gradient x input|": _mean([_gradient(member, own, target) for member, own in read]),
+        "size of gradient x input": _mean([_gradient(member, own, target) for member, own in read]),
         "random": random,
         "attention": _mean([p.weights.mean(dim=1).numpy() for p in parts]),
     }
