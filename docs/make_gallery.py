@@ -22,6 +22,8 @@ METHODS = ("programmes", "linear", "abmil", "snn")
 SHOWN = "SIM-S05-0060"
 OF_A_SLIDE = "^(SIM-S[0-9]+-[0-9]+)"
 WIDEST_PX, COLOURS = 1100, 128
+# Tissue compresses badly.
+MAP_PX = 700
 
 
 def main() -> None:
@@ -70,8 +72,8 @@ def of_maps(work: Path) -> None:
     best = next(name for name in told["name"] if ":" in name)
     histodistill(work, *maps, *whose, "--gene", best, "--out", "gene-maps")
     folder = work / "gene-maps" / SHOWN / f"{SHOWN}-simulated-1"
-    keep(folder / "student.png", "explanation")
-    keep(next(folder.glob("mrna-*.png")), "gene")
+    keep(folder / "student.png", "explanation", MAP_PX)
+    keep(next(folder.glob("mrna-*.png")), "gene", MAP_PX)
 
 
 def gene_sets(truth: Path, file: Path) -> Path:
@@ -88,11 +90,11 @@ def histodistill(folder: Path, *words: str) -> None:
     subprocess.run([program, *words], cwd=folder, check=True)
 
 
-def keep(picture: Path, name: str) -> None:
+def keep(picture: Path, name: str, widest: int = WIDEST_PX) -> None:
     """Put a picture into the gallery, small enough for a repository."""
     with Image.open(picture) as image:
         small = image.convert("RGB")
-        small.thumbnail((WIDEST_PX, WIDEST_PX))
+        small.thumbnail((widest, widest))
         small.quantize(COLOURS).save(GALLERY / f"{name}.png", optimize=True)
 
 
