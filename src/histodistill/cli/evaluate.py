@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from histodistill.cli.console import answer, located, say, say_notes
+from histodistill.cli.evaluate_options import (
+    ClassNames,
+    Headline,
+    LabelColumn,
+    LabelFile,
+    Meanings,
+    MoreMetrics,
+    PatientColumn,
+    PositiveClass,
+    PredictionFiles,
+    ReferenceContender,
+    TargetName,
+)
 from histodistill.cli.options import Json, OutFolder, cell_meanings, require_used
 from histodistill.errors import InputError
 
@@ -20,65 +33,18 @@ _OF_LABELS = ("target", "column", "classes", "positive", "meanings", "patient_co
 
 def command(
     context: typer.Context,
-    predictions: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="PREDICTIONS...",
-            help="Predictions: of crossval, or of predict with --clinical.",
-        ),
-    ],
+    predictions: PredictionFiles,
     out: OutFolder,
-    clinical: Annotated[
-        Path | None,
-        typer.Option(
-            "--clinical",
-            "--labels",
-            metavar="FILE",
-            help="Clinical table with the labels, for output of predict.",
-        ),
-    ] = None,
-    target: Annotated[
-        str | None, typer.Option(metavar="NAME", help="With --clinical: name of the target.")
-    ] = None,
-    column: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Its column; by default the target's name."),
-    ] = None,
-    classes: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A,B,...", help="Its classes, separated by commas: negative,positive."
-        ),
-    ] = None,
-    positive: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The positive one of two classes.")
-    ] = None,
-    meanings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--map",
-            metavar="CELL=CLASS",
-            help="What cells of the column mean, as often as needed: Pos=positive; Equivocal= for "
-            "unknown. Classes in another case and the usual codes for unknown need none.",
-        ),
-    ] = None,
-    patient_column: Annotated[
-        str, typer.Option(metavar="NAME", help="Patient column of the table.")
-    ] = "PATIENT",
-    reference: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help='Compare everything with this: "METHOD NETWORK".'),
-    ] = None,
-    metric: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="One more metric, of an installed package or my_package.my_module:my_metric.",
-        ),
-    ] = None,
-    title: Annotated[
-        str, typer.Option(metavar="TEXT", help="Headline of the report.")
-    ] = "Evaluation",
+    clinical: LabelFile = None,
+    target: TargetName = None,
+    column: LabelColumn = None,
+    classes: ClassNames = None,
+    positive: PositiveClass = None,
+    meanings: Meanings = None,
+    patient_column: PatientColumn = "PATIENT",
+    reference: ReferenceContender = None,
+    metric: MoreMetrics = None,
+    title: Headline = "Evaluation",
     _json: Json = False,
 ) -> None:
     """Evaluate predictions: metrics with intervals, tables, plots and a report page.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -24,14 +25,30 @@ from histodistill.cli.policy import (
     MinPPV,
     stated_policy,
 )
+from histodistill.cli.predict_options import (
+    AllowedCode,
+    AllowTorchscriptCode,
+    BundleFolder,
+    CheckScale,
+    EncoderWeights,
+    FeaturesFolder,
+    FeaturesOut,
+    GenomicBlocks,
+    MaxMissingGenes,
+    OfSite,
+    OneThreshold,
+    PatientPattern,
+    PredictionsFile,
+    SampleTypes,
+    SlideMpp,
+    SlidesFolder,
+    SlidesTable,
+)
 from histodistill.errors import Problems
 
 if TYPE_CHECKING:
     from histodistill.deploy import Predictions
-    from histodistill.workflows.prediction import PredictionPlan
-
-_SLIDES = "Slides"
-_GENOMICS = "Genomics"
+    from histodistill.workflows.prediction import PredictionPlan, PredictionRequest
 
 # Options, and those of which one gives them a meaning.
 _NEEDS = {
@@ -50,137 +67,29 @@ _NEEDS = {
 
 def command(
     context: typer.Context,
-    bundle_folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The model bundle.")],
-    out: Annotated[
-        Path, typer.Option(metavar="FILE", help="CSV for the predictions, a row a patient.")
-    ],
-    slides: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Folder (or CSV) of slides; features are extracted as in training.",
-            rich_help_panel=_SLIDES,
-        ),
-    ] = None,
-    features: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Folder of patch features.",
-            rich_help_panel=_SLIDES,
-        ),
-    ] = None,
-    slides_table: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="With --features: table PATIENT, FILENAME; else the file names tell.",
-            rich_help_panel=_SLIDES,
-        ),
-    ] = None,
+    bundle_folder: BundleFolder,
+    out: PredictionsFile,
+    slides: SlidesFolder = None,
+    features: FeaturesFolder = None,
+    slides_table: SlidesTable = None,
     leave_out_missing: LeaveOutMissing = False,
     layout: Layout = "auto",
-    patient_pattern: Annotated[
-        str | None,
-        typer.Option(
-            metavar="REGEX",
-            help="Regular expression of the patient in a file name.",
-            rich_help_panel=_SLIDES,
-        ),
-    ] = None,
-    genomics: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=FILE",
-            help="A genomic block; as often as there are blocks.",
-            rich_help_panel=_GENOMICS,
-        ),
-    ] = None,
-    allow: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="CLASS",
-            help="A network of another package (package.module:Class) that the bundle is made of, "
-            "if you trust it.",
-        ),
-    ] = None,
-    max_missing_genes: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            max=1,
-            metavar="P",
-            help="Share of genes that may be absent.",
-            rich_help_panel=_GENOMICS,
-        ),
-    ] = 0.2,
-    check_scale: Annotated[
-        bool,
-        typer.Option(
-            "--check-scale/--no-check-scale",
-            help="Refuse genes on another scale than the training patients', or only tell.",
-            rich_help_panel=_GENOMICS,
-        ),
-    ] = True,
-    threshold: Annotated[
-        float | None,
-        typer.Option(
-            min=0, max=1, metavar="P", help="Operating threshold of all networks, not the stored."
-        ),
-    ] = None,
-    site: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Hospital of all patients: its own calibration and thresholds, where `calibrate` "
-            "has made them.",
-        ),
-    ] = None,
+    patient_pattern: PatientPattern = None,
+    genomics: GenomicBlocks = None,
+    allow: AllowedCode = None,
+    max_missing_genes: MaxMissingGenes = 0.2,
+    check_scale: CheckScale = True,
+    threshold: OneThreshold = None,
+    site: OfSite = None,
     max_missed: MaxMissed = None,
     max_false_alarms: MaxFalseAlarms = None,
     min_ppv: MinPPV = None,
     costs: CostsOption = None,
-    features_out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="With --slides: folder for their features; by default beside --out.",
-            rich_help_panel=_SLIDES,
-        ),
-    ] = None,
-    weights: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="With --slides: local weights of the encoder.",
-            rich_help_panel=_SLIDES,
-        ),
-    ] = None,
-    allow_torchscript_code: Annotated[
-        bool,
-        typer.Option(
-            "--allow-torchscript-code",
-            help="With --slides: let a TorchScript encoder, which is a program, run.",
-            rich_help_panel=_SLIDES,
-        ),
-    ] = False,
-    slide_mpp: Annotated[
-        float | None,
-        typer.Option(
-            min=0.01,
-            metavar="MPP",
-            help="With --slides: µm/px where none is recorded.",
-            rich_help_panel=_SLIDES,
-        ),
-    ] = None,
-    sample_types: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--sample-type",
-            metavar="CODE",
-            help="TCGA sample type that is read, as often as wanted; by default 01, the tumour.",
-        ),
-    ] = None,
+    features_out: FeaturesOut = None,
+    weights: EncoderWeights = None,
+    allow_torchscript_code: AllowTorchscriptCode = False,
+    slide_mpp: SlideMpp = None,
+    sample_types: SampleTypes = None,
     device: Device = "auto",
     _json: Json = False,
 ) -> None:
@@ -192,12 +101,10 @@ def command(
     or when the model was trained, whom it would spare the test: positive, negative or send to
     IHC, with the reason. Research use only; not a medical device.
     """
-    from histodistill.deploy import Bundle
-    from histodistill.files import require_writable
     from histodistill.spreadsheets import write_csv
     from histodistill.workflows.new_features import NewFeatures
     from histodistill.workflows.new_slides import NewSlideSettings
-    from histodistill.workflows.prediction import PredictionRequest, plan_prediction
+    from histodistill.workflows.prediction import PredictionRequest
 
     require_used(context, _NEEDS)
     wanted = sample_types or [PRIMARY_TUMOUR]
@@ -227,7 +134,22 @@ def command(
         site=site,
         device=device,
     )
-    bundle = Bundle.load(bundle_folder, allow or ())
+    predicted = _predicted(bundle_folder, allow or (), request, out)
+    write_csv(out, predicted.table)
+    _tell(predicted, out)
+    if predicted.failed:  # as `extract` ends
+        raise typer.Exit(1)
+
+
+def _predicted(
+    bundle_folder: Path, allowed: Sequence[str], request: PredictionRequest, out: Path
+) -> Predictions:
+    """The answers; all that can be checked is checked first."""
+    from histodistill.deploy import Bundle
+    from histodistill.files import require_writable
+    from histodistill.workflows.prediction import plan_prediction
+
+    bundle = Bundle.load(bundle_folder, allowed)
     say_notes(bundle.notes)
     problems = Problems()
     problems.attempt(lambda: require_writable(out.absolute().parent))
@@ -235,11 +157,7 @@ def command(
     problems.raise_any()
     assert plan is not None
     say_notes(plan.notes)
-    predicted = _run(plan)
-    write_csv(out, predicted.table)
-    _tell(predicted, out)
-    if predicted.failed:  # as `extract` ends
-        raise typer.Exit(1)
+    return _run(plan)
 
 
 def _run(plan: PredictionPlan) -> Predictions:
