@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from histodistill.cli.console import answer, counted, located, say, say_notes
-from histodistill.cli.options import Json, cell_meanings
+from histodistill.cli.options import AllowedCode, BundleFolder, Json, cell_meanings
 from histodistill.errors import InputError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    bundle_folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The model bundle.")],
+    bundle_folder: BundleFolder,
     predictions: Annotated[
         Path,
         typer.Option(
@@ -53,10 +53,7 @@ def command(
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace an earlier calibration for this site.")
     ] = False,
-    allow: Annotated[
-        list[str] | None,
-        typer.Option(metavar="CLASS", help="A network of another package, as for `predict`."),
-    ] = None,
+    allow: AllowedCode = None,
     _json: Json = False,
 ) -> None:
     """Reset calibration and threshold for a new site, from few labelled patients of it.

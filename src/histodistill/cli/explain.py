@@ -3,13 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from histodistill.cli.console import counted, located, say, say_notes
+from histodistill.cli.explain_options import (
+    ChosenPatients,
+    DrawnGenes,
+    FeaturesFolder,
+    GenomicBlocks,
+    MapsFolder,
+    PatchesShown,
+    PatientPattern,
+    PatientsAtOnce,
+    PicturesMpp,
+    SlideMpp,
+    SlidesTable,
+    SlidesToDrawOn,
+)
 from histodistill.cli.new_bags import extracted_bags
-from histodistill.cli.options import Layout, LeaveOutMissing, named_files, require_used
+from histodistill.cli.options import (
+    AllowedCode,
+    BundleFolder,
+    Layout,
+    LeaveOutMissing,
+    named_files,
+    require_used,
+)
 from histodistill.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,69 +48,22 @@ _NEEDS = {
 
 def command(
     context: typer.Context,
-    bundle_folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The model bundle.")],
-    out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder for the maps, a folder a patient.")
-    ],
-    features: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Folder of patch features; nothing is encoded again."),
-    ] = None,
-    slides: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Slides to draw the maps on; alone, their features are extracted first, as in "
-            "training. Without slides, maps are drawn on the grid of patches.",
-        ),
-    ] = None,
-    slides_table: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Table PATIENT, FILENAME; else the file names tell."),
-    ] = None,
+    bundle_folder: BundleFolder,
+    out: MapsFolder,
+    features: FeaturesFolder = None,
+    slides: SlidesToDrawOn = None,
+    slides_table: SlidesTable = None,
     leave_out_missing: LeaveOutMissing = False,
     layout: Layout = "auto",
-    patient_pattern: Annotated[
-        str | None,
-        typer.Option(metavar="REGEX", help="Regular expression of the patient in a file name."),
-    ] = None,
-    genomics: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=FILE", help="A genomic block; as often as there are blocks."),
-    ] = None,
-    gene: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="GENE",
-            help="Draw the expression of this gene that slides predict, where they do so above "
-            "chance; as often as wanted.",
-        ),
-    ] = None,
-    patient: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Explain this patient; as often as wanted."),
-    ] = None,
-    allow: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="PACKAGE.MODULE:CLASS",
-            help="A network of another package that the bundle is made of, if you trust it.",
-        ),
-    ] = None,
-    mpp: Annotated[
-        float, typer.Option(min=0.1, metavar="MPP", help="µm in a pixel of the pictures.")
-    ] = 8.0,
-    slide_mpp: Annotated[
-        float | None,
-        typer.Option(min=0.01, metavar="MPP", help="µm/px of slides that record none."),
-    ] = None,
-    patches: Annotated[
-        int,
-        typer.Option(min=1, metavar="N", help="Most and least supportive patches on a sheet."),
-    ] = 8,
-    jobs: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Patients at the same time, each in a process.")
-    ] = 1,
+    patient_pattern: PatientPattern = None,
+    genomics: GenomicBlocks = None,
+    gene: DrawnGenes = None,
+    patient: ChosenPatients = None,
+    allow: AllowedCode = None,
+    mpp: PicturesMpp = 8.0,
+    slide_mpp: SlideMpp = None,
+    patches: PatchesShown = 8,
+    jobs: PatientsAtOnce = 1,
 ) -> None:
     """Show where a model looked: maps of what each patch brought, each with a certificate.
 

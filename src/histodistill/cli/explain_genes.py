@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from histodistill.cli.console import counted, located, say, say_notes
-from histodistill.cli.options import named_files, one_of
+from histodistill.cli.options import AllowedCode, named_files, one_of
 from histodistill.errors import InputError
 
 if TYPE_CHECKING:
@@ -66,13 +66,7 @@ def command(
     seed: Annotated[
         int, typer.Option(min=0, metavar="N", help="Of random sets and permutations.")
     ] = 0,
-    allow: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="PACKAGE.MODULE:CLASS",
-            help="A network of another package that the bundle is made of, if you trust it.",
-        ),
-    ] = None,
+    allow: AllowedCode = None,
 ) -> None:
     """Show which genes drive the genomic and the multimodal teacher.
 

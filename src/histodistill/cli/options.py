@@ -15,6 +15,14 @@ ExperimentFile = Annotated[
     Path, typer.Argument(metavar="EXPERIMENT", help="The experiment: one YAML file.")
 ]
 OutFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the results.")]
+BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="The model bundle.")]
+AllowedCode = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PACKAGE.MODULE:CLASS",
+        help="A network of another package that a model is made of, if you trust it.",
+    ),
+]
 Device = Annotated[str, typer.Option(metavar="NAME", help=DEVICE_HELP)]
 Jobs = Annotated[
     int, typer.Option(min=1, metavar="N", help="Trainings at the same time, each in a process.")

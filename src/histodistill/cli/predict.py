@@ -11,6 +11,8 @@ import typer
 from histodistill.barcodes import PRIMARY_TUMOUR
 from histodistill.cli.console import answer, counted, located, say, say_notes
 from histodistill.cli.options import (
+    AllowedCode,
+    BundleFolder,
     Device,
     Json,
     Layout,
@@ -26,9 +28,7 @@ from histodistill.cli.policy import (
     stated_policy,
 )
 from histodistill.cli.predict_options import (
-    AllowedCode,
     AllowTorchscriptCode,
-    BundleFolder,
     CheckScale,
     EncoderWeights,
     FeaturesFolder,

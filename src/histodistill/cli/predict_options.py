@@ -10,7 +10,6 @@ import typer
 _SLIDES = "Slides"
 _GENOMICS = "Genomics"
 
-BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="The model bundle.")]
 PredictionsFile = Annotated[
     Path, typer.Option(metavar="FILE", help="CSV for the predictions, a row a patient.")
 ]
@@ -52,14 +51,6 @@ GenomicBlocks = Annotated[
         metavar="NAME=FILE",
         help="A genomic block; as often as there are blocks.",
         rich_help_panel=_GENOMICS,
-    ),
-]
-AllowedCode = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="CLASS",
-        help="A network of another package (package.module:Class) that the bundle is made of, "
-        "if you trust it.",
     ),
 ]
 MaxMissingGenes = Annotated[

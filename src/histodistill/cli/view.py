@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from histodistill.cli.console import counted, located, say, say_notes
-from histodistill.cli.options import Layout, LeaveOutMissing, named_files, require_used
+from histodistill.cli.options import AllowedCode, Layout, LeaveOutMissing, named_files, require_used
 from histodistill.errors import InputError, listed
 
 if TYPE_CHECKING:
@@ -119,13 +119,7 @@ def command(
         list[str] | None,
         typer.Option(metavar="NAME", help="With --export: this patient; as often as wanted."),
     ] = None,
-    allow: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="PACKAGE.MODULE:CLASS",
-            help="A network of another package that a model is made of, if you trust it.",
-        ),
-    ] = None,
+    allow: AllowedCode = None,
     host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Where to listen; by default this machine only.")
     ] = "127.0.0.1",

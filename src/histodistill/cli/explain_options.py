@@ -1,0 +1,62 @@
+"""Arguments and options of ``histodistill explain``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+MapsFolder = Annotated[
+    Path, typer.Option(metavar="DIR", help="Folder for the maps, a folder a patient.")
+]
+FeaturesFolder = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Folder of patch features; nothing is encoded again."),
+]
+SlidesToDrawOn = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Slides to draw the maps on; alone, their features are extracted first, as in "
+        "training. Without slides, maps are drawn on the grid of patches.",
+    ),
+]
+SlidesTable = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Table PATIENT, FILENAME; else the file names tell."),
+]
+PatientPattern = Annotated[
+    str | None,
+    typer.Option(metavar="REGEX", help="Regular expression of the patient in a file name."),
+]
+GenomicBlocks = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=FILE", help="A genomic block; as often as there are blocks."),
+]
+DrawnGenes = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="GENE",
+        help="Draw the expression of this gene that slides predict, where they do so above "
+        "chance; as often as wanted.",
+    ),
+]
+ChosenPatients = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="Explain this patient; as often as wanted."),
+]
+PicturesMpp = Annotated[
+    float, typer.Option(min=0.1, metavar="MPP", help="µm in a pixel of the pictures.")
+]
+SlideMpp = Annotated[
+    float | None,
+    typer.Option(min=0.01, metavar="MPP", help="µm/px of slides that record none."),
+]
+PatchesShown = Annotated[
+    int,
+    typer.Option(min=1, metavar="N", help="Most and least supportive patches on a sheet."),
+]
+PatientsAtOnce = Annotated[
+    int, typer.Option(min=1, metavar="N", help="Patients at the same time, each in a process.")
+]
