@@ -56,7 +56,8 @@ def first_experiment(folder: Path, program: Path) -> None:
     experiment = merged(yaml.safe_load(shown[place].text), SHORT)
     (folder / "experiment.yaml").write_text(yaml.safe_dump(experiment), encoding="utf-8")
     for command in shown[place + 1].commands():
-        run(str(program), *command, folder=folder)
+        if command[0] != "view":  # needs an extra, and serves until it is stopped
+            run(str(program), *command, folder=folder)
     answers = pd.read_csv(folder / "predictions.csv")
     assert len(answers) == downloads.N_PATIENTS, answers
 
