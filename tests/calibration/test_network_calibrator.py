@@ -37,6 +37,13 @@ def test_auto_takes_the_simpler_one_for_few(n: int, positive: float, name: str) 
     assert calibrate_network(CalibrationSettings(), y, p, 1).name == name
 
 
+def test_three_patients_are_calibrated_as_far_as_they_tell() -> None:
+    p = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8]])
+    found = calibrate_network(CalibrationSettings(), [0, 1, 1], p, 1)
+    assert found.values["slope"] == 1
+    assert np.isfinite(found.transform(p, 1)).all()
+
+
 def test_many_patients_of_whom_few_are_positive_are_few() -> None:
     y, p = two(400, 0.08)
     assert calibrate_network(CalibrationSettings(), y, p, 1).name == "platt"

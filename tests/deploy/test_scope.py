@@ -144,3 +144,4 @@ def test_a_hospital_that_training_never_saw() -> None:
     # Hospitals with names of their own are no codes in barcodes; none recorded, none known.
     assert hospitals({"North": 20}) == {}
     assert hospitals({}) == {}
+    assert hospitals({"unknown": 20}) == {}
