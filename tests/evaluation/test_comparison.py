@@ -106,7 +106,7 @@ def test_a_missing_class_is_noted():
     table = two_class().query("label == 'positive'")
     row = compare(contenders_in(table), "abmil student").iloc[0]
     assert np.isnan(row[["auc", "p_delong", "p_bootstrap", "p_holm"]].astype(float)).all()
-    assert row["notes"] == "no not positive patient"
+    assert row["notes"] == "every patient is positive"
 
 
 def differing() -> list[Contender]:

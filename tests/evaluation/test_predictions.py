@@ -64,6 +64,16 @@ def test_empty_answers_and_labels_stay_empty(tmp_path: Path):
     assert networks_in(read) == ["student", "genomic"]
 
 
+def test_a_network_that_answers_for_nobody_is_told(tmp_path: Path):
+    path = tmp_path / "predictions.csv"
+    two_class(networks=("student", "genomic")).assign(genomic=np.nan).to_csv(path, index=False)
+    notes: list[str] = []
+    assert networks_in(read_predictions(path, notes)) == ["student"]
+    assert notes == [
+        f"{path}: column 'genomic' is empty for every patient; that network is left out"
+    ]
+
+
 def test_absent_file(tmp_path: Path):
     with pytest.raises(InputError, match="there is no such file"):
         read_predictions(tmp_path / "nothing.csv")

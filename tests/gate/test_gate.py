@@ -161,6 +161,21 @@ def test_a_dataset_is_not_larger_than_its_storage_can_hold(tmp_path):
                 dataset(path, h5, name)
 
 
+@pytest.mark.parametrize("how", [{}, {"libver": "latest"}, {"userblock_size": 512}])
+def test_an_hdf5_file_is_as_long_as_it_says(tmp_path, how):
+    path = tmp_path / "file.h5"
+    with h5py.File(path, "w", **how) as h5:
+        h5["features"] = np.ones((50, 8))
+    with opened_h5(path) as h5:
+        assert h5["features"].shape == (50, 8)
+    sound = path.read_bytes()
+    middle = len(sound) - 1000
+    for damaged in (sound + b"\0", sound[:middle] + b"garbage" + sound[middle:]):
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match="says itself that it has"), opened_h5(path):
+            pass
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -191,3 +206,20 @@ def test_a_tensor_is_stored_value_by_value(tmp_path):
     ):
         with pytest.raises(InputError, match=r"file\.pt"):
             require_stored(path, tensor)
+
+
+def test_a_block_of_zeros_in_a_pytorch_file_is_told_by_its_checksum(tmp_path):
+    path = tmp_path / "file.pt"
+    torch.save({"weight": torch.ones(100, 8)}, path)
+    read_pytorch(path)
+    sound = path.read_bytes()
+    place = sound.index(torch.ones(100).numpy().tobytes())
+    path.write_bytes(sound[:place] + bytes(256) + sound[place + 256 :])
+    with pytest.raises(InputError, match=r"file\.pt: file/data/0 is damaged"):
+        read_pytorch(path)
+    torch.serialization.set_crc32_options(compute_crc32=False)
+    try:
+        torch.save({"weight": torch.ones(100, 8)}, path)
+    finally:
+        torch.serialization.set_crc32_options(compute_crc32=True)
+    read_pytorch(path)

@@ -36,3 +36,8 @@ def test_what_the_user_gives_goes_first(folder: Path) -> None:
 def test_without_a_pattern_barcodes_are_read(folder: Path) -> None:
     with pytest.raises(InputError, match="no patient is recognised in any file name"):
         NewFeatures(folder).open(None)
+
+
+def test_a_pattern_of_the_training_that_could_match_for_ever_is_refused(folder: Path) -> None:
+    with pytest.raises(InputError, match=r"the bundle: the pattern .* repeats a group"):
+        NewFeatures(folder).open(r"(a+)+$")

@@ -10,6 +10,7 @@ from typing import Any
 from histodistill.deploy.calibration import BundleCalibration
 from histodistill.deploy.info import BundleInfo
 from histodistill.evaluation import metric_label
+from histodistill.markdown import in_markdown
 from histodistill.model import NetworkSettings
 
 _CARD = """\
@@ -78,15 +79,15 @@ def model_card(
         for member in members
     ]
     return _CARD.format(
-        target=info.target,
-        method=info.method,
-        recipe=info.recipe,
-        classes=", ".join(info.classes),
-        positive=f"; the positive class is {info.positive}" if info.positive else "",
-        features=f"{features.encoder or 'encoder not recorded'}, {features.width} wide"
+        target=in_markdown(info.target),
+        method=in_markdown(info.method),
+        recipe=in_markdown(info.recipe),
+        classes=in_markdown(", ".join(info.classes)),
+        positive=in_markdown(f"; the positive class is {info.positive}" if info.positive else ""),
+        features=in_markdown(f"{features.encoder or 'encoder not recorded'}, {features.width} wide")
         if features
         else "none",
-        blocks=", ".join(info.blocks) or "none",
+        blocks=in_markdown(", ".join(info.blocks)) or "none",
         networks=", ".join(members[0]["architecture"]["settings"]["networks"]),
         members=len(members),
         thresholds="; ".join(thresholds).strip("; ") or "none",
@@ -118,7 +119,7 @@ def _policy(calibration: BundleCalibration | None) -> str:
 def _counted(counts: Mapping[str, int] | None) -> str:
     if not counts:
         return "not recorded"
-    named = ", ".join(f"{n} {name}" for name, n in counts.items())
+    named = ", ".join(f"{n} {in_markdown(name)}" for name, n in counts.items())
     return f"{sum(counts.values())} patients ({named})"
 
 
@@ -140,7 +141,7 @@ def _code(settings: Mapping[str, Any]) -> str:
 def _hospitals(counts: Mapping[str, int] | None) -> str:
     if not counts:
         return "not recorded"
-    named = ", ".join(f"{name} ({n})" for name, n in counts.items())
+    named = ", ".join(f"{in_markdown(name)} ({n})" for name, n in counts.items())
     return f"{len(counts)}, with the patients of each: {named}"
 
 

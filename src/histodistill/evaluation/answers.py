@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from histodistill.evaluation.layout import class_columns
+from histodistill.evaluation.layout import class_columns, rest_of
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -99,7 +99,7 @@ class Answers:
             self.patients,
             (self.y == index).astype(np.int64),
             np.column_stack([1 - p, p]),
-            (f"not {self.classes[index]}", self.classes[index]),
+            (rest_of(self.classes[index]), self.classes[index]),
             np.full(len(self), np.nan),
             (self.calls == index).astype(np.int64) if self.has_calls else None,
         )

@@ -13,7 +13,7 @@ from histodistill.errors import InputError, listed
 from histodistill.evaluation.answers import FloatArray
 from histodistill.evaluation.difference import delong_difference, drawn_differences
 from histodistill.evaluation.intervals import RESAMPLES, bootstrap_p, percentile_interval
-from histodistill.evaluation.layout import networks_in, target_classes
+from histodistill.evaluation.layout import absence, networks_in, target_classes
 from histodistill.evaluation.runs import Runs, runs_of
 from histodistill.evaluation.summary import few_patients, fold_mean_auc
 
@@ -207,7 +207,7 @@ def _row(match: _Match, n_resamples: int, seed: int) -> dict[str, object]:
     auc_a, auc_b = float(a.aucs(everybody)[0]), float(b.aucs(everybody)[0])
     drawn = drawn_differences(a, b, n_resamples, seed)
     low, high = percentile_interval(drawn)
-    missing = [f"no {name} patient" for name in a.missing_classes()]
+    missing = [absence(name) for name in a.missing_classes()]
     left_out = [f"{match.n_left_out} patients that one alone answers left out"]
     few = few_patients(a)
     return {

@@ -32,6 +32,7 @@ NETWORKS = ("deployed", "student", "multimodal", "genomic")
 reads the most of what the patient has; and the networks, by what they read (slides, both,
 genomics)."""
 
+_REST = "not "
 CLASS_SEPARATOR = "|"
 
 COLUMNS = ("PATIENT", "target", "method", "seed", "repeat", "fold", "label", "positive_class")
@@ -51,6 +52,12 @@ def networks_in(frame: pd.DataFrame) -> list[str]:
         for name in NETWORKS
         if any(frame[column].notna().any() for column in probability_columns(frame, name))
     ]
+
+
+def silent_networks(frame: pd.DataFrame) -> list[str]:
+    """The networks whose columns are there, and empty for every patient."""
+    answering = networks_in(frame)
+    return [n for n in NETWORKS if probability_columns(frame, n) and n not in answering]
 
 
 def class_columns(frame: pd.DataFrame, network: str) -> dict[str, str]:
@@ -75,7 +82,19 @@ def target_classes(frame: pd.DataFrame) -> tuple[str, ...]:
         return tuple(dict.fromkeys(name for columns in names for name in columns))
     name = str(positive.iloc[0])
     others = sorted(set(frame["label"].dropna()) - {name})
-    return (others[0] if others else f"not {name}", name)
+    return (others[0] if others else rest_of(name), name)
+
+
+def rest_of(name: str) -> str:
+    """The name of all other classes together."""
+    return f"{_REST}{name}"
+
+
+def absence(name: str) -> str:
+    """That no patient has a class, in words."""
+    if name.startswith(_REST):
+        return f"every patient is {name.removeprefix(_REST)}"
+    return f"no {name} patient"
 
 
 def probability_columns(frame: pd.DataFrame, network: str) -> list[str]:

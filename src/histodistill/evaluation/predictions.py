@@ -12,7 +12,7 @@ import pandas as pd
 from histodistill import finished
 from histodistill.errors import InputError
 from histodistill.evaluation.checks import check_predictions
-from histodistill.evaluation.layout import network_columns
+from histodistill.evaluation.layout import network_columns, silent_networks
 from histodistill.spreadsheets import read_back, write_csv
 from histodistill.tables import read_table, with_decimal_points
 
@@ -59,4 +59,8 @@ def read_predictions(path: Path, notes: list[str] | None = None) -> pd.DataFrame
     frame = read_back(read_table(path, told))
     for name in network_columns(frame):
         frame[name] = with_decimal_points(frame[name], path, told)
+    told += [
+        f"{path}: column '{name}' is empty for every patient; that network is left out"
+        for name in silent_networks(frame)
+    ]
     return check_predictions(frame, str(path))

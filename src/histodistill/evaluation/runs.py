@@ -17,6 +17,7 @@ import pandas as pd
 from histodistill.evaluation.answers import Answers, FloatArray, IntArray, answers_of
 from histodistill.evaluation.auc_interval import auc_interval
 from histodistill.evaluation.delong import influence
+from histodistill.evaluation.layout import rest_of
 from histodistill.evaluation.metrics import confusion
 from histodistill.evaluation.registry import STANDARD_METRICS
 from histodistill.evaluation.scores import weighted_auc, weighted_metrics
@@ -75,7 +76,7 @@ class Runs:
     def against_rest(self, index: int) -> Runs:
         """The same runs of one class against all others."""
         runs = tuple(run.against_rest(index) for run in self.runs)
-        names = (f"not {self.classes[index]}", self.classes[index])
+        names = (rest_of(self.classes[index]), self.classes[index])
         y = (self.y == index).astype(np.int64)
         return Runs(runs, self.patients, y, names, self.n_models)
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from histodistill.errors import InputError
 from histodistill.evaluation.answers import Answers, FloatArray
+from histodistill.evaluation.layout import absence
 from histodistill.evaluation.metrics import area, auc
 from histodistill.evaluation.registry import METRICS, STANDARD_METRICS, metric_label
 
@@ -46,7 +47,7 @@ def score(answers: Answers, metrics: Sequence[str] = STANDARD_METRICS) -> Scores
         return Scores(dict.fromkeys(metrics, float("nan")), ("no labelled patient with an answer",))
     weighted = weighted_metrics(answers, np.ones((1, len(answers))), metrics)
     values = {name: float(value[0]) for name, value in weighted.items()}
-    notes = [f"no {name} patient" for name in answers.missing_classes()]
+    notes = [absence(name) for name in answers.missing_classes()]
     if not answers.has_calls:
         notes.append("no operating threshold")
     undefined = [metric_label(name) for name in metrics if np.isnan(values[name])]

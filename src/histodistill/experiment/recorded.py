@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import to_jsonable_python
 
+from histodistill.experiment.inputs import CohortSettings
 from histodistill.experiment.settings import Experiment
+from histodistill.experiment.splits import SplitSettings
 from histodistill.gate.records import damaged_record, first_problem, read_record
+from histodistill.settings import Settings
 
 CONFIGURATION = "experiment.json"
 _REMEDY = "run `histodistill crossval` again"
@@ -28,6 +33,24 @@ def recorded_experiment(folder: Path) -> Experiment:
     """
     path = folder / CONFIGURATION
     try:
-        return Experiment.model_validate(read_record(path, dict[str, Any], _REMEDY))
+        return Experiment.model_validate(_as_named(read_record(path, dict[str, Any], _REMEDY)))
     except ValidationError as error:
         raise damaged_record(path, first_problem(error), _REMEDY) from error
+
+
+def _as_named(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """A record without what nobody named: what is named and serves nothing is refused."""
+    named = _without_defaults(Experiment, raw)
+    for part, kind in (("cohort", CohortSettings), ("splits", SplitSettings)):
+        if isinstance(named.get(part), Mapping):
+            named[part] = _without_defaults(kind, named[part])
+    return named
+
+
+def _without_defaults(kind: type[Settings], raw: Mapping[str, Any]) -> dict[str, Any]:
+    defaults = {
+        name: to_jsonable_python(field.get_default(call_default_factory=True, validated_data={}))
+        for name, field in kind.model_fields.items()
+        if not field.is_required()
+    }
+    return {key: value for key, value in raw.items() if defaults.get(key, raw) != value}

@@ -11,12 +11,12 @@ import json
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from histodistill.errors import InputError
 from histodistill.extraction.settings import ExtractionSettings
+from histodistill.gate.hdf5 import opened_h5
 from histodistill.gate.records import damaged_record
 from histodistill.gate.text import parse_json
 from histodistill.hdf5_files import whole_h5
@@ -66,10 +66,10 @@ def read_extraction_settings(path: Path) -> ExtractionSettings:
         InputError: The file cannot be read, or was not written by this program.
     """
     try:
-        with h5py.File(path) as h5:
+        with opened_h5(path) as h5:
             recorded = h5.attrs.get("extraction")
             complete = "features" in h5 and "coords" in h5
-    except OSError as error:
+    except (OSError, InputError) as error:
         raise InputError(
             f"{path} is damaged ({error}); delete it, and it will be extracted again."
         ) from error
@@ -86,7 +86,7 @@ def read_extraction_settings(path: Path) -> ExtractionSettings:
 
 def n_patches_in(path: Path) -> int:
     """How many patches a feature file holds."""
-    with h5py.File(path) as h5:
+    with opened_h5(path) as h5:
         return int(h5["features"].shape[0])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -94,6 +95,31 @@ def require_plausible_zip(path: Path, archive: IO[bytes] | None = None) -> None:
     packed = sum(entry.compress_size for entry in entries)
     if len(entries) > _MEMBERS or unpacked > max(_FLOOR, _RATIO * packed):
         raise _bomb(path)
+
+
+def require_intact_zip(path: Path) -> None:
+    """Refuse a zip whose members are not those that were written, by their checksums.
+
+    zipfile compares them by itself in what is read to its end; PyTorch does not. A checksum of 0
+    is none: PyTorch writes it on demand (``torch.serialization.set_crc32_options``).
+
+    Raises:
+        InputError: A member is damaged.
+        zipfile.BadZipFile: It is no zip.
+        OSError: It is absent or cannot be read.
+    """
+    with opened(path) as stream, zipfile.ZipFile(stream) as archive:
+        for entry in archive.infolist():
+            if entry.CRC == 0:
+                continue
+            try:
+                with archive.open(entry) as member:
+                    while member.read(MB):
+                        pass
+            except (zipfile.BadZipFile, zlib.error) as error:
+                raise InputError(
+                    f"{path}: {entry.filename} is damaged ({error}); copy it again"
+                ) from error
 
 
 def require_plausible_parquet(path: Path, content: IO[bytes] | None = None, *, cells: int) -> None:

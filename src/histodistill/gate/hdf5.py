@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,12 +11,16 @@ from pathlib import Path
 import h5py
 
 from histodistill.errors import InputError
-from histodistill.gate.plain import MB, require_regular
+from histodistill.gate.plain import MB, opened, require_regular
 
 # Features are noise that hardly packs; coordinates pack to a tenth.
 _RATIO = 100
 _FLOOR = 64 * MB
 _CHUNK = 1024 * MB
+
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+# Version of the superblock: where it has the size of an address, and where the base address.
+_SUPERBLOCKS = {0: (13, 24), 1: (13, 28), 2: (9, 12), 3: (9, 12)}
 
 
 @contextmanager
@@ -23,11 +28,12 @@ def opened_h5(path: Path) -> Iterator[h5py.File]:
     """Open an HDF5 file for reading.
 
     Raises:
-        InputError: It is no regular file.
+        InputError: It is no regular file, or longer than it says itself.
         OSError: It is absent, or no HDF5.
     """
     require_regular(path)
     with h5py.File(path, "r") as h5:
+        _require_own_length(path, h5.userblock_size)
         yield h5
 
 
@@ -59,6 +65,33 @@ def contents(h5: h5py.File) -> list[str]:
         own = isinstance(h5.get(name, getlink=True), h5py.HardLink)
         found.append(f"{name} {list(getattr(h5[name], 'shape', [])) if own else '(a link)'}")
     return found
+
+
+def _require_own_length(path: Path, start: int) -> None:
+    """Refuse a file that does not end where its superblock says.
+
+    HDF5 refuses what is shorter itself, and reads shifted values where bytes were inserted. A user
+    block lies before the superblock.
+
+    Source:
+        HDF5 File Format Specification, version 3.0, II.A, "Disk Format: Level 0A".
+    """
+    with opened(path) as stream:
+        size = stream.seek(0, io.SEEK_END) - start
+        stream.seek(start)
+        block = stream.read(64)
+    if not block.startswith(_SIGNATURE) or block[8] not in _SUPERBLOCKS:
+        return
+    width_at, base_at = _SUPERBLOCKS[block[8]]
+    width = block[width_at]
+    base, end = (
+        int.from_bytes(block[at : at + width], "little") for at in (base_at, base_at + 2 * width)
+    )
+    if end - base != size:
+        raise InputError(
+            f"{path}: is {size:,} bytes of HDF5, and says itself that it has {end - base:,}; it "
+            "was damaged, or not closed by what wrote it: copy it again"
+        )
 
 
 def _require_own(path: Path, name: str, found: h5py.Dataset) -> None:

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from histodistill.errors import InputError
-from histodistill.gate.archives import require_plausible_zip
+from histodistill.gate.archives import require_intact_zip, require_plausible_zip
 from histodistill.gate.plain import require_regular
 
 
@@ -35,16 +35,19 @@ def read_pytorch(path: Path, *, device: torch.device | str = "cpu", mapped: bool
     Args:
         path: The file.
         device: Where the tensors go.
-        mapped: Leave values on the disk until they are used, where the file's version allows it.
+        mapped: Leave values on the disk until they are used, where the file's version allows it;
+            their checksums are not compared.
 
     Raises:
-        InputError: It is no regular file, or unpacks to more than such files hold.
+        InputError: It is no regular file, damaged, or unpacks to more than such files hold.
         Exception: Whatever PyTorch makes of a damaged file.
     """
     require_regular(path)
     archive = zipfile.is_zipfile(path)  # files of PyTorch before 1.6 are none
     if archive:
         require_plausible_zip(path)
+        if not mapped:
+            require_intact_zip(path)
     return torch.load(path, map_location=device, weights_only=True, mmap=mapped and archive)
 
 

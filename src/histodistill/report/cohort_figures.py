@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from histodistill.report.plots import FAINT, FONT, INK, PALETTE, decorate
 
@@ -58,6 +58,9 @@ def bags_figure(patients: pd.DataFrame) -> Figure:
     edges = np.geomspace(max(low, 1), max(high, low + 1), 25)
     left.hist(patches, bins=edges.tolist(), color=PALETTE[0])
     left.set_xscale("log")
+    # The default formatter writes formulas.
+    left.xaxis.set_major_formatter(LogFormatter())
+    left.xaxis.set_minor_formatter(LogFormatter())
     left.set_xlabel("Patches", fontsize=FONT)
     slides = patients["slides"].value_counts().sort_index()
     right.bar([str(n) for n in slides.index], slides.to_numpy(), color=PALETTE[0])

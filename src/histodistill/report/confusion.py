@@ -36,7 +36,7 @@ def confusion_figure(matrices: Mapping[str, FloatArray], classes: list[str]) -> 
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for (name, counts), ax in zip(matrices.items(), axes, strict=False):
         _draw(ax, counts, classes)
-        ax.set_title(name, fontsize=FONT + 1, color=INK, parse_math=False)
+        ax.set_title(name, fontsize=FONT + 1, color=INK)
     for ax in axes[len(matrices) :]:
         ax.set_visible(False)
     return figure
@@ -53,8 +53,8 @@ def _draw(ax: Axes, counts: FloatArray, classes: list[str]) -> None:
         ax.text(column, row, text, ha="center", va="center", fontsize=FONT - 1, color=color)
     places = range(len(classes))
     turned = 30 if max(len(name) for name in classes) > 6 else 0
-    ax.set_xticks(places, classes, fontsize=FONT, rotation=turned, parse_math=False)
-    ax.set_yticks(places, classes, fontsize=FONT, parse_math=False)
+    ax.set_xticks(places, classes, fontsize=FONT, rotation=turned)
+    ax.set_yticks(places, classes, fontsize=FONT)
     ax.set_xlabel("Called", fontsize=FONT, color=INK)
     ax.set_ylabel("Class", fontsize=FONT, color=INK)
     ax.tick_params(length=0, colors=INK)

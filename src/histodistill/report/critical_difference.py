@@ -137,7 +137,7 @@ def _draw_methods(ax: Axes, layout: _Layout, ranks: Sequence[float], texts: Sequ
         side = layout.left - GAP if on_left else layout.left + AXIS + GAP
         ax.plot([x, x, side], [layout.axis, y, y], color=INK, linewidth=0.6, zorder=2)
         x = side - GAP / 2 if on_left else side + GAP / 2
-        label = ax.text(x, y, text, va="center", fontsize=FONT, color=INK, parse_math=False)
+        label = ax.text(x, y, text, va="center", fontsize=FONT, color=INK)
         label.set_horizontalalignment("right" if on_left else "left")
 
 

@@ -36,7 +36,7 @@ def forest_figure(results: pd.DataFrame, references: Mapping[str, str]) -> Figur
     axes = figure.subplots(1, len(targets), squeeze=False, sharey=True)[0]
     for target, ax in zip(targets, axes, strict=True):
         _draw_target(ax, results[results["target"] == target], rows, references)
-        ax.set_title(str(target), fontsize=FONT + 1, color=INK, parse_math=False)
+        ax.set_title(str(target), fontsize=FONT + 1, color=INK)
     _name_rows(axes[0], rows)
     return figure
 
@@ -80,7 +80,7 @@ def _name_rows(ax: Axes, rows: list[tuple[str, str]]) -> None:
     """Name the rows of all panels, the best at the top."""
     ax.set_ylim(len(rows) - 0.4, -0.6)
     names = [method or INPUTS[network] for network, method in rows]
-    ax.set_yticks(range(len(rows)), names, parse_math=False)
+    ax.set_yticks(range(len(rows)), names)
     for label, (_, method) in zip(ax.get_yticklabels(), rows, strict=True):
         if not method:
             label.set_fontstyle("italic")

@@ -20,6 +20,7 @@ from histodistill.evaluation import (
 )
 from histodistill.evaluation.leaderboard import places
 from histodistill.files import write_text
+from histodistill.markdown import in_markdown
 from histodistill.report.tables import (
     EMPTY,
     INPUTS,
@@ -27,7 +28,6 @@ from histodistill.report.tables import (
     Section,
     Table,
     in_latex,
-    in_markdown,
     latex_row,
     latex_sections,
     number,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import pandas as pd
 
 from histodistill.evaluation import METRICS, NETWORKS, metric_label, without_classes
 from histodistill.files import write_text
+from histodistill.markdown import in_markdown
 
 INPUTS = {
     "student": "Slides only",
@@ -273,18 +273,10 @@ def _plain(value: object, name: str, digits: int) -> str:
     return str(value)
 
 
-def in_markdown(text: str) -> str:
-    """Text as a cell of GitHub's Markdown, its special characters escaped."""
-    return _MARKDOWN.sub(r"\\\g<0>", text).replace("\n", " ")
-
-
 def in_latex(text: str) -> str:
     """Text in LaTeX, its special characters escaped."""
     return text.translate(_LATEX)
 
-
-# An underscore within a word is no markup.
-_MARKDOWN = re.compile(r"[\\`*~<|]|(?<!\w)_|_(?!\w)")
 
 _LATEX = str.maketrans(
     {

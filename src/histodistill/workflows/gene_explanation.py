@@ -21,6 +21,7 @@ from histodistill.explanation.gene_set_ranking import columns_of
 from histodistill.explanation.gene_shares import GeneShares, explain_genes
 from histodistill.features import BagStore
 from histodistill.files import whole_file
+from histodistill.report.plots import without_formulas
 from histodistill.spreadsheets import write_csv
 from histodistill.training.fit.ensemble import fit_ensemble
 from histodistill.training.fold.fold_data import prepare_fold
@@ -61,7 +62,7 @@ class GenesExplained:
             title = f"{ranking.network} network, evidence for {named['class']}"
             picture = f"genes-{ranking.network}-{ranking.target}.png"
             with whole_file(folder / picture) as temporary:
-                gene_figure(ranking, title).savefig(temporary, dpi=150)
+                without_formulas(gene_figure(ranking, title)).savefig(temporary, dpi=150)
         for name, parts in tables.items():
             table = pd.concat(parts, ignore_index=True)
             if len(table):

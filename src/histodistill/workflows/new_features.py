@@ -17,6 +17,7 @@ from histodistill.features.layouts.registry import (
     companion_patterns,
     feature_suffixes,
 )
+from histodistill.gate.patterns import require_bounded_pattern
 
 
 @dataclass(frozen=True)
@@ -80,9 +81,13 @@ def chosen_pattern(given: str | None, trained: str | None) -> tuple[str | None, 
     Args:
         given: What the user gave.
         trained: What the training's files were read with.
+
+    Raises:
+        InputError: The training's, which anybody may have written, could match for ever.
     """
     if given is not None or trained is None:
         return given, []
+    require_bounded_pattern(trained, "the bundle", "give your own in --patient-pattern")
     return trained, [
         f"patients are read from the names of the files by the pattern of the training, "
         f"'{trained}'; give --patient-pattern where these files are named otherwise"

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from pydantic import ValidationError
 
 from histodistill.calibration import TriagePolicy
 from histodistill.errors import InputError
@@ -20,8 +19,7 @@ from histodistill.experiment.cohort_flow import cohort_flow
 from histodistill.experiment.cohort_table import cohort_table
 from histodistill.experiment.leakage import divisions, leakage_audit
 from histodistill.experiment.patient_facts import patient_facts, patient_groups, user_columns
-from histodistill.experiment.recorded import CONFIGURATION
-from histodistill.gate.records import read_record
+from histodistill.experiment.recorded import CONFIGURATION, is_run, recorded_experiment
 from histodistill.report import Report, write_report
 from histodistill.report.drawn_methods import drawn_methods
 from histodistill.report.evidence import Evidence
@@ -74,7 +72,7 @@ def report_run(
         InputError: No finished run is there, or something that was named does not exist.
     """
     settings = settings or ReportSettings()
-    experiment = recorded_experiment(folder)
+    experiment = _experiment_of(folder)
     if not (folder / PREDICTIONS).is_file():
         raise InputError(
             f"{folder}: has no {PREDICTIONS}; finish the run (histodistill crossval or suite)"
@@ -111,26 +109,13 @@ def run_report(
     return _write(experiment, data, predictions, settings or ReportSettings(), [])
 
 
-def recorded_experiment(folder: Path) -> Experiment:
-    """The experiment that a run's folder records.
-
-    Raises:
-        InputError: It records none, or one that this version cannot read.
-    """
-    path = folder / CONFIGURATION
-    if not path.is_file():
+def _experiment_of(folder: Path) -> Experiment:
+    if not is_run(folder):
         raise InputError(
             f"{folder}: is no run: it has no {CONFIGURATION}; give the output folder of crossval "
             "or suite"
         )
-    raw = read_record(path, dict[str, Any], "give the folder of another run")
-    try:
-        experiment = Experiment.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path}: {where}: {first['msg']}") from error
-    return experiment.model_copy(update={"output": folder})
+    return recorded_experiment(folder).model_copy(update={"output": folder})
 
 
 def _write(

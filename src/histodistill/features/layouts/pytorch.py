@@ -27,6 +27,7 @@ from histodistill.features.slide import (
     reading,
     unknown_layout,
 )
+from histodistill.gate.archives import require_intact_zip
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,6 +66,9 @@ class PyTorchTensor(FeatureLayout):
         """Read the patches [n, F], or those of the given rows."""
         import torch
 
+        if rows is None and zipfile.is_zipfile(path):
+            with reading(path):
+                require_intact_zip(path)
         features = _features(path).detach()
         patches = features[0] if features.ndim == 3 else features
         # The file is mapped, not read: the copy makes the bag independent of it.
