@@ -106,7 +106,7 @@ def _calibrated(info: BundleInfo, calibration: BundleCalibration | None) -> str:
     if calibration is None or not calibration.networks:
         return "none"
     told = (f"{name} {each.sentence(info.classes)}" for name, each in calibration.networks.items())
-    return "; ".join(told)
+    return in_markdown("; ".join(told))
 
 
 def _policy(calibration: BundleCalibration | None) -> str:
