@@ -1,13 +1,13 @@
 """The viewer on a slide of 100,000 x 100,000 px: first slide, tiles, memory.
 
 The slide is made here: a pyramid whose tiles all share one JPEG, so that it takes a megabyte of
-disk and is decoded like any other. A server is started as a user starts it, and asked over HTTP:
+disk and is decoded like any other. The server is asked over HTTP, as a browser asks it:
 
     python benchmarks/viewer.py
 
-Times are of this machine, and the server is asked one thing at a time. The first tile is asked for
-before anything else; "warm" tiles are new ones, asked once the slide is open. Memory is the
-resident set of each process, after all of it.
+Times are of this machine, and the server is asked one thing at a time. "Warm" tiles are new ones,
+asked once the slide is open. Memory is the resident set of each process, after all of it; that of
+the server has this script's own in it.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ import argparse
 import io
 import math
 import os
-import re
-import signal
 import struct
-import subprocess
-import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ProcessPoolExecutor
 from http.cookiejar import CookieJar
+from multiprocessing import get_context
 from pathlib import Path
 from urllib.request import HTTPCookieProcessor, OpenerDirector, build_opener
 
 import h5py
 import numpy as np
-import torch
 from PIL import Image
 
-from histodistill.deploy import Bundle, BundleInfo, FeatureOrigin
-from histodistill.features import FeatureScaler
-from histodistill.inference import Member
-from histodistill.model import Networks, NetworkSettings
-from histodistill.preparation import Transforms
+from histodistill.slides import SlideImage
+from histodistill.viewer.cohort import Request
+from histodistill.viewer.reviews import Reviews
+from histodistill.viewer.security import new_token
+from histodistill.viewer.server import listening, serve
+from histodistill.viewer.session import Session
+from histodistill.viewer.slide_tiles import SlideTiles
+from histodistill.viewer.worker import Worker
 from histodistill.viewer.world import World
+from histodistill.workflows.new_features import NewFeatures
 
 TILE, WIDTH, PATCH_PX = 512, 256, 672
 
@@ -127,6 +127,14 @@ def write_features(path: Path, edge: int) -> int:
 
 def write_model(folder: Path) -> None:
     """A student with random weights."""
+    import torch
+
+    from histodistill.deploy import Bundle, BundleInfo, FeatureOrigin
+    from histodistill.features import FeatureScaler
+    from histodistill.inference import Member
+    from histodistill.model import Networks, NetworkSettings
+    from histodistill.preparation import Transforms
+
     torch.manual_seed(0)
     networks = Networks(WIDTH, {}, 2, NetworkSettings(networks=("student",)))
     scaler = FeatureScaler(mean=torch.zeros(WIDTH), scale=torch.ones(WIDTH))
@@ -143,31 +151,13 @@ def write_model(folder: Path) -> None:
     Bundle(info, (member,)).save(folder)
 
 
-@contextmanager
-def served(folder: Path) -> Iterator[tuple[str, int]]:
-    """A server; its address with the token, and its process."""
-    command = [sys.executable, "-c", "from histodistill.cli.main import main; main()"]
-    words = [
-        "view",
-        folder / "model",
-        "--features",
-        folder / "features",
-        "--slides",
-        folder / "slides",
-    ]
-    more = ["--patient-pattern", "^(.)", "--port", "0", "--reviews", folder / "reviews.csv"]
-    started = subprocess.Popen(
-        [*command, *map(str, [*words, *more])], stdout=subprocess.PIPE, text=True
-    )
-    assert started.stdout is not None
-    try:
-        for line in started.stdout:
-            if found := re.search(r"http://\S+", line):
-                yield found[0], started.pid
-                break
-    finally:
-        started.send_signal(signal.SIGINT)
-        started.wait()
+def opened(folder: Path) -> tuple[Session, Worker]:
+    """The viewer of the one patient."""
+    images = {"A": SlideImage(folder / "slides" / "A.tif")}
+    features = NewFeatures(folder / "features", patient_pattern="^(.)")
+    worker = Worker(Request(folder / "model", images, features))
+    reviews = Reviews(folder / "reviews.csv")
+    return Session(worker.open(), worker, SlideTiles(images), reviews, "nobody", "key"), worker
 
 
 def timed(client: OpenerDirector, address: str) -> float:
@@ -208,23 +198,24 @@ def main() -> None:
             (folder / part).mkdir()
         write_slide(folder / "slides" / "A.tif", asked.edge)
         n_patches = write_features(folder / "features" / "A.h5", asked.edge)
-        write_model(folder / "model")
+        with ProcessPoolExecutor(1, get_context("spawn")) as apart:  # the server needs no PyTorch
+            apart.submit(write_model, folder / "model").result()
         size = (folder / "slides" / "A.tif").stat().st_size / 1e6
         print(f"{asked.edge} x {asked.edge} px, {n_patches} patches, a file of {size:.1f} MB")
-        with served(folder) as (address, process):
-            measure(address, process, asked.edge, asked.tiles)
+        session, worker = opened(folder)
+        token, port = new_token(), listening("127.0.0.1", 0)
+        threading.Thread(target=serve, args=(session, token, port), daemon=True).start()
+        measure(f"http://127.0.0.1:{port.getsockname()[1]}", token, asked.edge, asked.tiles)
+        worker.close()
 
 
-def measure(address: str, process: int, edge: int, n_tiles: int) -> None:
+def measure(host: str, token: str, edge: int, n_tiles: int) -> None:
     """Ask the server as a browser does."""
     client = build_opener(HTTPCookieProcessor(CookieJar()))
-    host = address.split("/?")[0]
-    client.open(address).read()
+    client.open(f"{host}/?token={token}").read()
+    own = f"{host}/key/0/0"
     begun = time.perf_counter()
-    page = client.open(f"{host}/patient/0").read().decode()
-    key = re.search(r"/([\w-]{12})/0/0/slide", page.replace("\\u002f", "/"))
-    assert key is not None
-    own = f"{host}/{key[1]}/0/0"
+    client.open(f"{host}/patient/0").read()
     timed(client, f"{own}/slide/0/0/0")
     print(f"first slide: page and first tile   {(time.perf_counter() - begun) * 1000:7.1f} ms")
     layer = "palette=RdBu_r&threshold=0"
@@ -241,10 +232,9 @@ def measure(address: str, process: int, edge: int, n_tiles: int) -> None:
         told(f"warm tiles, {kind.split('/')[0]}, all zooms", times)
     again = [timed(client, f"{own}/slide/0/0/0") for _ in range(n_tiles)]
     told("the same tile again", again)
-    print(f"memory of the server {resident_mb(process):.0f} MB", end="")
-    for child in children(process):
-        print(f", of a process it started {resident_mb(child):.0f} MB", end="")
-    print()
+    print(f"memory of the server {resident_mb(os.getpid()):.0f} MB")
+    for child in children(os.getpid()):
+        print(f"memory of a process it started {resident_mb(child):.0f} MB")
 
 
 if __name__ == "__main__":

@@ -93,7 +93,6 @@ def run(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "cohort").symlink_to(template)
     changes = {
         "baselines": [],
-        "genes": [],
         "methods": {"abmil": None, "mkd": {"network": NETWORK}},
     }
     succeed("crossval", experiment_file(folder, changes))

@@ -112,7 +112,8 @@ def _inputs(
 ) -> tuple[BagStore, Mapping[str, pd.DataFrame], pd.Series[str], Sequence[str]]:
     """Bags, genes and sites: as recorded, or as given instead."""
     if request.features is None:
-        data = load(experiment)
+        # Single genes are baselines of reports, and those listed by default need not be there.
+        data = load(experiment.model_copy(update={"genes": ()}))
         if data.bags is None:
             raise InputError(f"{request.place}: the run read no slides; there is nothing to view")
         return data.bags, data.genomics, data.clinical.sites, data.notes
