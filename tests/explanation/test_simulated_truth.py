@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ METHOD = {
 }
 
 
-CHANGES = {
+CHANGES: dict[str, Any] = {
     "genomics": None,
     "features": {"standardise": True},
     "splits": {"scheme": "external", "external_sites": ["S05"]},
