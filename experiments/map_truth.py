@@ -1,0 +1,206 @@
+"""How well maps find what is true in simulated slides; writes a table of docs/explain.md.
+
+    python experiments/map_truth.py [folder]
+
+The simulation knows which patches show the latent that tells the label, and which a confounder.
+For each test patient, the area under the ROC curve of a map against those patches says how well
+it finds them; told is the mean over patients. A patient whose latent is near its mean shows
+nothing to find; what such patients do to the mean has a column of its own. So has the best that
+any map of single patches could do: their place along the direction in which the simulation moved
+them, which no model knows.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from histodistill import cross_validate, explain, fold_ensemble, load, read_experiment
+from histodistill.evaluation import roc_auc
+from histodistill.explanation.patients import PatientMap
+from histodistill.files import write_text
+from histodistill.report import Cell, Section, Table, to_markdown
+from histodistill.simulation import Confounder, SimulationSettings, draw_truth, simulate_cohort
+from histodistill.simulation.patches import PatchModel, draw_patch_model
+from histodistill.simulation.truth import SimulatedSlide, slides_of
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENT = ROOT / "docs/explain.md"
+START, END = "<!-- written by experiments/map_truth.py -->", "<!-- end of the table -->"
+# The default training stops after five epochs without gain, which may be before attention has
+# found the tumour; a longer one tells that apart from what the data lack.
+SMALL = {"network": {"width": 64, "attention_width": 32, "fusion_width": 16, "token_size": 64}}
+LONGER = {"training": {"learning_rate": 1e-3, "patience": 15}}
+METHODS: dict[str, dict[str, object]] = {
+    "abmil-default": {"recipe": "abmil", **SMALL},
+    "abmil": {**SMALL, **LONGER},
+    "mkd-default": {"recipe": "mkd", **SMALL},
+    "mkd": {**SMALL, **LONGER},
+    "programmes": {},
+}
+# From here on a patient's latent is far enough from its mean to be seen.
+VISIBLE = 0.5
+MANY = SimulationSettings(
+    n_patients=1000,
+    min_patches=30,
+    max_patches=50,
+    tumour_share=0.3,
+    share_without_label=0.0,
+    share_without_genomics=0.0,
+    share_with_two_slides=0.0,
+)
+COHORTS = {
+    "200 patients": replace(MANY, n_patients=200),
+    "1,000 patients": MANY,
+    "600, clear tumour": replace(
+        MANY,
+        n_patients=600,
+        width=32,
+        min_patches=12,
+        max_patches=20,
+        tumour_share=0.5,
+        tumour_shift=4.0,
+    ),
+    "1,000, confounded": replace(MANY, confounder=Confounder(shift=6.0)),
+}
+# One hospital is kept apart, and tested.
+EXPERIMENT = {
+    "name": "Maps of simulated slides",
+    "simulated": True,
+    "cohort": {
+        "clinical": "cohort/clinical.csv",
+        "slides": "cohort/slides.csv",
+        "site_column": "SITE",
+    },
+    "features": {"directory": "cohort/features", "standardise": True},
+    "genomics": {"mrna": {"file": "cohort/mrna_zscores.txt"}},
+    "targets": {"ER": {"classes": ["negative", "positive"], "positive": "positive"}},
+    "splits": {"scheme": "external", "external_sites": ["S05"]},
+    "methods": METHODS,
+    "baselines": [],
+    "output": "results",
+}
+HEADER = (
+    "cohort",
+    "method",
+    "AUC of ER",
+    "attention",
+    "share",
+    "against average",
+    "all patients",
+    "best",
+)
+
+
+@dataclass(frozen=True)
+class Found:
+    """AUC of maps of one patient against the patches to be found; NaN where all are, or none.
+
+    Attributes:
+        attention: Of attention.
+        share: Of the shares in the logit.
+        difference: Of the shares against the bag's average patch.
+        best: Of the patches' place along the true direction.
+    """
+
+    attention: float
+    share: float
+    difference: float
+    best: float
+
+
+@dataclass(frozen=True)
+class Judged:
+    """How well a method's maps find what is true, and how well it answers.
+
+    Attributes:
+        auc: AUC of its student on the test patients.
+        visible: Means over the test patients with something to find.
+        everybody: The same over all test patients.
+    """
+
+    auc: float
+    visible: Found
+    everybody: Found
+
+
+def main() -> None:
+    """Simulate, train, judge, and write the table between the document's two marks."""
+    work = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "demo/map-truth").resolve()
+    rows: list[tuple[Cell, ...]] = []
+    for cohort, settings in COHORTS.items():
+        for method, judged in judge(settings, work / cohort.replace(",", "").replace(" ", "-")):
+            rows.append(_cells(cohort, method, judged))
+            print(*(cell.text for cell in rows[-1]), sep=" | ", flush=True)
+    before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(START)
+    shown = to_markdown(Table(HEADER, (Section("", tuple(rows)),)))
+    write_text(DOCUMENT, f"{before}{START}\n\n{shown}\n{END}{rest.partition(END)[2]}")
+
+
+def judge(settings: SimulationSettings, folder: Path) -> Iterator[tuple[str, Judged]]:
+    """Every method on the hospital that it was not trained on.
+
+    The target is the confounder's patches where the cohort has one, and the tumour's otherwise.
+    """
+    simulate_cohort(folder / "cohort", settings)
+    write_text(folder / "experiment.yaml", yaml.safe_dump(EXPERIMENT))
+    experiment = read_experiment(folder / "experiment.yaml")
+    data = load(experiment)
+    predictions = cross_validate(experiment, data)
+    assert data.bags is not None
+    latent = draw_truth(settings).set_index("PATIENT")["SHARED"]
+    model = draw_patch_model(settings)
+    slides = {slide.patient: slide for slide in slides_of(draw_truth(settings))}
+    for method in METHODS:
+        answered = predictions[predictions["method"] == method].set_index("PATIENT")
+        auc = roc_auc(answered["label"] == "positive", answered["student"])
+        bundle = fold_ensemble(experiment, data, "ER", method)
+        maps = explain(bundle, data.bags, patients=list(answered.index))
+        found = pd.DataFrame(
+            [_found(m, latent[m.patient], model, slides[m.patient]) for m in maps],
+            index=answered.index,
+        )
+        visible = latent[answered.index].abs() >= VISIBLE
+        shown = found if settings.confounder is not None else found[visible]
+        yield method, Judged(auc, Found(**shown.mean()), Found(**found.mean()))
+
+
+def _found(found: PatientMap, latent: float, model: PatchModel, slide: SimulatedSlide) -> Found:
+    """A map of a patient, whose latent is given, against the truth of their one slide."""
+    patches = model.draw_patches(slide)
+    # A confounder speaks for ER; tumour speaks for what the patient's latent says.
+    if model.settings.confounder is not None:
+        wanted, sign, direction = patches.confounded, 1.0, model.confounder_direction
+    else:
+        sign = float(np.sign(latent))
+        wanted, direction = patches.tumour, model.shared_direction
+    if wanted.all() or not wanted.any():
+        return Found(*[np.nan] * 4)
+    own = found.contributions
+    relative = own.against_average()
+    assert found.attention is not None
+    assert relative is not None
+    maps = (
+        found.attention,
+        sign * own.support(1),
+        sign * relative.support(1),
+        sign * (patches.features.astype(float) @ direction),
+    )
+    return Found(*(roc_auc(wanted, values) for values in maps))
+
+
+def _cells(cohort: str, method: str, judged: Judged) -> tuple[Cell, ...]:
+    seen = judged.visible
+    numbers = (judged.auc, seen.attention, seen.share, seen.difference)
+    others = (judged.everybody.difference, seen.best)
+    return tuple(Cell(text) for text in (cohort, method, *(f"{n:.2f}" for n in numbers + others)))
+
+
+if __name__ == "__main__":
+    main()
