@@ -33,6 +33,10 @@ class InputError(HistodistillError):
         self.problems: tuple[str, ...] = problems
 
 
+class AnswersSealedError(HistodistillError):
+    """All is trained, and the answers to test patients stay sealed: nothing is wrong."""
+
+
 class Problems:
     """Runs every check and keeps what each finds wrong, so that all is told at once."""
 

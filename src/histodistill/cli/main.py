@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 
 from histodistill.cli.console import answering, errors, say, say_problems, warnings_as_notes
 from histodistill.cli.signals import exit_status, interrupt_on_signals
-from histodistill.errors import HistodistillError, InputError
+from histodistill.errors import AnswersSealedError, HistodistillError, InputError
 from histodistill.faults import machine_fault
 
 # In the order of the help. The function `command` in the module of that name is the command.
@@ -23,6 +23,7 @@ COMMANDS = (
     "audit",
     "crossval",
     "suite",
+    "unseal",
     "ablate",
     "evaluate",
     "compare",
@@ -104,6 +105,9 @@ def _tell(error: Exception, *, in_json: bool) -> int:
     Raises:
         Exception: The error itself, where it is a bug, or where Typer says it better.
     """
+    if isinstance(error, AnswersSealedError):
+        say(str(error))
+        return 0
     if isinstance(error, InputError):
         say_problems(error.problems)
         return 1

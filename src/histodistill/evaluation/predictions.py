@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from histodistill import finished
+from histodistill import finished, sealing
 from histodistill.errors import InputError
 from histodistill.evaluation.checks import check_predictions
 from histodistill.evaluation.layout import network_columns, silent_networks
@@ -52,6 +52,8 @@ def read_predictions(path: Path, notes: list[str] | None = None) -> pd.DataFrame
     """
     told: list[str] = [] if notes is None else notes
     if not path.is_file():
+        if sealing.is_sealed(path.parent):
+            raise InputError(sealing.sealed_sentence(path.parent))
         raise InputError(f"{path}: there is no such file; give a predictions CSV.")
     problems = list(finished.changes(path.parent, _REMEDY, only=path.name))
     if problems:

@@ -23,6 +23,8 @@ class SplitSettings(Settings):
         directory: For ``files``, the folder of ``splits_<k>.csv``; ``{target}`` in it
             stands for the target's name.
         external_sites: For ``external``, the hospitals that are held out.
+        seal: Whether the answers to test patients are written encrypted until ``histodistill
+            unseal`` opens them, once, and writes down when (an extra).
     """
 
     scheme: Literal["stratified", "site", "files", "external"] = "stratified"
@@ -32,6 +34,7 @@ class SplitSettings(Settings):
     seed: NonNegativeInt = 0
     directory: str | None = None
     external_sites: tuple[str, ...] = ()
+    seal: bool = False
 
     @model_validator(mode="after")
     def _scheme_has_what_it_needs(self) -> SplitSettings:

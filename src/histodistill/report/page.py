@@ -22,6 +22,13 @@ from histodistill.evaluation import (
 from histodistill.evaluation.intervals import RESAMPLES
 from histodistill.evaluation.summary import OF_FOLDS
 from histodistill.files import write_text
+from histodistill.report.checklists import (
+    Filled,
+    PageFacts,
+    checklists_markdown,
+    filled_checklists,
+    topics_of,
+)
 from histodistill.report.cohort_section import cohort_section
 from histodistill.report.depth.distribution import answered
 from histodistill.report.depth.section import Asked, Chosen, present
@@ -41,6 +48,7 @@ from histodistill.report.target_section import TargetSection, file_stem, target_
 from histodistill.spreadsheets import write_csv
 
 PAGE = "report.html"
+CHECKLISTS = "checklists.md"
 DEFAULT_POLICY = TriagePolicy(max_missed=0.05, max_false_alarms=0.05)
 
 # Columns that say nothing where one model predicted all patients.
@@ -72,6 +80,7 @@ class Report:
             of ``methods``, with the first network that it has.
         policy: The triage policy.
         evidence: What is known of the patients beside their answers.
+        described: What was run, in sentences by topics of the checklists.
     """
 
     title: str
@@ -90,6 +99,7 @@ class Report:
     depth: str | None = None
     policy: TriagePolicy = DEFAULT_POLICY
     evidence: Evidence = field(default_factory=Evidence)
+    described: Mapping[str, str] = field(default_factory=dict)
 
 
 def write_report(
@@ -121,6 +131,7 @@ def write_report(
     comparison, not_compared = _comparison(folder, report, n_resamples, seed)
     anchors = anchors_of(report.predictions)
     asked = Asked(_chosen(report), report.evidence, report.policy, anchors, report.external)
+    targets = _sections(folder, report, summary, asked)
     page = page_template("report.html.jinja").render(
         report=report,
         limits=[*LIMITS, *([] if report.external else [FOLD_LIMIT]), *report.limits],
@@ -129,7 +140,8 @@ def write_report(
         checks=_checks(folder, report.evidence),
         excluded=_excluded(folder, report.excluded),
         headline=replace(headline, source="tables/summary.csv"),
-        targets=_sections(folder, report, summary, asked),
+        targets=targets,
+        checklists=_checklists(folder, report, targets),
         patients=_patients(folder, report, asked),
         drawn=drawn_methods(report.predictions, report.methods),
         policy_text=_policy(report.policy),
@@ -246,6 +258,22 @@ def _patients(folder: Path, report: Report, asked: Asked) -> PatientsSection:
         if len(runs):
             answers[str(name)] = answered(runs)
     return patients_section(folder, asked.anchors, report.evidence.patients, answers)
+
+
+def _checklists(folder: Path, report: Report, targets: list[TargetSection]) -> tuple[Filled, ...]:
+    """The checklists, filled, and written as Markdown beside the page."""
+    facts = PageFacts(
+        report.title,
+        report.predictions,
+        report.described,
+        report.evidence,
+        targets,
+        report.versions,
+        report.external,
+    )
+    filled = filled_checklists(topics_of(facts))
+    write_text(folder / CHECKLISTS, checklists_markdown(report.title, filled, PAGE))
+    return filled
 
 
 def _policy(policy: TriagePolicy) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from histodistill import sealing
 from histodistill.calibration import TriagePolicy
 from histodistill.errors import InputError
 from histodistill.evaluation import contenders_in, read_predictions, with_standard
@@ -17,9 +18,11 @@ from histodistill.experiment import Experiment, ExperimentData, load
 from histodistill.experiment.audit import count_patients, excluded_patients
 from histodistill.experiment.cohort_flow import cohort_flow
 from histodistill.experiment.cohort_table import cohort_table
+from histodistill.experiment.described import described
 from histodistill.experiment.leakage import divisions, leakage_audit
 from histodistill.experiment.patient_facts import patient_facts, patient_groups, user_columns
 from histodistill.experiment.recorded import CONFIGURATION, is_run, recorded_experiment
+from histodistill.files import sha256
 from histodistill.report import Report, write_report
 from histodistill.report.drawn_methods import drawn_methods
 from histodistill.report.evidence import Evidence
@@ -73,7 +76,7 @@ def report_run(
     """
     settings = settings or ReportSettings()
     experiment = _experiment_of(folder)
-    if not (folder / PREDICTIONS).is_file():
+    if not (folder / PREDICTIONS).is_file() and not sealing.is_sealed(folder):
         raise InputError(
             f"{folder}: has no {PREDICTIONS}; finish the run (histodistill crossval or suite)"
         )
@@ -109,13 +112,24 @@ def run_report(
     return _write(experiment, data, predictions, settings or ReportSettings(), [])
 
 
-def _experiment_of(folder: Path) -> Experiment:
-    if not is_run(folder):
+def _experiment_of(run: Path) -> Experiment:
+    """The experiment that a run's folder records, without the defaults that the record writes out.
+
+    Nobody has named those, so that they are not refused where the inputs have none of them.
+
+    Raises:
+        InputError: It records none, or is damaged.
+    """
+    if not is_run(run):
         raise InputError(
-            f"{folder}: is no run: it has no {CONFIGURATION}; give the output folder of crossval "
-            "or suite"
+            f"{run}: is no run: it has no {CONFIGURATION}; give the output folder of crossval or "
+            "suite"
         )
-    return recorded_experiment(folder).model_copy(update={"output": folder})
+    recorded = recorded_experiment(run)
+    given = recorded.model_dump(mode="json", exclude_defaults=True)
+    methods = recorded.model_dump(mode="json")["methods"]
+    experiment = Experiment.model_validate(given | {"methods": methods})
+    return experiment.model_copy(update={"output": run})
 
 
 def _write(
@@ -139,6 +153,7 @@ def _write(
         methods=methods,
         depth=settings.depth,
         policy=settings.policy or _stated_policy(experiment),
+        described=described(experiment, data),
         evidence=Evidence(lacking=tuple(notes)),
     )
     if data is not None:
@@ -187,9 +202,29 @@ def _evidence(
         groups=patient_groups(experiment, data, facts) | by,
         clinical=pd.DataFrame(clinical).reindex(list(data.patients)) if clinical else None,
         features=_mean_patches(data),
-        checks=leakage_audit(experiment, data, predictions),
+        checks=pd.concat(
+            [leakage_audit(experiment, data, predictions), _seal_check(experiment)],
+            ignore_index=True,
+        ),
         lacking=tuple(notes),
     )
+
+
+def _seal_check(experiment: Experiment) -> pd.DataFrame:
+    """Whether figures of test patients were out of sight until all choices were made."""
+    run = experiment.output
+    opening = sealing.opening_of(run)
+    if opening is None:
+        found = "not sealed: figures of test patients could be seen while choices were made"
+    else:
+        found = f"sealed until {opening.time}, configuration {opening.configuration[:12]}"
+        later = [name for name in experiment.methods if name not in opening.methods]
+        if later:
+            found += f"; trained after the opening: {', '.join(later)}"
+        elif sha256(run / CONFIGURATION) != opening.configuration:
+            found += "; the configuration has changed since"
+    row = ("answers to test patients", found, sealing.OPENED if opening else "`splits: seal`")
+    return pd.DataFrame([row], columns=["Check", "Found", "Where"])
 
 
 def _mean_patches(data: ExperimentData) -> pd.DataFrame | None:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from histodistill import finished
+from histodistill import finished, sealing
 from histodistill.calibration.columns import with_calibrated
 from histodistill.calibration.network_calibrator import CalibrationSettings, too_few_patients
-from histodistill.errors import InputError
+from histodistill.errors import AnswersSealedError, InputError
 from histodistill.evaluation import read_predictions, write_predictions
 from histodistill.experiment.data import ExperimentData
 from histodistill.experiment.settings import Experiment
@@ -57,14 +57,20 @@ def cross_validate(
     Raises:
         InputError: The folder holds results of another configuration, the patients cannot be
             divided as asked, or trainings failed: each is named, and all others are finished.
+        AnswersSealedError: All is trained, and ``splits.seal`` keeps the answers to test patients
+            sealed.
     """
     if tensorboard:
         require_tensorboard()
     if experiment.tuning is not None:
         require_optuna()
+    if experiment.splits.seal:
+        sealing.require_cryptography()
     fits = fits_of(experiment, data)
     require_calibration(experiment, fits)
     with open_run(experiment, data):
+        if experiment.splits.seal:
+            sealing.begin(experiment.output)
         runner = FitRunner(experiment, data, tensorboard=tensorboard)
         failures = run_fits(runner, fits, watcher or Silent(), jobs=jobs, threads=threads)
         if failures:
@@ -83,17 +89,9 @@ def _collect(fits: Sequence[Fit], output: Path, settings: CalibrationSettings) -
     places = [fit.folder(output) for fit in fits]
     # A patient validates in several folds, so this is no table to be evaluated.
     write_csv(output / VALIDATION, joined(place / VALIDATION for place in places))
-    predictions = pd.concat(
-        [
-            with_calibrated(
-                read_predictions(place / PREDICTIONS),
-                read_predictions(place / VALIDATION),
-                settings,
-            )
-            for place in places
-        ],
-        ignore_index=True,
-    )
+    if sealing.is_sealed(output):
+        _keep_sealed(fits, output)
+    predictions = calibrated_predictions(places, settings)
     write_predictions(output / PREDICTIONS, predictions)
     finished.finish(output, (PREDICTIONS, VALIDATION, COSTS))
     return predictions
@@ -116,6 +114,36 @@ def require_calibration(experiment: Experiment, fits: Sequence[Fit]) -> None:
             problems[f"target {fit.target}, {fit.method}: {problem}"] = None
     if problems:
         raise InputError(*problems)
+
+
+def _keep_sealed(fits: Sequence[Fit], output: Path) -> None:
+    """Write down what is sealed, and end there.
+
+    Raises:
+        AnswersSealedError: Always.
+    """
+    folders: dict[str, list[str]] = {}
+    for fit in fits:
+        own = str(fit.folder(output).relative_to(output))
+        folders.setdefault(fit.method, []).append(own)
+    sealing.write_contents(output, folders)
+    finished.finish(output, (VALIDATION, COSTS))
+    raise AnswersSealedError(sealing.sealed_sentence(output))
+
+
+def calibrated_predictions(places: Sequence[Path], settings: CalibrationSettings) -> pd.DataFrame:
+    """The predictions of several fits, calibrated on the validation patients of each as well."""
+    return pd.concat(
+        [
+            with_calibrated(
+                read_predictions(place / PREDICTIONS),
+                read_predictions(place / VALIDATION),
+                settings,
+            )
+            for place in places
+        ],
+        ignore_index=True,
+    )
 
 
 def joined(parts: Iterable[Path]) -> pd.DataFrame:

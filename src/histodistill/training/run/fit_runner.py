@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from histodistill import sealing
 from histodistill.cohort import Fold
 from histodistill.deploy.bundle import Bundle
 from histodistill.evaluation import write_predictions
@@ -96,9 +97,18 @@ class FitRunner:
             test = self._rows(fit, inputs, fitted, tested, fitted.answer(tested))
         folder = fit.folder(self.experiment.output)
         write_predictions(folder / VALIDATION, validation)
-        write_predictions(folder / PREDICTIONS, test)
+        self._write_answers(folder, test)
         fit.finish(self.experiment.output)
         forget_states(folder, CHECKPOINT)
+
+    def _write_answers(self, folder: Path, test: pd.DataFrame) -> None:
+        """The answers to test patients, sealed where the experiment asks for it."""
+        run = self.experiment.output
+        if sealing.is_sealed(run):
+            sealed = folder / sealing.SEALED
+            sealing.write_sealed(run, sealed, lambda plain: write_predictions(plain, test))
+        else:
+            write_predictions(folder / PREDICTIONS, test)
 
     def _inputs(self, fit: Fit) -> FoldData:
         key = (fit.target, fit.fold)

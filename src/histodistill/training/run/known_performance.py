@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from histodistill import sealing
 from histodistill.evaluation import evaluate
 from histodistill.experiment.data import ExperimentData
 from histodistill.experiment.settings import Experiment
@@ -27,6 +28,8 @@ def out_of_fold_performance(
     """
     fits = [f for f in fits_of(experiment, data) if (f.target, f.method) == (target, method)]
     if not fits or not all(fit.finished(experiment.output) for fit in fits):
+        return []
+    if sealing.is_sealed(experiment.output):  # no card tells what nobody may know yet
         return []
     rows = joined(fit.folder(experiment.output) / PREDICTIONS for fit in fits)
     summary = evaluate(rows, metrics=FIGURES).summary

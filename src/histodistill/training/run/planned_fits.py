@@ -12,6 +12,7 @@ from histodistill.errors import InputError
 from histodistill.experiment.data import ExperimentData
 from histodistill.experiment.folds import folds_for
 from histodistill.experiment.settings import Experiment
+from histodistill.sealing import SEALED
 from histodistill.training.folders import (
     BASELINES,
     COST,
@@ -45,7 +46,7 @@ class Fit:
 
     def finish(self, output: Path) -> None:
         """Write down what the results are, last of all: from here on the fit is finished."""
-        finished.finish(self.folder(output), (PREDICTIONS, VALIDATION, COST))
+        finished.finish(self.folder(output), (PREDICTIONS, SEALED, VALIDATION, COST))
 
     def finished(self, output: Path) -> bool:
         """Whether an earlier run has finished it.
@@ -55,7 +56,8 @@ class Fit:
                 taken for whole nor replaced without a word; each file is named.
         """
         folder = self.folder(output)
-        if not (folder / PREDICTIONS).exists() or not (folder / finished.FINISHED).exists():
+        answered = any((folder / name).exists() for name in (PREDICTIONS, SEALED))
+        if not answered or not (folder / finished.FINISHED).exists():
             return False
         remedy = f"copy it again, or remove {folder} to train this fit again"
         problems = list(finished.changes(folder, remedy))

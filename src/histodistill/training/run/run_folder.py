@@ -18,6 +18,7 @@ from histodistill.errors import InputError, listed
 from histodistill.experiment.data import ExperimentData
 from histodistill.experiment.recorded import CONFIGURATION
 from histodistill.experiment.settings import Experiment
+from histodistill.experiment.splits import SplitSettings
 from histodistill.files import write_json
 from histodistill.gate.records import damaged_record, read_record
 from histodistill.model import NetworkSettings, ObjectiveSettings
@@ -90,6 +91,8 @@ def _agreed(experiment: Experiment) -> dict[str, Any]:
             remedy = "choose another `output`, or remove that folder"
             raise damaged_record(path, f"it has no {part}", remedy)
     before.setdefault("calibration", CalibrationSettings().model_dump(mode="json"))
+    with suppress(ValidationError):  # as for methods
+        before["splits"] = SplitSettings.model_validate(before["splits"]).model_dump(mode="json")
     before["methods"] = {name: _as_today(own) for name, own in before["methods"].items()}
     changed = sorted(_differences(_shared(before, now), _shared(now, before)))
     if changed:

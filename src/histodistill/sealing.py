@@ -1,0 +1,162 @@
+"""Test answers that nobody reads before all choices are made.
+
+With ``splits: {seal: true}`` the answers to test patients are written encrypted, and opened once,
+by ``histodistill unseal``, which first writes down when, and on which configuration. The key lies
+in the run's folder: a seal keeps nobody out who means to get in, like that of an envelope. It keeps
+figures of test patients out of sight while choices are made, and shows what was changed after them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from histodistill.errors import InputError
+from histodistill.files import sha256, whole_file, write_json
+from histodistill.gate.records import read_record
+from histodistill.settings import Settings
+
+SEALED = "predictions.sealed"
+KEY = "seal.key"
+OPENED = "unsealed.json"
+CONTENTS = "sealed.json"
+
+
+class Opening(Settings):
+    """When a seal was opened, and on what.
+
+    Attributes:
+        time: In UTC, ISO 8601.
+        configuration: SHA-256 of the configuration at that time.
+        methods: Methods whose answers were sealed.
+    """
+
+    time: str
+    configuration: str
+    methods: tuple[str, ...]
+
+
+def is_sealed(run: Path) -> bool:
+    """Whether a run's folder has a seal that is not opened."""
+    return (run / KEY).is_file() and not (run / OPENED).is_file()
+
+
+def sealed_sentence(run: Path) -> str:
+    """What to say where the answers of a sealed run are asked for."""
+    return (
+        f"{run}: the answers to test patients are sealed until all choices are made; then run "
+        f"histodistill unseal {run}, which opens them once and writes down when"
+    )
+
+
+def require_cryptography() -> None:
+    """Refuse early where the library is absent.
+
+    Raises:
+        InputError: It is not installed.
+    """
+    try:
+        import cryptography.fernet  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            "`splits: seal` needs the library cryptography; run: pip install 'histodistill[seal]'"
+        ) from error
+
+
+def begin(run: Path) -> None:
+    """Make a run's key, where it has none yet; only its owner can read it."""
+    from cryptography.fernet import Fernet
+
+    require_cryptography()
+    path = run / KEY
+    if not path.exists():
+        with whole_file(path) as draft:
+            draft.write_bytes(Fernet.generate_key())
+        path.chmod(0o600)
+
+
+def write_sealed(run: Path, sealed: Path, write: Callable[[Path], None]) -> None:
+    """Write a file encrypted; what is not lies in no folder of the run, even for a moment.
+
+    Args:
+        run: The run's folder.
+        sealed: The file.
+        write: Writes what is to be sealed to a path.
+    """
+    with TemporaryDirectory() as apart:
+        plain = Path(apart) / "plain"
+        write(plain)
+        with whole_file(sealed) as draft:
+            draft.write_bytes(_cipher(run).encrypt(plain.read_bytes()))
+
+
+def open_file(run: Path, sealed: Path, plain: Path) -> None:
+    """Write what a sealed file holds.
+
+    Raises:
+        InputError: It is damaged, or was sealed with another key.
+    """
+    from cryptography.fernet import InvalidToken
+
+    try:
+        content = _cipher(run).decrypt(sealed.read_bytes())
+    except InvalidToken as error:
+        raise InputError(
+            f"{sealed}: is damaged, or was sealed with another key than {run / KEY}; copy it again"
+        ) from error
+    with whole_file(plain) as draft:
+        draft.write_bytes(content)
+
+
+def write_contents(run: Path, folders: Mapping[str, list[str]]) -> None:
+    """Write down where the sealed answers lie, in the order of the table.
+
+    Args:
+        run: The run's folder.
+        folders: Folders below it, by method.
+    """
+    write_json(run / CONTENTS, folders)
+
+
+def contents(run: Path) -> dict[str, list[str]]:
+    """What :func:`write_contents` wrote.
+
+    Raises:
+        InputError: It is damaged.
+    """
+    return read_record(run / CONTENTS, dict[str, list[str]], "run crossval again")
+
+
+def record_opening(run: Path, configuration: Path) -> Opening:
+    """Write down that the seal is opened now; before anything is."""
+    made = Opening(
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+        configuration=sha256(configuration),
+        methods=tuple(contents(run)),
+    )
+    write_json(run / OPENED, made.model_dump(mode="json"))
+    return made
+
+
+def opening_of(run: Path) -> Opening | None:
+    """When the seal of a run was opened; None where there is none, or it is not."""
+    path = run / OPENED
+    if not path.is_file():
+        return None
+    return read_record(path, Opening, "its date is lost; say so where the results are told")
+
+
+def _cipher(run: Path) -> Any:
+    from cryptography.fernet import Fernet
+
+    path = run / KEY
+    try:
+        return Fernet(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path}: the key of the sealed answers is missing or damaged; without it they cannot "
+            "be opened: copy it again, or train anew in another folder"
+        ) from error
