@@ -27,7 +27,7 @@ def command(
     from histodistill.report.ablation import write_ablation
 
     experiment = read_ablation(experiment_file)
-    predictions = train_and_watch(experiment, jobs, threads)
+    _, predictions = train_and_watch(experiment, jobs, threads)
     tidy = write_ablation(
         predictions, components(experiment), experiment.output, reference=REFERENCE
     )

@@ -19,7 +19,7 @@ from histodistill.cli.console import console, say_notes
 from histodistill.cli.progress import counting
 from histodistill.cli.training_progress import FitsProgress
 from histodistill.evaluation import fold_aucs, read_predictions
-from histodistill.experiment import Experiment, load
+from histodistill.experiment import Experiment, ExperimentData, load
 from histodistill.training import Epoch, Failure, Fit, cross_validate, fits_of
 from histodistill.training.folders import VALIDATION
 
@@ -104,14 +104,21 @@ def live(table: LiveTable) -> Iterator[None]:
         yield
 
 
-def train_and_watch(experiment: Experiment, jobs: int, threads: int | None) -> pd.DataFrame:
-    """Read the cohort and cross-validate every method under a live table; the predictions."""
+def train_and_watch(
+    experiment: Experiment, jobs: int, threads: int | None
+) -> tuple[ExperimentData, pd.DataFrame]:
+    """Read the cohort and cross-validate every method under a live table.
+
+    Returns:
+        The cohort, and the predictions.
+    """
     with counting("Reading bags") as progress:
         data = load(experiment, progress)
     say_notes(data.notes)
     table = LiveTable(experiment, fits_of(experiment, data))
     with live(table):
-        return cross_validate(experiment, data, watcher=table, jobs=jobs, threads=threads)
+        predictions = cross_validate(experiment, data, watcher=table, jobs=jobs, threads=threads)
+    return data, predictions
 
 
 def _auc(value: float) -> str:

@@ -66,10 +66,11 @@ def command(
     from histodistill.spreadsheets import read_back
     from histodistill.training.folders import PREDICTIONS
     from histodistill.training.run.costs import COSTS
+    from histodistill.workflows.run_report import run_report
 
     experiment = read_experiment(experiment_file)
     reference = _reference(experiment, reference)
-    predictions = train_and_watch(experiment, jobs, threads)
+    data, predictions = train_and_watch(experiment, jobs, threads)
     page = write_leaderboard(
         predictions,
         read_back(pd.read_csv(experiment.output / COSTS)),
@@ -83,10 +84,13 @@ def command(
     show(live_table(predictions), "Test AUC, mean over folds and seeds")
     say(f"Predictions: {located(experiment.output / PREDICTIONS)}")
     say(f"Leaderboard: {located(page)}")
+    report = run_report(experiment, data, predictions)
+    say(f"Report: {located(report)}")
     answer(
         results=read_back(pd.read_csv(page.parent / "results.csv")),
         predictions=experiment.output / PREDICTIONS,
         leaderboard=page,
+        report=report,
     )
 
 

@@ -44,7 +44,7 @@ def subgroup_table(
 ) -> pd.DataFrame:
     """The AUC in every level of some columns, with a test of interaction for each column.
 
-    A level with fewer than ten patients of a class has no figure, and says so. Interaction: the
+    A column that tells these patients in one level is left out. A level with fewer than ten patients of a class has no figure, and says so. Interaction: the
     heterogeneity of the levels' AUCs (W. G. Cochran, Biometrics 10 (1954) 101-129), with standard
     errors from their intervals; Holm's adjustment takes all columns as one family.
 
@@ -61,6 +61,7 @@ def subgroup_table(
         ``note``.
     """
     levels = {name: _levels(runs, column, n_resamples, seed) for name, column in columns.items()}
+    levels = {name: own for name, own in levels.items() if len(own) > 1}
     chances = {name: _interaction(own) for name, own in levels.items()}
     adjusted = dict(zip(chances, holm(list(chances.values())), strict=True)) if chances else {}
     rows = [
