@@ -94,6 +94,7 @@ def test_the_page_is_well_formed_and_needs_no_other_file(folder: Path):
         "Patients left out",
         "Notes",
         "Versions",
+        "Checklists and model card",
         "Table of patients",
         "Limits",
     ]

@@ -44,9 +44,10 @@ def subgroup_table(
 ) -> pd.DataFrame:
     """The AUC in every level of some columns, with a test of interaction for each column.
 
-    A column that tells these patients in one level is left out. A level with fewer than ten patients of a class has no figure, and says so. Interaction: the
-    heterogeneity of the levels' AUCs (W. G. Cochran, Biometrics 10 (1954) 101-129), with standard
-    errors from their intervals; Holm's adjustment takes all columns as one family.
+    A column that tells these patients in one level is left out. A level with fewer than ten
+    patients of a class has no figure, and says so. Interaction: the heterogeneity of the levels'
+    AUCs (W. G. Cochran, Biometrics 10 (1954) 101-129), with standard errors from their intervals;
+    Holm's adjustment takes all columns as one family.
 
     Args:
         runs: Answers of one network.

@@ -24,6 +24,7 @@ from histodistill.evaluation import (
     reliability_curve,
     roc_curve,
 )
+from histodistill.evaluation.answers import FloatArray
 from histodistill.evaluation.metrics import CALIBRATION_BINS
 from histodistill.files import whole_file
 
@@ -38,6 +39,8 @@ FAINT = "#B0B0B0"
 PANEL_INCHES = 3.4
 FONT = 8
 DPI = 200
+# Of a curve; more cannot be seen, and would make the page of a large cohort too heavy.
+MOST_POINTS = 400
 
 # Text stays text: it can be read aloud, found and edited, and takes a quarter of the bytes.
 _SVG = {"svg.hashsalt": "histodistill", "svg.fonttype": "none"}
@@ -191,11 +194,12 @@ def _draw_roc(ax: Axes, runs: Runs, name: str, style: CurveStyle) -> None:
     curve = roc_curve(runs)
     auc, low, high = auc_of(runs)
     ax.plot([0, 1], [0, 1], color=FAINT, linewidth=0.8, zorder=1)
-    ax.fill_between(curve.grid, curve.low, curve.high, color=style.color, alpha=0.13, linewidth=0)
+    ax.fill_between(
+        *_drawn(curve.grid, curve.low, curve.high), color=style.color, alpha=0.13, linewidth=0
+    )
     label = f"{name}: {auc:.3f} [{low:.2f}–{high:.2f}]"
     ax.plot(
-        curve.false_positive,
-        curve.true_positive,
+        *_drawn(curve.false_positive, curve.true_positive),
         label=label,
         color=style.color,
         linestyle=style.dashes,
@@ -209,8 +213,7 @@ def _draw_precision_recall(ax: Axes, runs: Runs, name: str, style: CurveStyle) -
     ax.axhline(curve.prevalence, color=FAINT, linewidth=0.8, linestyle=":", zorder=0)
     label = f"{name}: AP {precision:.3f}"
     ax.step(
-        curve.recall,
-        curve.precision,
+        *_drawn(curve.recall, curve.precision),
         where="pre",
         label=label,
         color=style.color,
@@ -223,11 +226,10 @@ def _draw_reliability(above: Axes, below: Axes, runs: Runs, name: str, style: Cu
     curve = reliability_curve(runs)
     label = f"{name}: ECE {_metric(runs, 'ece'):.3f}"
     above.fill_between(
-        curve.grid, curve.low, curve.high, color=style.color, alpha=0.13, linewidth=0
+        *_drawn(curve.grid, curve.low, curve.high), color=style.color, alpha=0.13, linewidth=0
     )
     above.plot(
-        curve.grid,
-        curve.observed,
+        *_drawn(curve.grid, curve.observed),
         label=label,
         color=style.color,
         linestyle=style.dashes,
@@ -235,6 +237,15 @@ def _draw_reliability(above: Axes, below: Axes, runs: Runs, name: str, style: Cu
     )
     edges = np.arange(CALIBRATION_BINS + 1) / CALIBRATION_BINS
     below.stairs(curve.counts, edges, color=style.color, linestyle=style.dashes, linewidth=1.2)
+
+
+def _drawn(*columns: FloatArray) -> tuple[FloatArray, ...]:
+    """As many of a curve's points as can be seen, its ends among them."""
+    n = len(columns[0])
+    if n <= MOST_POINTS:
+        return columns
+    kept = np.unique(np.linspace(0, n - 1, MOST_POINTS).round().astype(int))
+    return tuple(column[kept] for column in columns)
 
 
 def _metric(runs: Runs, name: str) -> float:

@@ -10,6 +10,9 @@ import pandas as pd
 from histodistill.evaluation import Runs
 
 WIDTH, LANE, LEFT, TOP = 720, 96, 120, 8
+MOST_POINTS = 1500
+"""Points that are drawn: all who are called wrong, and of the others as many as have room."""
+
 # Beyond this many patients a point has no words of its own: the page would be too heavy.
 _MOST_WITH_WORDS = 1000
 _GOLDEN = 0.6180339887498949
@@ -39,11 +42,12 @@ class Lane:
 
 @dataclass(frozen=True)
 class Distribution:
-    """The drawing: a lane a class, and what the probability is of."""
+    """The drawing: a lane a class, what the probability is of, and patients without a point."""
 
     lanes: tuple[Lane, ...]
     axis: str
     height: int
+    left_out: int
 
 
 def answered(runs: Runs) -> pd.DataFrame:
@@ -86,7 +90,7 @@ def distribution(
         classes: In the order of the lanes, the last one above.
         anchors: The place of the page of each patient.
     """
-    words = len(answers) <= _MOST_WITH_WORDS
+    words, shown = len(answers) <= _MOST_WITH_WORDS, _shown(answers)
     lanes: list[Lane] = []
     for name in reversed(classes):
         own = answers[answers["label"] == name].sort_values("p", kind="stable")
@@ -94,10 +98,23 @@ def distribution(
             continue
         middle = TOP + LANE * len(lanes) + LANE // 2
         low, median, high = (_x(value) for value in own["p"].quantile([0.25, 0.5, 0.75]))
-        points = tuple(_points(own, middle, anchors, words))
+        points = tuple(_points(own[own.index.isin(shown)], middle, anchors, words))
         lanes.append(Lane(str(name), len(own), middle, (low, median, high), points))
     axis = "Probability of " + (f"“{classes[1]}”" if len(classes) == 2 else "the patient's class")
-    return Distribution(tuple(lanes), axis, TOP + LANE * len(lanes) + 40)
+    height = TOP + LANE * len(lanes) + 40
+    return Distribution(tuple(lanes), axis, height, len(answers) - len(shown))
+
+
+def _shown(answers: pd.DataFrame) -> pd.Index:
+    """Everybody of a small cohort; of a large one the wrong, and the right at even steps."""
+    if len(answers) <= MOST_POINTS:
+        return answers.index
+    ordered = answers.sort_values("p", kind="stable")
+    wrong = ordered.index[ordered["wrong"] > 0.5]
+    right = ordered.index.difference(wrong, sort=False)
+    return wrong[:: -(-len(wrong) // MOST_POINTS) or 1].union(
+        right[:: -(-len(right) // max(MOST_POINTS - len(wrong), MOST_POINTS // 3))]
+    )
 
 
 def _points(own: pd.DataFrame, middle: int, anchors: dict[str, str], words: bool) -> list[Point]:
