@@ -78,7 +78,7 @@ def begin(run: Path) -> None:
         path.chmod(0o600)
 
 
-def write_sealed(run: Path, sealed: Path, write: Callable[[Path], None]) -> None:
+def write_sealed(run: Path, sealed: Path, write: Callable[[Path], object]) -> None:
     """Write a file encrypted; what is not lies in no folder of the run, even for a moment.
 
     Args:

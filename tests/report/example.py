@@ -73,5 +73,16 @@ def full_report() -> Report:
         reference="abmil student",
         methods=("mkd", "abmil"),
         evidence=evidence(table),
+        explained={
+            "genes": pd.DataFrame(
+                {
+                    "network": "genomic",
+                    "class": "positive",
+                    "gene": [f"G{k}" for k in range(20)],
+                    "share": np.linspace(0.2, 0.01, 20),
+                }
+            ),
+            "maps": pd.DataFrame({"network": "student", "verdict": ["true", "true", "not shown"]}),
+        },
         excluded=pd.DataFrame({"PATIENT": ["X"], "reason": ["no slide"]}),
     )

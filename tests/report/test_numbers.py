@@ -163,3 +163,13 @@ def test_checklists_link_what_the_page_holds_and_leave_the_rest_to_the_author(pa
     assert {item.state for item in bare.values()} == {"yours to write"}
     assert len(bare) == 27
     assert "| 20 | Participants: flow and characteristics | from this run |" in text
+
+
+def test_what_was_explained_is_shown_and_kept(page: Path):
+    text = page.read_text()
+    assert "Genes that drive the genomic network, for positive" in text
+    assert "<td>G11</td>" in text
+    assert "<td>G12</td>" not in text
+    assert len(pd.read_csv(page.parent / "tables" / "explained-genes.csv")) == 20
+    verdicts = pd.read_csv(page.parent / "tables" / "explained-verdicts.csv")
+    assert verdicts["patients"].tolist() == [2, 1]

@@ -43,6 +43,13 @@ def command(
             help='What is looked at in depth, "METHOD NETWORK"; by default the first method.',
         ),
     ] = None,
+    explained: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR",
+            help="A folder that explain or explain-genes wrote; as often as needed.",
+        ),
+    ] = None,
     max_missed: MaxMissed = None,
     max_false_alarms: MaxFalseAlarms = None,
     min_ppv: MinPPV = None,
@@ -64,6 +71,7 @@ def command(
         clinical=tuple(name.strip() for name in clinical.split(",")) if clinical else (),
         tables=tuple(table or ()),
         depth=depth,
+        explained=tuple(explained or ()),
         policy=stated_policy(max_missed, max_false_alarms, min_ppv),
     )
     with counting("Reading bags") as progress:

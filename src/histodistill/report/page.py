@@ -34,6 +34,7 @@ from histodistill.report.depth.distribution import answered
 from histodistill.report.depth.section import Asked, Chosen, present
 from histodistill.report.drawn_methods import drawn_methods
 from histodistill.report.evidence import Evidence
+from histodistill.report.explained_section import explained_section
 from histodistill.report.html import FOLD_LIMIT, LIMITS, Picture, page_template, picture
 from histodistill.report.patients_section import PatientsSection, anchors_of, patients_section
 from histodistill.report.plots import training_figure, write_figure
@@ -81,6 +82,7 @@ class Report:
         policy: The triage policy.
         evidence: What is known of the patients beside their answers.
         described: What was run, in sentences by topics of the checklists.
+        explained: Tables of `explain` and `explain-genes` by name: ``genes``, ``sets``, ``maps``.
     """
 
     title: str
@@ -100,6 +102,7 @@ class Report:
     policy: TriagePolicy = DEFAULT_POLICY
     evidence: Evidence = field(default_factory=Evidence)
     described: Mapping[str, str] = field(default_factory=dict)
+    explained: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
 
 def write_report(
@@ -141,6 +144,7 @@ def write_report(
         excluded=_excluded(folder, report.excluded),
         headline=replace(headline, source="tables/summary.csv"),
         targets=targets,
+        explained=explained_section(folder, report.explained),
         checklists=_checklists(folder, report, targets),
         patients=_patients(folder, report, asked),
         drawn=drawn_methods(report.predictions, report.methods),
@@ -270,6 +274,7 @@ def _checklists(folder: Path, report: Report, targets: list[TargetSection]) -> t
         targets,
         report.versions,
         report.external,
+        bool(report.explained),
     )
     filled = filled_checklists(topics_of(facts))
     write_text(folder / CHECKLISTS, checklists_markdown(report.title, filled, PAGE))

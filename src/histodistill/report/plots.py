@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -43,7 +43,7 @@ DPI = 200
 MOST_POINTS = 400
 
 # Text stays text: it can be read aloud, found and edited, and takes a quarter of the bytes.
-_SVG = {"svg.hashsalt": "histodistill", "svg.fonttype": "none"}
+_SVG: dict[Any, Any] = {"svg.hashsalt": "histodistill", "svg.fonttype": "none"}
 
 LegendPlace = Literal["lower right", "lower left", "best"]
 
@@ -194,9 +194,7 @@ def _draw_roc(ax: Axes, runs: Runs, name: str, style: CurveStyle) -> None:
     curve = roc_curve(runs)
     auc, low, high = auc_of(runs)
     ax.plot([0, 1], [0, 1], color=FAINT, linewidth=0.8, zorder=1)
-    ax.fill_between(
-        *_drawn(curve.grid, curve.low, curve.high), color=style.color, alpha=0.13, linewidth=0
-    )
+    _band(ax, (curve.grid, curve.low, curve.high), style)
     label = f"{name}: {auc:.3f} [{low:.2f}–{high:.2f}]"
     ax.plot(
         *_drawn(curve.false_positive, curve.true_positive),
@@ -225,9 +223,7 @@ def _draw_precision_recall(ax: Axes, runs: Runs, name: str, style: CurveStyle) -
 def _draw_reliability(above: Axes, below: Axes, runs: Runs, name: str, style: CurveStyle) -> None:
     curve = reliability_curve(runs)
     label = f"{name}: ECE {_metric(runs, 'ece'):.3f}"
-    above.fill_between(
-        *_drawn(curve.grid, curve.low, curve.high), color=style.color, alpha=0.13, linewidth=0
-    )
+    _band(above, (curve.grid, curve.low, curve.high), style)
     above.plot(
         *_drawn(curve.grid, curve.observed),
         label=label,
@@ -237,6 +233,12 @@ def _draw_reliability(above: Axes, below: Axes, runs: Runs, name: str, style: Cu
     )
     edges = np.arange(CALIBRATION_BINS + 1) / CALIBRATION_BINS
     below.stairs(curve.counts, edges, color=style.color, linestyle=style.dashes, linewidth=1.2)
+
+
+def _band(ax: Axes, columns: tuple[FloatArray, FloatArray, FloatArray], style: CurveStyle) -> None:
+    """An interval around a curve: places, lower and upper ends."""
+    x, low, high = _drawn(*columns)
+    ax.fill_between(x, low, high, color=style.color, alpha=0.13, linewidth=0)
 
 
 def _drawn(*columns: FloatArray) -> tuple[FloatArray, ...]:

@@ -26,7 +26,9 @@ from histodistill.files import sha256
 from histodistill.report import Report, write_report
 from histodistill.report.drawn_methods import drawn_methods
 from histodistill.report.evidence import Evidence
+from histodistill.report.explained_section import TABLES
 from histodistill.report.page import DEFAULT_POLICY
+from histodistill.spreadsheets import read_back
 from histodistill.training.folders import PREDICTIONS
 from histodistill.training.loop.trainer import CURVES
 from histodistill.training.run.run_folder import versions
@@ -46,6 +48,7 @@ class ReportSettings:
         depth: The contender that is looked at in depth, ``METHOD NETWORK``; by default the
             experiment's first method.
         policy: The triage policy; by default the experiment's, where it states risks.
+        explained: Folders that `explain` and `explain-genes` wrote.
     """
 
     by: tuple[str, ...] = ()
@@ -53,6 +56,7 @@ class ReportSettings:
     tables: tuple[Path, ...] = ()
     depth: str | None = None
     policy: TriagePolicy | None = None
+    explained: tuple[Path, ...] = ()
 
 
 def report_run(
@@ -154,6 +158,7 @@ def _write(
         depth=settings.depth,
         policy=settings.policy or _stated_policy(experiment),
         described=described(experiment, data),
+        explained=_explained(settings.explained),
         evidence=Evidence(lacking=tuple(notes)),
     )
     if data is not None:
@@ -170,6 +175,26 @@ def _stated_policy(experiment: Experiment) -> TriagePolicy:
     """The experiment's policy; costs state no risk that the report could judge."""
     stated = experiment.triage
     return DEFAULT_POLICY if stated is None or stated.costs is not None else stated
+
+
+def _explained(folders: tuple[Path, ...]) -> dict[str, pd.DataFrame]:
+    """The tables that some folders of explanations hold.
+
+    Raises:
+        InputError: A folder that holds none of them.
+    """
+    found: dict[str, pd.DataFrame] = {}
+    problems = []
+    for folder in folders:
+        here = {name: folder / f"{name}.csv" for name in TABLES}
+        known = {name: path for name, path in here.items() if path.is_file()}
+        if not known:
+            names = ", ".join(path.name for path in here.values())
+            problems.append(f"--explained {folder}: holds none of {names}")
+        found |= {name: read_back(pd.read_csv(path)) for name, path in known.items()}
+    if problems:
+        raise InputError(*problems)
+    return found
 
 
 def _require_contender(predictions: pd.DataFrame, depth: str | None) -> None:

@@ -25,6 +25,7 @@ class PageFacts:
         targets: The sections of the targets.
         versions: Versions of the software.
         external: Whether one model predicted all patients.
+        explained: Whether the page tells what drives the answers.
     """
 
     title: str
@@ -34,6 +35,7 @@ class PageFacts:
     targets: list[TargetSection]
     versions: Mapping[str, str]
     external: bool
+    explained: bool = False
 
 
 def topics_of(facts: PageFacts) -> dict[str, Topic]:
@@ -49,6 +51,8 @@ def topics_of(facts: PageFacts) -> dict[str, Topic]:
     }
     if facts.external:
         topics["external"] = Topic("Patients who took no part in training.", "results")
+    if facts.explained:
+        topics["explained"] = Topic("What drives the answers.", "explained")
     if facts.versions:
         listed = ", ".join(f"{name} {number}" for name, number in facts.versions.items())
         topics["versions"] = Topic(f"Software: {listed}.", "run")
