@@ -144,10 +144,8 @@ class TimeLeft:
         clock: Clock = time.monotonic,
     ) -> None:
         self._remaining = Counter(waiting)
-        n_models = {name: (models or {}).get(name, 1) for name in waiting}
-        self._methods = {
-            name: _Method(epochs.get(name, 0) * n_models[name], n_models[name]) for name in waiting
-        }
+        n_models = {name: (models or {}).get(name, 1) for name in {**waiting, **epochs}}
+        self._methods = {name: _Method(epochs.get(name, 0) * n, n) for name, n in n_models.items()}
         self._clock = clock
         self._last = clock()
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-from pydantic_core import to_jsonable_python
-
-from histodistill.experiment.inputs import CohortSettings
-from histodistill.experiment.settings import Experiment
-from histodistill.experiment.splits import SplitSettings
 from histodistill.gate.records import damaged_record, first_problem, read_record
-from histodistill.settings import Settings
+
+if TYPE_CHECKING:
+    from histodistill.experiment.settings import Experiment
+    from histodistill.settings import Settings
 
 CONFIGURATION = "experiment.json"
 _REMEDY = "run `histodistill crossval` again"
@@ -31,6 +28,10 @@ def recorded_experiment(folder: Path) -> Experiment:
         InputError: The record is damaged.
         OSError: It is absent or cannot be read.
     """
+    from pydantic import ValidationError
+
+    from histodistill.experiment.settings import Experiment
+
     path = folder / CONFIGURATION
     try:
         return Experiment.model_validate(_as_named(read_record(path, dict[str, Any], _REMEDY)))
@@ -40,6 +41,10 @@ def recorded_experiment(folder: Path) -> Experiment:
 
 def _as_named(raw: Mapping[str, Any]) -> dict[str, Any]:
     """A record without what nobody named: what is named and serves nothing is refused."""
+    from histodistill.experiment.inputs import CohortSettings
+    from histodistill.experiment.settings import Experiment
+    from histodistill.experiment.splits import SplitSettings
+
     named = _without_defaults(Experiment, raw)
     for part, kind in (("cohort", CohortSettings), ("splits", SplitSettings)):
         if isinstance(named.get(part), Mapping):
@@ -48,6 +53,8 @@ def _as_named(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without_defaults(kind: type[Settings], raw: Mapping[str, Any]) -> dict[str, Any]:
+    from pydantic_core import to_jsonable_python
+
     defaults = {
         name: to_jsonable_python(field.get_default(call_default_factory=True, validated_data={}))
         for name, field in kind.model_fields.items()

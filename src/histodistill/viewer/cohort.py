@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from histodistill.slides import SlideImage
-from histodistill.workflows.new_features import NewFeatures
+
+if TYPE_CHECKING:
+    from histodistill.workflows.new_features import NewFeatures
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from pathlib import Path
 from histodistill.barcodes import PRIMARY_TUMOUR
 from histodistill.cohort import find_slides
 from histodistill.errors import InputError
-from histodistill.experiment.data import slide_notes
 from histodistill.features import BagStore, open_bags
 from histodistill.features.layouts.registry import (
     AUTO,
@@ -60,6 +59,8 @@ class NewFeatures:
         Raises:
             InputError: The files, or their patients, cannot be found or read.
         """
+        from histodistill.experiment.data import slide_notes  # and all of an experiment
+
         trained = trained_pattern if self.table is None else None
         pattern, told = chosen_pattern(self.patient_pattern, trained)
         index = find_slides(
