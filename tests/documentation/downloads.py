@@ -81,6 +81,7 @@ def readme(folder: Path) -> None:
             "ER": [status.lower() for status in _status("ER", "")],
             "OS_MONTHS": np.round(_rng.exponential(40, N_PATIENTS), 2),
             "OS_STATUS": [int(i % 5 == 0) for i in range(N_PATIENTS)],
+            "GRADE": [1 + i % 3 for i in range(N_PATIENTS)],
         }
     )
     clinical["ER"] = clinical["ER"].replace("indeterminate", "")
