@@ -5,12 +5,34 @@ from __future__ import annotations
 import getpass
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from histodistill.cli.console import counted, located, say, say_notes
 from histodistill.cli.options import AllowedCode, Layout, LeaveOutMissing, named_files, require_used
+from histodistill.cli.view_options import (
+    Address,
+    ExportedPatients,
+    ExportFolder,
+    FeaturesFolder,
+    GenomicBlocks,
+    LabelColumn,
+    LabelFile,
+    MethodOfRun,
+    PatientColumn,
+    PatientPattern,
+    Port,
+    Reviewer,
+    ReviewsFile,
+    RunOrBundle,
+    ShownGenes,
+    SiteColumn,
+    SlideMpp,
+    SlidesFolder,
+    SlidesTable,
+    TargetOfRun,
+)
 from histodistill.errors import InputError, listed
 
 if TYPE_CHECKING:
@@ -32,100 +54,29 @@ _NEEDS = {
 
 def command(
     context: typer.Context,
-    place: Annotated[
-        Path,
-        typer.Argument(
-            metavar="RUN|BUNDLE", help="Results of a cross-validation, or a model bundle."
-        ),
-    ],
-    slides: Annotated[
-        Path, typer.Option(metavar="DIR", help="The slides; those that are absent are drawn bare.")
-    ],
-    features: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Folder of patch features. By default those that the run was made of; a bundle's "
-            "are extracted, once.",
-        ),
-    ] = None,
-    slides_table: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Table PATIENT, FILENAME; else the file names tell."),
-    ] = None,
+    place: RunOrBundle,
+    slides: SlidesFolder,
+    features: FeaturesFolder = None,
+    slides_table: SlidesTable = None,
     leave_out_missing: LeaveOutMissing = False,
     layout: Layout = "auto",
-    patient_pattern: Annotated[
-        str | None,
-        typer.Option(metavar="REGEX", help="Regular expression of the patient in a file name."),
-    ] = None,
-    genomics: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=FILE", help="A genomic block; as often as there are blocks."),
-    ] = None,
-    gene: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME", help="Show the expression that slides predict of this gene; repeat."
-        ),
-    ] = None,
-    clinical: Annotated[
-        Path | None,
-        typer.Option(
-            "--clinical",
-            "--labels",
-            metavar="FILE",
-            help="Clinical table with the truth, for a bundle's answers.",
-        ),
-    ] = None,
-    column: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="With --clinical: its column; by default the target's name."
-        ),
-    ] = None,
-    patient_column: Annotated[
-        str, typer.Option(metavar="NAME", help="With --clinical: the patients' column.")
-    ] = "PATIENT",
-    site_column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="With --clinical: the sites' column.")
-    ] = None,
-    target: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Which target of a run, if several.")
-    ] = None,
-    method: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Which method of a run, if several.")
-    ] = None,
-    slide_mpp: Annotated[
-        float | None,
-        typer.Option(min=0.01, metavar="MPP", help="µm/px of slides that record none."),
-    ] = None,
-    reviews: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="CSV of verdicts. By default reviews.csv of the run or of here."
-        ),
-    ] = None,
-    reviewer: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Who reviews; by default the user's name.")
-    ] = None,
-    export: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="Write pages that open by double click instead of serving any."
-        ),
-    ] = None,
-    patient: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="With --export: this patient; as often as wanted."),
-    ] = None,
+    patient_pattern: PatientPattern = None,
+    genomics: GenomicBlocks = None,
+    gene: ShownGenes = None,
+    clinical: LabelFile = None,
+    column: LabelColumn = None,
+    patient_column: PatientColumn = "PATIENT",
+    site_column: SiteColumn = None,
+    target: TargetOfRun = None,
+    method: MethodOfRun = None,
+    slide_mpp: SlideMpp = None,
+    reviews: ReviewsFile = None,
+    reviewer: Reviewer = None,
+    export: ExportFolder = None,
+    patient: ExportedPatients = None,
     allow: AllowedCode = None,
-    host: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Where to listen; by default this machine only.")
-    ] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, metavar="N", help="Port; 0 takes a free one.")
-    ] = 8765,
+    host: Address = "127.0.0.1",
+    port: Port = 8765,
 ) -> None:
     """See in the browser where a model looked, and say what you think of it.
 
