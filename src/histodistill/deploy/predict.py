@@ -125,18 +125,7 @@ def predict(
     chosen = {name: bundle.threshold(name, site) for name in bundle.networks}
     chosen |= thresholds or {}
     table = _tabulate(bundle, patients, answers, chosen)
-    calibrated = calibrated_columns(bundle, answers, table["answered_by"], site)
-    table = pd.concat([table, calibrated], axis=1)
-    out = slides_out_of_scope(bundle.scope, bags)
-    out |= unknown_hospitals(bundle.info, patients, site, list(bundle.sites))
-    table = pd.concat([table, scope_columns(table, bundle.scope, bags, out)], axis=1)
-    notes += scope_notes(out)
-    if site is not None and site not in bundle.sites:
-        notes.append(
-            f"the bundle was not calibrated for the site {site}: its own calibration and "
-            "thresholds are taken; `histodistill calibrate` makes those of the site"
-        )
-    table, told = with_triage(bundle, table, triage, out, site)
+    table, told = _released(bundle, table, answers, bags, site, triage)
     notes += told
     unanswered = table.loc[table["answered_by"] == "", "PATIENT"].tolist()
     if unanswered:
@@ -145,6 +134,30 @@ def predict(
             f"reads what they have: {listed(unanswered)}"
         )
     return Predictions(table, tuple(notes))
+
+
+def _released(
+    bundle: Bundle,
+    table: pd.DataFrame,
+    answers: Probabilities,
+    bags: BagStore | None,
+    site: str | None,
+    triage: TriagePolicy | None,
+) -> tuple[pd.DataFrame, list[str]]:
+    """The table with calibrated answers, who is out of scope, and whom triage releases."""
+    calibrated = calibrated_columns(bundle, answers, table["answered_by"], site)
+    table = pd.concat([table, calibrated], axis=1)
+    out = slides_out_of_scope(bundle.scope, bags)
+    out |= unknown_hospitals(bundle.info, table["PATIENT"].tolist(), site, list(bundle.sites))
+    table = pd.concat([table, scope_columns(table, bundle.scope, bags, out)], axis=1)
+    notes = [*scope_notes(out)]
+    if site is not None and site not in bundle.sites:
+        notes.append(
+            f"the bundle was not calibrated for the site {site}: its own calibration and "
+            "thresholds are taken; `histodistill calibrate` makes those of the site"
+        )
+    table, told = with_triage(bundle, table, triage, out, site)
+    return table, [*notes, *told]
 
 
 def check_request(
