@@ -11,8 +11,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, logit
-from sklearn.isotonic import IsotonicRegression
-from sklearn.linear_model import LogisticRegression
 
 from histodistill.calibration.calibrator import Calibrator, CalibratorName, Floats
 from histodistill.calibration.venn_abers import VennAbersCalibrator
@@ -136,6 +134,8 @@ class IsotonicCalibrator(Calibrator):
     @classmethod
     def fit(cls, y: npt.ArrayLike, p: npt.ArrayLike) -> Self:
         """See :meth:`Calibrator.fit`."""
+        from sklearn.isotonic import IsotonicRegression
+
         fitted = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(p, y)
         return cls(fitted.X_thresholds_, fitted.y_thresholds_)
 
@@ -197,6 +197,8 @@ def _smoothed(positive: npt.NDArray[np.bool_]) -> Floats:
 
 def _logistic(inputs: Floats, targets: Floats) -> tuple[list[float], float]:
     """Logistic regression without a penalty, of soft targets: each patient counts as both."""
+    from sklearn.linear_model import LogisticRegression
+
     fitted = LogisticRegression(C=np.inf, tol=1e-10, max_iter=10_000).fit(
         np.concatenate([inputs, inputs]),
         np.repeat([1, 0], len(targets)),

@@ -81,7 +81,9 @@ class Bundle:
         for member in self.members:
             for name, weights in sorted(member.networks.state_dict().items()):
                 digest.update(name.encode())
-                digest.update(weights.detach().cpu().contiguous().view(torch.uint8).numpy())
+                digest.update(
+                    weights.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy()
+                )
         return digest.hexdigest()[:12]
 
     def calibration_at(self, site: str | None) -> BundleCalibration | None:

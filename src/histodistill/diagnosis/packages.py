@@ -19,6 +19,8 @@ BRINGS = {
     "anndata": "gene tables in h5ad files",
     "tuning": "search for settings within each fold (Optuna)",
     "tensorboard": "training curves in TensorBoard",
+    "view": "slides and maps in the browser",
+    "seal": "answers to test patients that stay sealed until all choices are made",
 }
 _SHOWN = ("torch", "numpy", "pandas", "scipy", "scikit-learn", "h5py", "pydantic", "safetensors")
 _REQUIREMENT = re.compile(r"""(?P<name>[\w.-]+)[^;]*;.*extra == ["'](?P<extra>\w+)["']""")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from histodistill.markdown import in_markdown
 from histodistill.report.checklists.filling import Filled
 from histodistill.report.tables import Cell, Section, Table, to_markdown
 
@@ -19,7 +20,7 @@ def checklists_markdown(title: str, filled: Sequence[Filled], page: str) -> str:
         page: Name of the page.
     """
     parts = [
-        f"# Checklists of {title}\n",
+        f"# Checklists of {in_markdown(title)}\n",
         "Filled by the machine where the run holds the evidence; check every item. Items are in "
         "our own short words, with the numbers of their sources.\n",
     ]
