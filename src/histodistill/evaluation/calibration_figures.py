@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from sklearn.isotonic import IsotonicRegression
 
 from histodistill.evaluation.answers import Answers
 from histodistill.evaluation.calibration_line import CalibrationLine, calibration_line
@@ -74,6 +73,8 @@ def calibration_figures(predictions: pd.DataFrame) -> pd.DataFrame:
 
 def brier_parts(answers: Answers) -> BrierParts:
     """Miscalibration, discrimination and uncertainty of the answers to two classes."""
+    from sklearn.isotonic import IsotonicRegression
+
     if not answers.binary or not len(answers):
         return BrierParts()
     y, p = (answers.y == 1).astype(np.float64), answers.positive
