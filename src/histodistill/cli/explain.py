@@ -12,22 +12,22 @@ from histodistill.cli.explain_options import (
     ChosenPatients,
     DrawnGenes,
     FeaturesFolder,
-    GenomicBlocks,
     MapsFolder,
     PatchesShown,
-    PatientPattern,
     PatientsAtOnce,
     PicturesMpp,
-    SlideMpp,
-    SlidesTable,
     SlidesToDrawOn,
 )
 from histodistill.cli.new_bags import extracted_bags
 from histodistill.cli.options import (
     AllowedCode,
     BundleFolder,
+    GenomicBlocks,
     Layout,
     LeaveOutMissing,
+    PatientPattern,
+    SlideMpp,
+    SlidesTable,
     named_files,
     require_used,
 )

@@ -22,18 +22,6 @@ SlidesToDrawOn = Annotated[
         "training. Without slides, maps are drawn on the grid of patches.",
     ),
 ]
-SlidesTable = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Table PATIENT, FILENAME; else the file names tell."),
-]
-PatientPattern = Annotated[
-    str | None,
-    typer.Option(metavar="REGEX", help="Regular expression of the patient in a file name."),
-]
-GenomicBlocks = Annotated[
-    list[str] | None,
-    typer.Option(metavar="NAME=FILE", help="A genomic block; as often as there are blocks."),
-]
 DrawnGenes = Annotated[
     list[str] | None,
     typer.Option(
@@ -48,10 +36,6 @@ ChosenPatients = Annotated[
 ]
 PicturesMpp = Annotated[
     float, typer.Option(min=0.1, metavar="MPP", help="µm in a pixel of the pictures.")
-]
-SlideMpp = Annotated[
-    float | None,
-    typer.Option(min=0.01, metavar="MPP", help="µm/px of slides that record none."),
 ]
 PatchesShown = Annotated[
     int,

@@ -59,6 +59,24 @@ Layout = Annotated[
     ),
 ]
 
+# As `explain` and `view` take them; `predict` says more of each.
+SlidesTable = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Table PATIENT, FILENAME; else the file names tell."),
+]
+PatientPattern = Annotated[
+    str | None,
+    typer.Option(metavar="REGEX", help="Regular expression of the patient in a file name."),
+]
+GenomicBlocks = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=FILE", help="A genomic block; as often as there are blocks."),
+]
+SlideMpp = Annotated[
+    float | None,
+    typer.Option(min=0.01, metavar="MPP", help="µm/px of slides that record none."),
+]
+
 
 def one_of(kind: str, chosen: str | None, known: list[str]) -> str:
     """The chosen name, or the only one there is.

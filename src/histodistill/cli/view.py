@@ -10,27 +10,33 @@ from typing import TYPE_CHECKING
 import typer
 
 from histodistill.cli.console import counted, located, say, say_notes
-from histodistill.cli.options import AllowedCode, Layout, LeaveOutMissing, named_files, require_used
+from histodistill.cli.options import (
+    AllowedCode,
+    GenomicBlocks,
+    Layout,
+    LeaveOutMissing,
+    PatientPattern,
+    SlideMpp,
+    SlidesTable,
+    named_files,
+    require_used,
+)
 from histodistill.cli.view_options import (
     Address,
     ExportedPatients,
     ExportFolder,
     FeaturesFolder,
-    GenomicBlocks,
     LabelColumn,
     LabelFile,
     MethodOfRun,
     PatientColumn,
-    PatientPattern,
     Port,
     Reviewer,
     ReviewsFile,
     RunOrBundle,
     ShownGenes,
     SiteColumn,
-    SlideMpp,
     SlidesFolder,
-    SlidesTable,
     TargetOfRun,
 )
 from histodistill.errors import InputError, listed

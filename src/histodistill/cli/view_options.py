@@ -22,18 +22,6 @@ FeaturesFolder = Annotated[
         "are extracted, once.",
     ),
 ]
-SlidesTable = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Table PATIENT, FILENAME; else the file names tell."),
-]
-PatientPattern = Annotated[
-    str | None,
-    typer.Option(metavar="REGEX", help="Regular expression of the patient in a file name."),
-]
-GenomicBlocks = Annotated[
-    list[str] | None,
-    typer.Option(metavar="NAME=FILE", help="A genomic block; as often as there are blocks."),
-]
 ShownGenes = Annotated[
     list[str] | None,
     typer.Option(
@@ -64,10 +52,6 @@ TargetOfRun = Annotated[
 ]
 MethodOfRun = Annotated[
     str | None, typer.Option(metavar="NAME", help="Which method of a run, if several.")
-]
-SlideMpp = Annotated[
-    float | None,
-    typer.Option(min=0.01, metavar="MPP", help="µm/px of slides that record none."),
 ]
 ReviewsFile = Annotated[
     Path | None,

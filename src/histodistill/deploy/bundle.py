@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from histodistill.deploy.checksums import damages, read_checksums, write_checksu
 from histodistill.deploy.description import Architecture, BundleDescription, MemberDescription
 from histodistill.deploy.info import FORMAT, BundleInfo
 from histodistill.deploy.scope import read_scope, save_scope
-from histodistill.deploy.site import SiteCalibration, read_sites
+from histodistill.deploy.site import SiteCalibration, has_sites, read_sites
 from histodistill.errors import InputError, listed
 from histodistill.files import whole_folder, write_json, write_text
 from histodistill.gate.records import damaged_record, first_problem
@@ -74,7 +75,7 @@ class Bundle:
         """Networks that every member holds."""
         return self.members[0].networks.settings.networks
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Twelve digits that tell this model from others, the same wherever it is copied."""
         digest = hashlib.sha256(self.info.model_dump_json().encode())
@@ -184,6 +185,8 @@ class Bundle:
             if holds
         )
         bundle = cls(described.info, members, notes, calibration, scope)
+        if not has_sites(folder):
+            return bundle
         return replace(bundle, sites=read_sites(folder, bundle.fingerprint))
 
 

@@ -138,6 +138,11 @@ def site_probability(
     return np.where(np.isnan(back), np.nan, 1 / (1 + np.exp(-moved)))
 
 
+def has_sites(folder: Path) -> bool:
+    """Whether a bundle was calibrated for any site."""
+    return (folder / SITES).is_dir()
+
+
 def read_sites(folder: Path, fingerprint: str) -> dict[str, SiteCalibration]:
     """All sites that a bundle was calibrated for.
 
