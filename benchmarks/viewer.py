@@ -215,7 +215,7 @@ def measure(host: str, token: str, edge: int, n_tiles: int) -> None:
     client.open(f"{host}/?token={token}").read()
     own = f"{host}/key/0/0"
     begun = time.perf_counter()
-    client.open(f"{host}/patient/0").read()
+    client.open(f"{host}/patient?id=A").read()
     timed(client, f"{own}/slide/0/0/0")
     print(f"first slide: page and first tile   {(time.perf_counter() - begun) * 1000:7.1f} ms")
     layer = "palette=RdBu_r&threshold=0"

@@ -113,6 +113,7 @@ def test_a_session(inputs: Path, browser) -> None:
         _switch_and_fade(page)
         _jump(page, watched)
         _review(page, inputs)
+        _follow_links(page, own, inputs)
         _refuse_strangers(own)
         assert watched.complaints == []
         assert watched.asked_elsewhere(own) == []
@@ -121,7 +122,7 @@ def test_a_session(inputs: Path, browser) -> None:
         page = Watched(browser).page
         page.goto(address)
         page.get_by_text("disagree").wait_for()
-        page.goto(f"http://{address.split('/')[2]}/patient/0")
+        page.goto(f"http://{address.split('/')[2]}/patient?id=A")
         assert page.get_by_placeholder("Remark (r)").input_value() == "necrosis"
         page.close()
 
@@ -136,7 +137,7 @@ def _find_and_open(page) -> None:
     )
     page.get_by_placeholder("Search all columns").fill("")
     page.get_by_text("north").click()
-    page.wait_for_url("**/patient/0")
+    page.wait_for_url("**/patient?id=A")
 
 
 def _zoom_and_click(page) -> None:
@@ -190,10 +191,23 @@ def _review(page, inputs: Path) -> None:
     assert rows["remark"].iloc[1] == "necrosis"
 
 
+def _follow_links(page, own: str, inputs: Path) -> None:
+    """A report of one's own leads to a patient, and to one of their slides."""
+    report = inputs / "report.html"
+    there = f"http://{own}/patient?id=A"
+    report.write_text(f'<a href="{there}">A</a> <a href="{there}&slide=A-1">A-1</a>')
+    for name in ("A", "A-1"):
+        page.goto(report.as_uri())
+        page.get_by_role("link", name=name, exact=True).click()
+        page.locator(".tissue img.leaflet-tile-loaded").first.wait_for()
+    asked = page.request.get(f"http://{own}/patient?id=..%2F..%2Fetc")
+    assert (asked.status, "no patient" in asked.text()) == (404, True)
+
+
 def _refuse_strangers(own: str) -> None:
     from urllib.error import HTTPError
 
-    for path in ("/", "/patient/0", "/_nicegui_ws/socket.io/?EIO=4&transport=polling"):
+    for path in ("/", "/patient?id=A", "/_nicegui_ws/socket.io/?EIO=4&transport=polling"):
         with pytest.raises(HTTPError) as refused:
             urlopen(Request(f"http://{own}{path}"))
         assert refused.value.code == 403

@@ -43,7 +43,7 @@ def test_the_token_leaves_the_address_and_becomes_a_cookie(client: TestClient) -
     assert (answer.status_code, answer.headers["location"]) == (303, "/patient/3?x=1")
     cookie = answer.headers["set-cookie"].lower()
     assert "httponly" in cookie
-    assert "samesite=strict" in cookie
+    assert "samesite=lax" in cookie
     inside = client.get("/")
     assert inside.text == "inside"
     policy = inside.headers["content-security-policy"]

@@ -82,7 +82,8 @@ class Guard:
         # One slash alone: two would lead to another host.
         address = "/" + scope["path"].lstrip("/\\") + (f"?{urlencode(rest)}" if rest else "")
         answer = RedirectResponse(address, 303, headers=_HEADERS)
-        answer.set_cookie(self._cookie, self._token, httponly=True, samesite="strict")
+        # Lax: a link in a report leads here, and what other pages fetch or send is refused.
+        answer.set_cookie(self._cookie, self._token, httponly=True, samesite="lax")
         return answer
 
 

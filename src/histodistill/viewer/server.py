@@ -6,6 +6,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from histodistill.errors import InputError
+from histodistill.viewer.addresses import PATIENT, PATIENTS
 from histodistill.viewer.security import Guard
 from histodistill.viewer.session import Session
 
@@ -51,7 +52,8 @@ def serve(session: Session, token: str, opened: socket.socket) -> None:
 
 def _application(session: Session) -> FastAPI:
     """The pages and pictures."""
-    from fastapi import FastAPI, HTTPException
+    from fastapi import FastAPI
+    from fastapi.responses import PlainTextResponse
     from nicegui import app as pages
     from nicegui import ui
 
@@ -59,16 +61,17 @@ def _application(session: Session) -> FastAPI:
     from histodistill.viewer.pages.slide_page import show_slide
     from histodistill.viewer.routes import picture_routes
 
-    @ui.page("/")
+    @ui.page(PATIENTS)
     def patients() -> None:
         show_patients(session)
 
-    @ui.page("/patient/{number}")
-    @ui.page("/patient/{number}/{slide}")
-    async def slide(number: int, slide: int = 0) -> None:
-        if session.patient(number) is None:
-            raise HTTPException(404)
+    @ui.page(PATIENT)
+    async def slide(id: str, slide: str = "") -> object:  # noqa: A002 (its name in the address)
+        number = session.number(id)
+        if number is None:
+            return PlainTextResponse(f"This viewer shows no patient {id!r}.", 404)
         await show_slide(session, number, slide)
+        return None
 
     pages.include_router(picture_routes(session))
     server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)

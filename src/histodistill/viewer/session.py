@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from histodistill.viewer.addresses import patient_address
 from histodistill.viewer.cohort import Cohort
 from histodistill.viewer.feature_map import feature_map
 from histodistill.viewer.layers import Floats, PatientMaps, SlideMaps
@@ -41,14 +42,20 @@ class Session:
     order: list[int] = field(default_factory=list)
     heat: TileCache = field(default_factory=TileCache)
     _features: dict[str, Floats] = field(default_factory=dict)
+    _numbers: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.order = self.order or list(range(len(self.cohort.patients)))
+        self._numbers = {name: number for number, name in enumerate(self.cohort.patients)}
 
     def patient(self, number: int) -> str | None:
         """The patient of a number; None where there is none."""
         patients = self.cohort.patients
         return patients[number] if 0 <= number < len(patients) else None
+
+    def number(self, patient: str) -> int | None:
+        """The number of a patient; None where there is no such one."""
+        return self._numbers.get(patient)
 
     def neighbour(self, number: int, step: int) -> int:
         """The patient after (1) or before (-1) another one, in the order of the table."""
@@ -69,6 +76,10 @@ class Session:
         following = self.cohort.patients[self.neighbour(number, 1)]
         if following in self.cohort.slides:
             self.worker.expect(following)
+
+    def address(self, number: int) -> str:
+        """The page of the patient of a number."""
+        return patient_address(self.cohort.patients[number])
 
     def world(self, maps: SlideMaps) -> tuple[World, float | None]:
         """Where a slide lies on the map, and its µm/px where it is at hand.

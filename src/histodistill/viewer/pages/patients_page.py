@@ -68,7 +68,7 @@ def show_patients(session: Session) -> None:
         with suppress(TimeoutError):  # a slow line: the order stays as it was
             shown = await grid.get_client_data(method="filtered_sorted", timeout=5)
             session.order = [int(row["number"]) for row in shown]
-        ui.navigate.to(f"/patient/{int(event.args['data']['number'])}")
+        ui.navigate.to(session.address(int(event.args["data"]["number"])))
 
     grid.on("rowClicked", opened, args=["data"])
     ui.keyboard(on_key=lambda event: _focus(event, search), ignore=["input", "textarea"])

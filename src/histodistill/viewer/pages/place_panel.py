@@ -7,6 +7,7 @@ from typing import Any
 from nicegui import events, ui
 
 from histodistill.errors import InputError
+from histodistill.viewer.addresses import patient_address
 from histodistill.viewer.session import Session
 
 # Okabe and Ito's colours, which the colour-blind can tell apart.
@@ -41,7 +42,7 @@ _MEAN_PATCH = "the mean patch of each patient (the models of a run's folds canno
 
 def _opened(event: events.EChartPointClickEventArguments) -> None:
     point: Any = event.data
-    ui.navigate.to(f"/patient/{int(point['number'])}")
+    ui.navigate.to(patient_address(str(point["name"])))
 
 
 def _options(
@@ -54,7 +55,7 @@ def _options(
     for patient, place in zip(session.mapped, places, strict=True):
         index = numbers[patient]
         group = str(cohort.table[known].iloc[index]) or "unknown"
-        own = {"value": place, "number": index, "name": patient}
+        own = {"value": place, "name": patient}
         points.setdefault(group, []).append(own)
         if index == number:
             here = {**own, "symbolSize": 22}

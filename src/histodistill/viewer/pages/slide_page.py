@@ -10,6 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from nicegui import events, ui
 
 from histodistill.errors import InputError
+from histodistill.viewer.addresses import PATIENTS, patient_address
 from histodistill.viewer.layers import SlideMaps
 from histodistill.viewer.pages.frame import NOTICE, add_style, chips
 from histodistill.viewer.pages.gene_panel import show_genes
@@ -53,25 +54,26 @@ class _Page:
 
     def step(self, step: int) -> None:
         """Go to the next patient, or back."""
-        ui.navigate.to(f"/patient/{self.session.neighbour(self.number, step)}")
+        ui.navigate.to(self.session.address(self.session.neighbour(self.number, step)))
 
 
-async def show_slide(session: Session, number: int, slide: int) -> None:
-    """Lay out the page of one of a patient's slides."""
+async def show_slide(session: Session, number: int, slide: str) -> None:
+    """Lay out the page of one of a patient's slides; without a name, of the first."""
     patient = session.cohort.patients[number]
     add_style(patient)
     _header(session, number)
     names = session.cohort.slides.get(patient, ())
+    shown = slide or next(iter(names), "")
     page = _Page(session, number, ReviewBar(session, number))
     ui.keyboard(on_key=lambda event: _pressed(page, event), ignore=["input", "textarea"])
     with ui.element("div").classes("viewer"):
         stage = ui.element("div").classes("stage")
         with ui.column().classes("side q-pa-md gap-2"):
             if len(names) > 1:
-                _slides(number, slide, names)
+                _slides(patient, shown, names)
             panels = _tabs(session, number)
-    if 0 <= slide < len(names):
-        await _fill(page, slide, names[slide], stage, panels)
+    if shown in names:
+        await _fill(page, names.index(shown), shown, stage, panels)
     else:
         with stage:
             ui.label("This patient has no such slide here.").classes("q-pa-lg")
@@ -125,7 +127,7 @@ async def _lay(page: _Page, address: str, maps: SlideMaps, stage: ui.element) ->
 
 def _header(session: Session, number: int) -> None:
     with ui.row().classes("bar w-full items-center gap-3 q-px-md q-py-sm"):
-        ui.button("Patients", icon="arrow_back", on_click=lambda: ui.navigate.to("/")).props(
+        ui.button("Patients", icon="arrow_back", on_click=lambda: ui.navigate.to(PATIENTS)).props(
             "flat dense no-caps"
         )
         ui.label(session.cohort.patients[number]).classes("text-h6").mark("patient")
@@ -134,8 +136,8 @@ def _header(session: Session, number: int) -> None:
         ui.label(NOTICE).classes("faint gt-sm")
         place = session.order.index(number) + 1 if number in session.order else 0
         for icon, step, told in (("chevron_left", -1, "Previous"), ("chevron_right", 1, "Next")):
-            there = session.neighbour(number, step)
-            ui.button(icon=icon, on_click=lambda n=there: ui.navigate.to(f"/patient/{n}")).props(
+            there = session.address(session.neighbour(number, step))
+            ui.button(icon=icon, on_click=lambda there=there: ui.navigate.to(there)).props(
                 f'flat dense aria-label="{told} patient"'
             ).tooltip(f"{told} patient")
         if place:
@@ -145,10 +147,10 @@ def _header(session: Session, number: int) -> None:
         ).tooltip("Keyboard shortcuts (?)")
 
 
-def _slides(number: int, slide: int, names: tuple[str, ...]) -> None:
-    shown = ui.select(dict(enumerate(names)), value=slide, label=f"{len(names)} slides")
+def _slides(patient: str, slide: str, names: tuple[str, ...]) -> None:
+    shown = ui.select(list(names), value=slide, label=f"{len(names)} slides")
     shown.props("dense options-dense").classes("w-full")
-    shown.on_value_change(lambda event: ui.navigate.to(f"/patient/{number}/{event.value}"))
+    shown.on_value_change(lambda event: ui.navigate.to(patient_address(patient, event.value)))
 
 
 def _tabs(session: Session, number: int) -> dict[str, ui.element]:
@@ -193,7 +195,7 @@ def _pressed(page: _Page, event: events.KeyEventArguments) -> None:
 _MOVES: dict[str, Callable[[_Page], Any]] = {
     "n": lambda page: page.step(1),
     "p": lambda page: page.step(-1),
-    "t": lambda _: ui.navigate.to("/"),
+    "t": lambda _: ui.navigate.to(PATIENTS),
     "?": lambda _: _help(),
 }
 _ZOOMS: dict[str, Callable[[SlideMap], None]] = {
