@@ -77,13 +77,15 @@ def pieces_of(file: Path, model: Bundle) -> dict[str, Callable[[], object]]:
     shares = pooled_contributions(parts)
     block = patient_blocks(bags.slides("patient"), 16)
     attention = parts.weights.mean(dim=1).numpy()
+    removal = removal_of(parts)
     return {
         "map and certificate": lambda: list(explain(model, opened(file))),
         "of it: opening and reading the file": lambda: opened(file).bag("patient"),
-        "of it: hidden patches": lambda: student.parts(bags_of(bags.bag("patient"))),
+        "of it: network, patch by patch": lambda: torch.no_grad()(student.parts)(batch),
+        "of that: its two products alone": lambda: products(student, batch.patches.float()),
         "of it: contributions": lambda: pooled_contributions(parts),
         "of it: certificate": lambda: certify(
-            [removal_of(parts)], shares.support(1), attention, 1, 1, 0.5, block
+            [removal], shares.support(1), attention, 1, 1, 0.5, block
         ),
         "overlay, drawn and compressed": lambda: overlay(found, file.with_suffix(".png")),
         _USUAL: lambda: integrated_gradients(student, batch.patches),
@@ -106,6 +108,14 @@ def overlay(found: PatientMap, path: Path) -> None:
         mpp=8.0,
     )
     picture.save(path)
+
+
+def products(student: torch.nn.Module, patches: Tensor) -> None:
+    """What no way around float32 saves: the first layer's product, and that of the gates."""
+    with torch.no_grad():
+        for rows in patches.split(2048):
+            hidden = rows @ student.patches[0].weight.T
+            hidden @ student.attention.gate.weight.T
 
 
 def integrated_gradients(student: torch.nn.Module, patches: Tensor) -> Tensor:

@@ -46,17 +46,18 @@ def test_cumulative_sums_are_what_asking_again_would_say(branches: int) -> None:
     bag = parts(branches=branches)
     rng = np.random.default_rng(1)
     group, block = rng.integers(0, 7, 40), rng.integers(0, 3, 40)
-    slow = asked(bag).logits(group, block, 7, 3)
+    slow = asked(bag).curves(group, block, 7, 3)
     for fast in (removal_of(bag), PooledRemoval(bag)):
-        np.testing.assert_allclose(fast.logits(group, block, 7, 3), slow, atol=2e-6)
+        for own, expected in zip(fast.curves(group, block, 7, 3), slow, strict=True):
+            np.testing.assert_allclose(own, expected, atol=2e-6)
 
 
 def test_where_nothing_is_left_there_is_no_answer() -> None:
     bag, one_block = parts(), np.zeros(40, dtype=np.int64)
     for removal in (removal_of(bag), PooledRemoval(bag), asked(bag)):
-        answers = removal.logits(one_block, one_block, 1, 1)
-        assert np.isnan(answers[0]).all()
-        np.testing.assert_allclose(answers[1, 0], bag.logits().numpy(), atol=1e-5)
+        for answers in removal.curves(one_block, one_block, 1, 1):
+            assert np.isnan(answers[0]).all()
+            np.testing.assert_allclose(answers[1, 0], bag.logits().numpy(), atol=1e-5)
 
 
 def test_the_gain_is_that_of_a_plain_loop() -> None:

@@ -146,8 +146,13 @@ def _needed(
     sizes = _geometric(len(support), n_steps)
     step = np.searchsorted(sizes, rank, side="right")
     n_groups = len(sizes)
-    without_top = _calls(members, step, n_groups, target, threshold)
-    with_top = _calls(members, n_groups - 1 - step, n_groups, target, threshold)[::-1]
+    whole = np.zeros(len(step), dtype=np.int64)
+    curves = [member.curves(step, whole, n_groups, 1) for member in members]
+    without_top, with_top = (
+        _calls([answer[-1] for answer in own], target, threshold)
+        for own in zip(*curves, strict=True)
+    )
+    with_top = with_top[::-1]
     broken = np.flatnonzero(without_top != called)
     # From here on every larger part keeps the call.
     changed = np.flatnonzero(with_top != called)
@@ -162,16 +167,8 @@ def _geometric(n_patches: int, n_steps: int) -> Indices:
     return np.unique(np.append(sizes, n_patches))
 
 
-def _calls(
-    members: Sequence[Removal],
-    step: Indices,
-    n_groups: int,
-    target: int,
-    threshold: float | None,
-) -> Indices:
+def _calls(answers: Sequence[Floats], target: int, threshold: float | None) -> Indices:
     """The class that is called at each step, [S]; with two classes by the threshold."""
-    whole = np.zeros(len(step), dtype=np.int64)
-    answers = [member.logits(step, whole, n_groups, 1)[-1] for member in members]
     probability = np.mean([softmax(a, axis=-1) for a in answers], axis=0)
     if threshold is None or probability.shape[1] != 2:
         return np.asarray(probability.argmax(axis=1))

@@ -107,16 +107,24 @@ def votes(parts: PooledParts) -> Votes:
     from a pooled bag of zeros to the bag's own: integrated gradients (Sundararajan et al., ICML
     2017, eq. 1) of the head alone, whose inner product with the pooled bag is linear in it again.
     """
-    slopes, constant = _slopes(parts.head, parts.pooled(), linear=parts.linear)
+    # A linear head has the same slope everywhere.
+    nothing = parts.hidden.new_zeros(parts.scores.shape[1], parts.hidden.shape[1])
+    end = nothing if parts.linear else parts.pooled()
+    slopes, constant = _slopes(parts.head, end, linear=parts.linear)
     matrix = slopes.permute(2, 1, 0).flatten(1).to(parts.hidden.dtype)
     shape = len(parts.hidden), slopes.shape[1], slopes.shape[0]
     said = (parts.hidden @ matrix).double().reshape(shape)
     return Votes(said.numpy(), constant.numpy())
 
 
-def pooled_contributions(parts: PooledParts) -> Contributions:
-    """Contributions to a network that adds up weighted patches: weight times vote."""
-    found = votes(parts)
+def pooled_contributions(parts: PooledParts, found: Votes | None = None) -> Contributions:
+    """Contributions to a network that adds up weighted patches: weight times vote.
+
+    Args:
+        parts: The bag as the network pools it.
+        found: The votes of its patches, where they are known already.
+    """
+    found = found or votes(parts)
     weights = parts.weights.numpy()
     shares = np.einsum("nb,nbc->nc", weights, found.said)
     way: Way = "exact" if parts.linear else "integrated gradients"

@@ -66,24 +66,16 @@ def faithfulness_of_order(
     n_steps = min(n_steps, len(rank))
     n_blocks = int(block.max()) + 1
     step = rank * n_steps // len(rank)
-    ascending = _probability(members, step, target, block, n_steps, n_blocks)
-    descending = _probability(members, n_steps - 1 - step, target, block, n_steps, n_blocks)
+    curves = [member.curves(step, block, n_steps, n_blocks) for member in members]
+    ascending, descending = (_probability(answers, target) for answers in zip(*curves, strict=True))
     srg = float(np.mean(ascending[-1] - descending[-1]))
     without = ascending[:-1] - descending[:-1]
     margin = _jackknife(np.nanmean(without, axis=1)) if n_blocks > 1 else float("nan")
     return Faithfulness(srg, srg - margin, srg + margin, ascending[-1], descending[-1])
 
 
-def _probability(
-    members: Sequence[Removal],
-    step: Indices,
-    target: int,
-    block: Indices,
-    n_steps: int,
-    n_blocks: int,
-) -> Floats:
-    """Probability of the class along the removal, without each block and with all, [G + 1, S]."""
-    answers = [member.logits(step, block, n_steps, n_blocks) for member in members]
+def _probability(answers: Sequence[Floats], target: int) -> Floats:
+    """Probability [G + 1, S] of the class, mean over members that answer [G + 1, S, C] each."""
     return np.asarray(np.mean([softmax(a, axis=-1)[..., target] for a in answers], axis=0))
 
 

@@ -22,6 +22,7 @@ from histodistill.explanation.contributions import (
     max_contributions,
     path_contributions,
     pooled_contributions,
+    votes,
 )
 from histodistill.explanation.removal import AskedRemoval, Removal, removal_of
 from histodistill.explanation.tissue_blocks import tissue_blocks
@@ -156,15 +157,16 @@ def _own(network: nn.Module) -> bool:
 
 def _read_parts(parts: PooledParts | MaxParts, logits: Tensor) -> _Read:
     if isinstance(parts, PooledParts):
-        attention = parts.weights.mean(dim=1).numpy()
-        return _Read(pooled_contributions(parts), removal_of(parts), attention, logits.numpy())
+        found, attention = votes(parts), parts.weights.mean(dim=1).numpy()
+        shares, removal = pooled_contributions(parts, found), removal_of(parts, found)
+        return _Read(shares, removal, attention, logits.numpy())
 
     def left(kept: Indices) -> Floats:
         with torch.no_grad():
             return replace(parts, hidden=parts.hidden[torch.from_numpy(kept)]).logits().numpy()
 
-    removal = AskedRemoval(left, len(parts.hidden), len(logits))
-    return _Read(max_contributions(parts), removal, None, logits.numpy())
+    asked = AskedRemoval(left, len(parts.hidden), len(logits))
+    return _Read(max_contributions(parts), asked, None, logits.numpy())
 
 
 def _parts(

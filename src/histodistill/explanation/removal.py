@@ -12,6 +12,9 @@ from histodistill.explanation.contributions import Floats, Indices, Votes, votes
 from histodistill.model.pooling.parts import PooledParts
 
 
+Curves = tuple[Floats, Floats]
+
+
 class Removal(Protocol):
     """A bag of N patches that can be asked again without some of them."""
 
@@ -19,18 +22,19 @@ class Removal(Protocol):
     def n_patches(self) -> int:
         """Number N of patches."""
 
-    def logits(self, group: Indices, block: Indices, n_groups: int, n_blocks: int) -> Floats:
-        """Logits after groups of patches are taken away, one after the other.
+    def curves(self, group: Indices, block: Indices, n_groups: int, n_blocks: int) -> Curves:
+        """Logits while groups of patches are taken away, one after the other.
 
         Args:
-            group: When each patch is taken away, [N], 0 first.
+            group: Which group each patch is in, [N], from 0.
             block: Which block of tissue each patch belongs to, [N].
             n_groups: Number S of groups.
             n_blocks: Number G of blocks.
 
         Returns:
-            [G + 1, S, C]: at ``[g, s]`` without the groups before s and without the block g; the
-            last row leaves no block out. NaN where no patch is left.
+            Two curves [G + 1, S, C], from the first group on and from the last one on: at
+            ``[g, s]`` without the s groups that go first and without the block g; the last row
+            leaves no block out. NaN where no patch is left.
         """
 
 
@@ -55,12 +59,17 @@ class LinearRemoval:
         """Number N of patches."""
         return len(self._mass)
 
-    def logits(self, group: Indices, block: Indices, n_groups: int, n_blocks: int) -> Floats:
-        """See :meth:`Removal.logits`."""
+    def curves(self, group: Indices, block: Indices, n_groups: int, n_blocks: int) -> Curves:
+        """See :meth:`Removal.curves`."""
         cells = _Cells(group, block, n_groups, n_blocks)
-        mass, said = cells.left(self._mass), cells.left(self._said)
-        with np.errstate(invalid="ignore"):  # nothing left is NaN
-            return np.asarray((said / mass[..., None]).sum(axis=2) + self._constant)
+        mass, said = cells.sums(self._mass), cells.sums(self._said)
+
+        def answers(mass: Floats, said: Floats) -> Floats:
+            with np.errstate(invalid="ignore"):  # nothing left is NaN
+                answer = (_left(said) / _left(mass)[..., None]).sum(axis=2) + self._constant
+            return np.asarray(answer)
+
+        return answers(mass, said), answers(mass[:, ::-1], said[:, ::-1])
 
 
 class PooledRemoval:
@@ -79,23 +88,32 @@ class PooledRemoval:
         """Number N of patches."""
         return len(self._mass)
 
-    def logits(self, group: Indices, block: Indices, n_groups: int, n_blocks: int) -> Floats:
-        """See :meth:`Removal.logits`."""
+    def curves(self, group: Indices, block: Indices, n_groups: int, n_blocks: int) -> Curves:
+        """See :meth:`Removal.curves`."""
         cells = _Cells(group, block, n_groups, n_blocks)
-        hidden = self._parts.hidden.detach()
-        sums = [cells.left(column[:, None] * hidden.numpy()) for column in self._mass.T]
+        hidden = self._parts.hidden.detach().numpy()
+        mass = cells.sums(self._mass)
+        sums = [cells.sums(column[:, None] * hidden) for column in self._mass.T]
+        return self._answers(mass, sums), self._answers(mass[:, ::-1], [s[:, ::-1] for s in sums])
+
+    def _answers(self, mass: Floats, sums: list[Floats]) -> Floats:
         with np.errstate(invalid="ignore"):  # nothing left is NaN
-            pooled = np.stack(sums, axis=2) / cells.left(self._mass)[..., None]
-        flat = torch.from_numpy(pooled.reshape(-1, *pooled.shape[2:])).to(hidden.dtype)
+            pooled = np.stack([_left(own) for own in sums], axis=2) / _left(mass)[..., None]
+        flat = torch.from_numpy(pooled.reshape(-1, *pooled.shape[2:]))
         with torch.no_grad():
-            answers = self._parts.head(flat).double().numpy()
+            answers = self._parts.head(flat.to(self._parts.hidden.dtype)).double().numpy()
         return np.asarray(answers.reshape(*pooled.shape[:2], -1))
 
 
-def removal_of(parts: PooledParts) -> Removal:
-    """The fastest way to take patches away from a bag that a network pools."""
+def removal_of(parts: PooledParts, found: Votes | None = None) -> Removal:
+    """The fastest way to take patches away from a bag that a network pools.
+
+    Args:
+        parts: The bag as the network pools it.
+        found: The votes of its patches, where they are known already.
+    """
     if parts.linear:
-        return LinearRemoval(parts.mass.numpy(), votes(parts))
+        return LinearRemoval(parts.mass.numpy(), found or votes(parts))
     return PooledRemoval(parts)
 
 
@@ -113,15 +131,17 @@ class AskedRemoval:
         self._n_classes = n_classes
         self.n_patches = n_patches
 
-    def logits(self, group: Indices, block: Indices, n_groups: int, n_blocks: int) -> Floats:
-        """See :meth:`Removal.logits`."""
-        curves = np.full((n_blocks + 1, n_groups, self._n_classes), np.nan)
-        for left_out in range(n_blocks + 1):
-            for step in range(n_groups):
-                kept = np.flatnonzero((group >= step) & (block != left_out))
-                if len(kept):
-                    curves[left_out, step] = self._answer(kept)
-        return curves
+    def curves(self, group: Indices, block: Indices, n_groups: int, n_blocks: int) -> Curves:
+        """See :meth:`Removal.curves`."""
+        rows = n_blocks + 1
+        first, last = (np.full((rows, n_groups, self._n_classes), np.nan) for _ in range(2))
+        for curve, own in ((first, group), (last, n_groups - 1 - group)):
+            for left_out in range(rows):
+                for step in range(n_groups):
+                    kept = np.flatnonzero((own >= step) & (block != left_out))
+                    if len(kept):
+                        curve[left_out, step] = self._answer(kept)
+        return first, last
 
 
 class _Cells:
@@ -131,16 +151,19 @@ class _Cells:
         self._cell = block * n_groups + group
         self._shape = n_blocks, n_groups
 
-    def left(self, values: Floats) -> Floats:
-        """Sums of values [N, ...] over what is left, [G + 1, S, ...]."""
+    def sums(self, values: Floats) -> Floats:
+        """Sums of values [N, ...] over each block and group, [G, S, ...]."""
         columns = values.reshape(len(values), -1).T
         size = self._shape[0] * self._shape[1]
         sums = np.stack([np.bincount(self._cell, c, size) for c in columns], axis=-1)
-        sums = sums.reshape(*self._shape, -1)
-        # Sums of what is left, never differences: where nothing is left they are exactly 0.
-        own = sums[:, ::-1].cumsum(axis=1)[:, ::-1]
-        nothing = np.zeros_like(own[:1])
-        before = np.concatenate([nothing, own.cumsum(axis=0)])
-        after = np.concatenate([own[::-1].cumsum(axis=0)[::-1], nothing])
-        left = np.concatenate([before[:-1] + after[1:], before[-1:]])
-        return left.reshape(*left.shape[:2], *values.shape[1:])
+        return sums.reshape(*self._shape, *values.shape[1:])
+
+
+def _left(sums: Floats) -> Floats:
+    """Sums [G, S, ...] over what is left while groups go from the first on, [G + 1, S, ...]."""
+    # Sums of what is left, never differences: where nothing is left they are exactly 0.
+    own = sums[:, ::-1].cumsum(axis=1)[:, ::-1]
+    nothing = np.zeros_like(own[:1])
+    before = np.concatenate([nothing, own.cumsum(axis=0)])
+    after = np.concatenate([own[::-1].cumsum(axis=0)[::-1], nothing])
+    return np.concatenate([before[:-1] + after[1:], before[-1:]])

@@ -17,7 +17,7 @@ from histodistill.viewer.tile_cache import TileCache
 from histodistill.viewer.world import TILE, Box, World
 
 _OPEN = 4
-# Longer side of the overview that is kept of a slide whose levels lie too far apart.
+# Longer side, at most, of the overview that is kept of a slide whose levels lie too far apart.
 _OVERVIEW_PX = 4096
 # A tile from a level so much finer reads 16 times the pixels that it shows.
 _FAR = 4.0
@@ -28,7 +28,8 @@ class SlideTiles:
     """Tiles and patches of slides, the last few of which are kept open; threads may share it.
 
     A pyramid is read where it has a level that is fine enough, but not much finer. Where it has
-    none (single-level slides), the tiles of far zooms are cut out of an overview, made once.
+    none (single-level slides), the tiles of far zooms are cut out of an overview, made once and
+    no finer than they need it.
 
     Args:
         images: The slides by name.
@@ -144,8 +145,9 @@ class _OpenSlide:
 
     def _from_overview(self, box: Box, size: tuple[int, int]) -> NDArray[np.uint8]:
         if self._overview is None:
-            mpp = max(self.slide.dimensions) * self.slide.mpp / _OVERVIEW_PX
-            self._overview = Image.fromarray(self.slide.thumbnail(mpp))
+            zooms = range(self.world.max_zoom, -1, -1)
+            needed = (d for d in map(self.world.downsample, zooms) if self._needs_overview(d))
+            self._overview = Image.fromarray(self.slide.thumbnail(next(needed) * self.slide.mpp))
         factor = self._overview.width / self.world.width
         left, top, right, bottom = (edge * factor for edge in box)
         inside = left, top, min(right, self._overview.width), min(bottom, self._overview.height)

@@ -95,15 +95,39 @@ def pool_patches(bags: Bags, towers: Sequence[Tower]) -> tuple[Tensor, ...]:
     return pooled
 
 
+def attend_patches(bags: Bags, tower: Tower) -> tuple[Tensor, Tensor]:
+    """Scores [P] and hidden patches [P, d] of all patches, as they are before the pooling.
+
+    Without gradients they are made block by block, as :func:`pool_patches` makes them.
+    """
+    if torch.is_grad_enabled():
+        return _attended_plainly(bags, tower)
+    dtype, device = tower.weights.layer.dtype, bags.parts[0].device
+    blocks = PatchBlocks(bags, dtype, steps_for(dtype, dtype, device))
+    weights = blocks.steps.prepared(_folded(tower, bags.scaler), dtype)
+    scores = blocks.empty(blocks.n_patches)
+    hidden = blocks.empty(blocks.n_patches, len(weights.layer))
+    gates = blocks.empty(blocks.n_rows, len(weights.gate))
+    for block in blocks:
+        own = hidden[block.rows]
+        blocks.steps.hide(block.patches, weights, None, out=own)
+        blocks.steps.score(own, weights, gates[: len(own)], scores[block.rows])
+    return scores, hidden
+
+
 def _pooled_plainly(bags: Bags, tower: Tower) -> Tensor:
     """The same layer by layer, with a gradient to the patches, as explanations need it."""
+    return pool_bags(*_attended_plainly(bags, tower), bags.sizes)
+
+
+def _attended_plainly(bags: Bags, tower: Tower) -> tuple[Tensor, Tensor]:
     weights = tower.weights
     linear, patches = functional.linear, bags.patches
     hidden = functional.relu(linear(patches, weights.layer, weights.layer_bias))
     hidden = functional.dropout(hidden, tower.dropout)
     content, gate = linear(hidden, weights.gate, weights.gate_bias).chunk(2, dim=-1)
     scores = (torch.tanh(content) * torch.sigmoid(gate)) @ weights.score + weights.score_bias
-    return pool_bags(scores, hidden, bags.sizes)
+    return scores, hidden
 
 
 def _folded(tower: Tower, scaler: FeatureScaler | None) -> Weights:

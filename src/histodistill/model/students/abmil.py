@@ -9,7 +9,7 @@ from histodistill.model.layers.attention import GatedAttention
 from histodistill.model.layers.dropout import Dropout
 from histodistill.model.layers.initialisation import init_self_normalising
 from histodistill.model.pooling.parts import PooledParts, attended_parts
-from histodistill.model.pooling.towers import Tower, pool_patches
+from histodistill.model.pooling.towers import Tower, attend_patches, pool_patches
 from histodistill.model.registries import STUDENTS
 from histodistill.model.shape import Shape
 from histodistill.model.students.base import MILStudent
@@ -47,8 +47,8 @@ class ABMIL(MILStudent):
 
     def parts(self, bags: Bags) -> PooledParts:
         """See :meth:`MILStudent.parts`."""
-        hidden = self.patches(bags.patches)
-        return attended_parts(self.attention(hidden), hidden, self.classifier)
+        scores, hidden = attend_patches(bags, self.tower())
+        return attended_parts(scores, hidden, self.classifier)
 
     def answer(self, pooled: Tensor, rows: Tensor) -> Output:
         """Features and logits of bags that have been pooled already, [n, d]."""

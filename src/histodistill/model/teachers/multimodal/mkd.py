@@ -11,7 +11,7 @@ from histodistill.model.layers.dropout import Dropout
 from histodistill.model.layers.fusion import build_fusion
 from histodistill.model.layers.gene_tokens import TokenNetwork
 from histodistill.model.pooling.parts import PooledParts, attended_parts
-from histodistill.model.pooling.towers import Tower, pool_patches
+from histodistill.model.pooling.towers import Tower, attend_patches, pool_patches
 from histodistill.model.registries import MULTIMODAL_TEACHERS
 from histodistill.model.shape import Shape
 from histodistill.model.teachers.multimodal.base import MultimodalTeacher
@@ -63,13 +63,13 @@ class MKDTeacher(MultimodalTeacher):
 
     def parts(self, bags: Bags, genes: Genes) -> PooledParts:
         """See :meth:`MultimodalTeacher.parts`."""
-        hidden, omic = self.patches(bags.patches), self.pooled_tokens(genes)
+        (scores, hidden), omic = attend_patches(bags, self.tower()), self.pooled_tokens(genes)
 
         def head(path: Tensor) -> Tensor:
             logits: Tensor = self.classifier(self.fusion(path, omic.expand(len(path), -1)))
             return logits
 
-        return attended_parts(self.patch_attention(hidden), hidden, head, linear=False)
+        return attended_parts(scores, hidden, head, linear=False)
 
     def pooled_tokens(self, genes: Genes) -> Tensor:
         """Attention-pooled gene tokens, [n, d]."""
