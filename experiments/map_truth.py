@@ -7,7 +7,9 @@ For each test patient, the area under the ROC curve of a map against those patch
 it finds them; told is the mean over patients. A patient whose latent is near its mean shows
 nothing to find; what such patients do to the mean has a column of its own. So has the best that
 any map of single patches could do: their place along the direction in which the simulation moved
-them, which no model knows.
+them, which no model knows. And so has what the model makes of the patches to be found: how far its
+probability falls (towards the other class) when they are taken away. What a model does not use, no
+map that is true of it can find.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import yaml
+from numpy.typing import NDArray
+from scipy.special import softmax
 
 from histodistill import cross_validate, explain, fold_ensemble, load, read_experiment
 from histodistill.evaluation import roc_auc
@@ -37,12 +41,16 @@ START, END = "<!-- written by experiments/map_truth.py -->", "<!-- end of the ta
 # found the tumour; a longer one tells that apart from what the data lack.
 SMALL = {"network": {"width": 64, "attention_width": 32, "fusion_width": 16, "token_size": 64}}
 LONGER = {"training": {"learning_rate": 1e-3, "patience": 15}}
-METHODS: dict[str, dict[str, object]] = {
-    "abmil-default": {"recipe": "abmil", **SMALL},
+Methods = dict[str, dict[str, object]]
+TRAINED: Methods = {
     "abmil": {**SMALL, **LONGER},
-    "mkd-default": {"recipe": "mkd", **SMALL},
     "mkd": {**SMALL, **LONGER},
     "programmes": {},
+}
+DEFAULT: Methods = {f"{name}-default": {"recipe": name, **SMALL} for name in ("abmil", "mkd")}
+# Which part of MKD's objective keeps its student from the tumour.
+ABLATED: Methods = {
+    name: {**SMALL, **LONGER} for name in ("mkd-no-orthogonality", "mkd-labels-only")
 }
 # From here on a patient's latent is far enough from its mean to be seen.
 VISIBLE = 0.5
@@ -55,19 +63,22 @@ MANY = SimulationSettings(
     share_without_genomics=0.0,
     share_with_two_slides=0.0,
 )
-COHORTS = {
-    "200 patients": replace(MANY, n_patients=200),
-    "1,000 patients": MANY,
-    "600, clear tumour": replace(
-        MANY,
-        n_patients=600,
-        width=32,
-        min_patches=12,
-        max_patches=20,
-        tumour_share=0.5,
-        tumour_shift=4.0,
-    ),
-    "1,000, confounded": replace(MANY, confounder=Confounder(shift=6.0)),
+CLEAR = replace(
+    MANY,
+    n_patients=600,
+    width=32,
+    min_patches=12,
+    max_patches=20,
+    tumour_share=0.5,
+    tumour_shift=4.0,
+)
+COHORTS: dict[str, tuple[SimulationSettings, Methods]] = {
+    "200 patients": (replace(MANY, n_patients=200), DEFAULT | TRAINED),
+    "1,000 patients": (MANY, DEFAULT | TRAINED | ABLATED),
+    "600, clear tumour": (CLEAR, DEFAULT | TRAINED),
+} | {
+    f"1,000, mark of {shift}": (replace(MANY, confounder=Confounder(shift=shift)), TRAINED)
+    for shift in (2.0, 4.0, 6.0)
 }
 # One hospital is kept apart, and tested.
 EXPERIMENT = {
@@ -82,7 +93,6 @@ EXPERIMENT = {
     "genomics": {"mrna": {"file": "cohort/mrna_zscores.txt"}},
     "targets": {"ER": {"classes": ["negative", "positive"], "positive": "positive"}},
     "splits": {"scheme": "external", "external_sites": ["S05"]},
-    "methods": METHODS,
     "baselines": [],
     "output": "results",
 }
@@ -95,6 +105,7 @@ HEADER = (
     "against average",
     "all patients",
     "best",
+    "moves",
 )
 
 
@@ -107,12 +118,14 @@ class Found:
         share: Of the shares in the logit.
         difference: Of the shares against the bag's average patch.
         best: Of the patches' place along the true direction.
+        moves: How far the probability falls without the patches to be found.
     """
 
     attention: float
     share: float
     difference: float
     best: float
+    moves: float
 
 
 @dataclass(frozen=True)
@@ -134,8 +147,9 @@ def main() -> None:
     """Simulate, train, judge, and write the table between the document's two marks."""
     work = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "demo/map-truth").resolve()
     rows: list[tuple[Cell, ...]] = []
-    for cohort, settings in COHORTS.items():
-        for method, judged in judge(settings, work / cohort.replace(",", "").replace(" ", "-")):
+    for cohort, (settings, methods) in COHORTS.items():
+        folder = work / cohort.replace(",", "").replace(" ", "-")
+        for method, judged in judge(settings, methods, folder):
             rows.append(_cells(cohort, method, judged))
             print(*(cell.text for cell in rows[-1]), sep=" | ", flush=True)
     before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(START)
@@ -143,13 +157,15 @@ def main() -> None:
     write_text(DOCUMENT, f"{before}{START}\n\n{shown}\n{END}{rest.partition(END)[2]}")
 
 
-def judge(settings: SimulationSettings, folder: Path) -> Iterator[tuple[str, Judged]]:
+def judge(
+    settings: SimulationSettings, methods: Methods, folder: Path
+) -> Iterator[tuple[str, Judged]]:
     """Every method on the hospital that it was not trained on.
 
     The target is the confounder's patches where the cohort has one, and the tumour's otherwise.
     """
     simulate_cohort(folder / "cohort", settings)
-    write_text(folder / "experiment.yaml", yaml.safe_dump(EXPERIMENT))
+    write_text(folder / "experiment.yaml", yaml.safe_dump(EXPERIMENT | {"methods": methods}))
     experiment = read_experiment(folder / "experiment.yaml")
     data = load(experiment)
     predictions = cross_validate(experiment, data)
@@ -157,7 +173,7 @@ def judge(settings: SimulationSettings, folder: Path) -> Iterator[tuple[str, Jud
     latent = draw_truth(settings).set_index("PATIENT")["SHARED"]
     model = draw_patch_model(settings)
     slides = {slide.patient: slide for slide in slides_of(draw_truth(settings))}
-    for method in METHODS:
+    for method in methods:
         answered = predictions[predictions["method"] == method].set_index("PATIENT")
         auc = roc_auc(answered["label"] == "positive", answered["student"])
         bundle = fold_ensemble(experiment, data, "ER", method)
@@ -181,7 +197,7 @@ def _found(found: PatientMap, latent: float, model: PatchModel, slide: Simulated
         sign = float(np.sign(latent))
         wanted, direction = patches.tumour, model.shared_direction
     if wanted.all() or not wanted.any():
-        return Found(*[np.nan] * 4)
+        return Found(*[np.nan] * 5)
     own = found.contributions
     relative = own.against_average()
     assert found.attention is not None
@@ -192,13 +208,25 @@ def _found(found: PatientMap, latent: float, model: PatchModel, slide: Simulated
         sign * relative.support(1),
         sign * (patches.features.astype(float) @ direction),
     )
-    return Found(*(roc_auc(wanted, values) for values in maps))
+    return Found(*(roc_auc(wanted, values) for values in maps), sign * _moved(found, wanted))
+
+
+def _moved(found: PatientMap, taken: NDArray[np.bool_]) -> float:
+    """Probability of ER with all patches, less that without some.
+
+    Exact for one model, and for several that weight all patches alike.
+    """
+    own = found.contributions
+    assert found.attention is not None
+    left = own.shares[~taken].sum(axis=0) / found.attention[~taken].sum()
+    without = own.constant + left
+    return float(softmax(own.logits)[1] - softmax(without)[1])
 
 
 def _cells(cohort: str, method: str, judged: Judged) -> tuple[Cell, ...]:
     seen = judged.visible
     numbers = (judged.auc, seen.attention, seen.share, seen.difference)
-    others = (judged.everybody.difference, seen.best)
+    others = (judged.everybody.difference, seen.best, seen.moves)
     return tuple(Cell(text) for text in (cohort, method, *(f"{n:.2f}" for n in numbers + others)))
 
 

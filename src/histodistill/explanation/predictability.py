@@ -28,9 +28,10 @@ SAME = 0.7
 # Genes that name a programme.
 _NAMED = 6
 _NONE = (
-    "this bundle predicts no expression: only methods with `programmes` learn to, from 20 or more "
-    "training patients with slides and genomics, and bundles of earlier versions do not hold it; "
-    "train such a method again"
+    "this bundle predicts no expression: only methods with `programmes`, or with a term of the loss "
+    "that reads genes (`reconstruction`) and a student that weights and adds up its patches, learn "
+    "to, with 20 or more patients with slides and genomics to measure it on; bundles of earlier "
+    "versions do not hold it; train such a method again"
 )
 
 
@@ -63,11 +64,13 @@ class Predictable:
         high: Upper limit.
         q: p-value of r > 0 after Benjamini and Hochberg's correction for all genes, or for all
             programmes.
-        n_patients: Training patients.
+        n_patients: Patients that it was measured on.
         matches: The members that have it.
         agreement: Mean cosine of the gene weights of a programme with those of the same programme
             in the other members; 1 for a gene.
         genes: The genes that weigh most in a programme, with their direction.
+        held_out: Whether it was measured on patients kept out of training, instead of by
+            cross-validation among the training patients.
     """
 
     name: str
@@ -80,6 +83,7 @@ class Predictable:
     matches: tuple[Match, ...]
     agreement: float = 1.0
     genes: tuple[str, ...] = ()
+    held_out: bool = False
 
     @property
     def shown(self) -> bool:
@@ -90,8 +94,9 @@ class Predictable:
     def sentence(self) -> str:
         """How well it is predicted."""
         return (
-            f"r = {self.r:.2f} [{self.low:.2f} to {self.high:.2f}] over {self.n_patients} training "
-            f"patients, cross-validated, q = {self.q:.2g}"
+            f"r = {self.r:.2f} [{self.low:.2f} to {self.high:.2f}] over {self.n_patients} "
+            f"{'validation patients' if self.held_out else 'training patients, cross-validated'}, "
+            f"q = {self.q:.2g}"
         )
 
 
@@ -105,7 +110,7 @@ def predictable_genes(bundle: Bundle) -> list[Predictable]:
     judged = _judged([member.gene_r for member in members], list(places.values()), members)
     n = _n_patients(members)
     found = [
-        Predictable(gene, "gene", *figures, n, tuple(own))
+        Predictable(gene, "gene", *figures, n, tuple(own), held_out=members[0].held_out)
         for (gene, own), figures in zip(places.items(), judged, strict=True)
     ]
     return sorted(found, key=lambda gene: -gene.r)
@@ -209,7 +214,7 @@ def _named(name: str, known: dict[str, Predictable], problems: list[str]) -> Pre
 
 def _members(bundle: Bundle) -> list[PredictedGenes]:
     """What each member predicts; none where a member predicts nothing."""
-    every = [m.transforms.programmes for m in bundle.members]
+    every = [m.transforms.programmes or m.transforms.expression for m in bundle.members]
     found = [each.genes for each in every if each is not None and each.genes is not None]
     return found if len(found) == len(every) else []
 
@@ -281,4 +286,5 @@ def _programme(
     turned = tuple(Match(m.member, m.column, turn * m.sign) for m in matches)
     name = f"programme {row + 1}"
     n = _n_patients(members)
-    return Predictable(name, "programme", *figures, n, turned, agreement, genes)
+    held_out = members[0].held_out
+    return Predictable(name, "programme", *figures, n, turned, agreement, genes, held_out)

@@ -53,7 +53,7 @@ def probabilities(
     }
     was_training = networks.training
     networks.eval()
-    for rows in _chunks(prepared, patients, patches):
+    for rows in chunks(prepared, patients, patches):
         batch = prepared.batch(
             [patients[row] for row in rows],
             device=device,
@@ -72,8 +72,8 @@ def probabilities(
     return answers
 
 
-def _chunks(
-    prepared: PreparedPatients, patients: Sequence[str], drawn: int | None
+def chunks(
+    prepared: PreparedPatients, patients: Sequence[str], drawn: int | None = None
 ) -> Iterator[NDArray[np.int64]]:
     """Consecutive positions whose bags fit the budget, at least one a chunk."""
     chunk: list[int] = []

@@ -47,6 +47,8 @@ class PredictedGenes:
             programme, float32 [k].
         n_patients: Patients that the correlations were measured on.
         n_groups: Hospitals within which they were measured; 1 where all count as one.
+        held_out: Whether those patients were kept out of the training of the network whose
+            features tell the programmes, instead of being predicted in turn.
     """
 
     genes: tuple[str, ...]
@@ -56,6 +58,7 @@ class PredictedGenes:
     programme_sd: Tensor
     n_patients: int
     n_groups: int = 1
+    held_out: bool = False
 
     def __post_init__(self) -> None:
         k, n_genes = self.weight.shape
@@ -75,7 +78,9 @@ class PredictedGenes:
 
     def to_tensors(self) -> dict[str, Tensor]:
         """The fitted values, to be stored beside the names."""
+        held_out = {"genes_held_out": torch.ones(1)} if self.held_out else {}
         return {
+            **held_out,
             "genes_weight": self.weight,
             "genes_r": self.gene_r,
             "genes_programme_r": self.programme_r,
@@ -99,6 +104,7 @@ class PredictedGenes:
             programme_sd=tensors["genes_programme_sd"],
             n_patients=n_patients,
             n_groups=n_groups,
+            held_out="genes_held_out" in tensors,
         )
 
 
@@ -147,6 +153,43 @@ def fit_predicted_genes(
         programme_sd=_stored(np.maximum(told_scores.std(axis=0) / unit, 1e-6)),
         n_patients=len(means),
         n_groups=1 if group is None else int(group.max()) + 1,
+    )
+
+
+def judge_predicted_genes(
+    told: Matrix,
+    measured: tuple[Matrix, Matrix],
+    training: tuple[Matrix, Matrix],
+    names: Sequence[str],
+    groups: Sequence[str],
+) -> PredictedGenes | None:
+    """Learn how programmes make genes, and measure what is told of patients kept out of training.
+
+    Args:
+        told: Programmes predicted of the held-out patients, [m, k].
+        measured: Their programmes [m, k] and scaled genes [m, K] as measured.
+        training: Programmes [n, k] and scaled genes [n, K] of the training patients.
+        names: Names of the genes, ``block:gene``.
+        groups: Group of each held-out patient, such as the hospital.
+
+    Returns:
+        None where fewer than 20 patients were held out.
+    """
+    if len(told) < FEWEST_PATIENTS:
+        return None
+    scores, genes = training
+    deviation = genes.std(axis=0)
+    weight = _from_scores(scores, genes / np.where(deviation > 0, deviation, np.inf))
+    group = _numbered(groups)
+    return PredictedGenes(
+        genes=tuple(names),
+        weight=_stored(weight),
+        gene_r=_stored(_correlation(told @ weight, measured[1], group)),
+        programme_r=_stored(_correlation(told, measured[0], group)),
+        programme_sd=_stored(np.maximum(told.std(axis=0), 1e-6)),
+        n_patients=len(told),
+        n_groups=1 if group is None else int(group.max()) + 1,
+        held_out=True,
     )
 
 

@@ -31,12 +31,15 @@ class Transforms:
             where the features themselves are read. There is no ``scaler`` then.
         gene_weights: Factors of the scaled genes of a block, float32 [K]; blocks without any are
             read as they are scaled.
+        expression: Map from the student's hidden patches to expression programmes, where a term
+            of its training read genes; for maps alone.
     """
 
     scaler: FeatureScaler | None
     blocks: dict[str, GenomicPreprocessor]
     programmes: ExpressionProgrammes | None = None
     gene_weights: Mapping[str, Floats] = field(default_factory=dict)
+    expression: ExpressionProgrammes | None = None
 
     def scaled(self, genomics: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
         """Every block, scaled: float32 [n, K] of its n patients; nobody's where none is given.
@@ -67,6 +70,8 @@ class Transforms:
             arrays |= {f"scaler.{k}": v for k, v in self.scaler.to_tensors().items()}
         if self.programmes is not None:
             arrays |= {f"programmes.{k}": v for k, v in self.programmes.to_tensors().items()}
+        if self.expression is not None:
+            arrays |= {f"expression.{k}": v for k, v in self.expression.to_tensors().items()}
         arrays |= {f"gene_weights.{k}": torch.tensor(v) for k, v in self.gene_weights.items()}
         save_file(arrays, folder / "transforms.safetensors")
         blocks = {name: block.to_dict() for name, block in self.blocks.items()}
@@ -77,6 +82,8 @@ class Transforms:
         }
         if self.programmes is not None and self.programmes.genes is not None:
             described["predicted_genes"] = list(self.programmes.genes.genes)
+        if self.expression is not None and self.expression.genes is not None:
+            described["expression"] = list(self.expression.genes.genes)
         write_json(folder / "transforms.json", described)
 
     @classmethod
@@ -109,7 +116,11 @@ class Transforms:
             names = described.get("predicted_genes")
             programmes = ExpressionProgrammes.from_tensors(under("programmes."), names)
         weights = {name: v.numpy() for name, v in under("gene_weights.").items()}
-        return cls(scaler, blocks, programmes, weights)
+        expression = None
+        if "expression" in described:
+            told = under("expression.")
+            expression = ExpressionProgrammes.from_tensors(told, described["expression"])
+        return cls(scaler, blocks, programmes, weights, expression)
 
 
 def scaled_block(block: GenomicPreprocessor, table: pd.DataFrame) -> pd.DataFrame:

@@ -188,13 +188,12 @@ def _row(found: PatientMap, classes: Sequence[str], answer: pd.Series) -> dict[s
 
 
 def _expression_table(found: ExpressionMap) -> pd.DataFrame:
-    """What is predicted of a patient: the mean over the patches."""
-    means = found.values.mean(axis=0)
+    """What is predicted of a patient."""
     return pd.DataFrame(
         {
             "PATIENT": found.patient,
             "name": [layer.name for layer in found.layers],
-            "predicted": means,
+            "predicted": found.predicted,
             "r": [layer.r for layer in found.layers],
             "genes": [" ".join(layer.genes) for layer in found.layers],
         }

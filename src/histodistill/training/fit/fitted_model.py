@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from histodistill.inference import Member, Probabilities, probabilities
 from histodistill.model import NetworkName
 from histodistill.preparation import PreparedPatients
 from histodistill.training.fit.joint_training import require_somebody, train_stage
+from histodistill.training.fit.learnt_expression import learnt_expression
 from histodistill.training.fit.teachers import train_offline
 from histodistill.training.fit.trainings import Steps, Stepwise
 from histodistill.training.fold.fold_data import FoldData
@@ -91,7 +92,9 @@ def fit_model(
     answers = probabilities(trained.networks, prepared, validation, device)
     labels = prepared.labels(validation).numpy()
     thresholds = thresholds_for(target, answers, labels, method.training.threshold)
-    member = Member(trained.networks, transforms_of(method, inputs), thresholds)
+    expression = learnt_expression(method, trained.networks, prepared, inputs, device)
+    transforms = replace(transforms_of(method, inputs), expression=expression)
+    member = Member(trained.networks, transforms, thresholds)
     seconds = trained.seconds + programmes_seconds(method, inputs)
     return FittedModel(member, prepared, device, seconds, trained.best_figure)
 

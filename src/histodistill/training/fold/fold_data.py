@@ -27,6 +27,21 @@ from histodistill.training.fold.scaled_genes import ScaledGenes
 
 
 @dataclass(frozen=True)
+class Paired:
+    """Patients with slides and genes.
+
+    Attributes:
+        patients: Who they are, n of them.
+        genes: Their scaled genes, blocks side by side, [n, K]; a block that one lacks is 0.
+        groups: The hospital of each; who has none known is a group of their own.
+    """
+
+    patients: list[str]
+    genes: NDArray[np.float64]
+    groups: list[str]
+
+
+@dataclass(frozen=True)
 class FoldData:
     """A target's data in one fold, with everything fitted on its training patients.
 
@@ -113,18 +128,26 @@ class FoldData:
         return self.scaled_genes.of(self.transforms.blocks[block], self.data.genomics[block])
 
     def _fit_programmes(self, blocks: Sequence[str], n_programmes: int) -> ExpressionProgrammes:
-        bags, measured = self.data.bags, self._measured(blocks)
-        if bags is None or not measured:
+        bags = self.data.bags
+        if bags is None or not self._measured(blocks):
             raise InputError("expression programmes need slides and genomics: give both")
-        everybody = [*self.fold.train, *self.extras]
-        paired = [p for p in everybody if p in measured and p in self.data.with_slides]
-        genes = np.hstack(list(self._scaled(blocks, paired).values()))
-        names = [f"{block}:{gene}" for block in blocks for gene in self._genes_of(block)]
-        labels, groups = self._labels_of(paired), self._hospitals_of(paired)
-        return fit_programmes(bags, paired, genes, labels, n_programmes, names, groups)
+        paired = self.paired([*self.fold.train, *self.extras], blocks)
+        labels = self._labels_of(paired.patients)
+        names = self.gene_names(blocks)
+        return fit_programmes(
+            bags, paired.patients, paired.genes, labels, n_programmes, names, paired.groups
+        )
 
-    def _genes_of(self, block: str) -> list[str]:
-        return self.transforms.blocks[block].genes_
+    def paired(self, patients: Sequence[str], blocks: Sequence[str]) -> Paired:
+        """Those of some patients who have slides and at least one of the blocks of genes."""
+        measured = self._measured(blocks)
+        found = [p for p in patients if p in measured and p in self.data.with_slides]
+        genes = np.hstack(list(self._scaled(blocks, found).values()))
+        return Paired(found, genes, self._hospitals_of(found))
+
+    def gene_names(self, blocks: Sequence[str]) -> list[str]:
+        """Names ``block:gene`` of all genes of some blocks, side by side."""
+        return [f"{name}:{gene}" for name in blocks for gene in self.transforms.blocks[name].genes_]
 
     def _hospitals_of(self, patients: Sequence[str]) -> list[str]:
         """The hospital of each patient; who has none known is a group of their own."""
