@@ -50,8 +50,10 @@ def test_hospitals_are_compared_within() -> None:
     )
     found = fit_learnt_expression(training, shifted, NAMES, 2)
     plain = fit_learnt_expression(training, held_out, NAMES, 2)
-    assert found is not None and plain is not None
-    assert found.genes is not None and plain.genes is not None
+    assert found is not None
+    assert plain is not None
+    assert found.genes is not None
+    assert plain.genes is not None
     assert found.genes.n_groups == 6
     np.testing.assert_allclose(found.genes.gene_r[:6], plain.genes.gene_r[:6], atol=0.1)
 
@@ -63,10 +65,12 @@ def test_of_too_few_patients_nothing_is_said() -> None:
 
 def test_it_is_stored_with_a_model(tmp_path: Path) -> None:
     found = fit_learnt_expression(patients(80, 0), patients(40, 1), NAMES, 2)
-    assert found is not None and found.genes is not None
+    assert found is not None
+    assert found.genes is not None
     Transforms(None, {}, expression=found).save(tmp_path)
     read = Transforms.load(tmp_path).expression
-    assert read is not None and read.genes is not None
+    assert read is not None
+    assert read.genes is not None
     assert (read.genes.genes, read.genes.held_out) == (tuple(NAMES), True)
     for name, value in found.to_tensors().items():
         assert torch.equal(read.to_tensors()[name], value)

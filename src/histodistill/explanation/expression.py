@@ -139,7 +139,7 @@ def _parts(member: Member, bags: BagStore, patient: str) -> PooledParts:
     batch = ready.batch([patient], device=torch.device("cpu"))
     student = member.networks.student
     assert student is not None
-    parts = student.parts(batch.bags)
+    parts = student.parts(batch.bags)  # type: ignore[operator]
     assert isinstance(parts, PooledParts)
     return parts
 

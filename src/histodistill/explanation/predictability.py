@@ -28,10 +28,10 @@ SAME = 0.7
 # Genes that name a programme.
 _NAMED = 6
 _NONE = (
-    "this bundle predicts no expression: only methods with `programmes`, or with a term of the loss "
-    "that reads genes (`reconstruction`) and a student that weights and adds up its patches, learn "
-    "to, with 20 or more patients with slides and genomics to measure it on; bundles of earlier "
-    "versions do not hold it; train such a method again"
+    "this bundle predicts no expression: only methods with `programmes` learn to, and those with a "
+    "term of the loss that reads genes (`reconstruction`) and a student that weights and adds up "
+    "patches, with 20 or more patients with slides and genomics to measure it on; bundles of "
+    "earlier versions do not hold it; train such a method again"
 )
 
 

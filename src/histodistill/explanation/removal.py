@@ -11,7 +11,6 @@ import torch
 from histodistill.explanation.contributions import Floats, Indices, Votes, votes
 from histodistill.model.pooling.parts import PooledParts
 
-
 Curves = tuple[Floats, Floats]
 
 
@@ -156,7 +155,7 @@ class _Cells:
         columns = values.reshape(len(values), -1).T
         size = self._shape[0] * self._shape[1]
         sums = np.stack([np.bincount(self._cell, c, size) for c in columns], axis=-1)
-        return sums.reshape(*self._shape, *values.shape[1:])
+        return np.asarray(sums.reshape(*self._shape, *values.shape[1:]), dtype=np.float64)
 
 
 def _left(sums: Floats) -> Floats:

@@ -12,6 +12,7 @@ from histodistill.errors import InputError
 from histodistill.experiment import load, read_experiment
 from histodistill.explanation.expression import explain_expression
 from histodistill.explanation.predictability import predictability
+from histodistill.model.students.abmil import ABMIL
 from histodistill.simulation import simulate_cohort
 from histodistill.training import train_final
 from tests.experiment.small import NETWORK, SETTINGS, experiment_file
@@ -52,12 +53,18 @@ def test_a_map_adds_up_to_what_is_predicted_of_the_patient(trained, tmp_path: Pa
     (found,) = explain_expression(bundle, data.bags, [gene], patients=[patient])
     (member,) = bundle.members
     student, expression = member.networks.student, member.transforms.expression
+    assert isinstance(student, ABMIL)
+    assert expression is not None
+    genes = expression.genes
+    assert genes is not None
     with torch.no_grad():
         bag = data.bags.bag(patient).float()
         hidden = student.patches(bag)
         weights = torch.softmax(student.attention(hidden), dim=0)
         pooled = weights @ hidden
-    by_hand = expression.genes.of(expression.transform(hidden), [expression.genes.genes.index(gene)])
+    by_hand = expression.genes.of(
+        expression.transform(hidden), [expression.genes.genes.index(gene)]
+    )
     column = [layer.name for layer in found.layers].index(gene)
     np.testing.assert_allclose(found.values[:, column], by_hand[:, 0], atol=1e-4)
     of_patient = expression.genes.of(

@@ -57,7 +57,7 @@ def _pools(
     student, bags = networks.student, prepared.batch([patient], device=device).bags
     assert student is not None
     assert bags is not None
-    parts = student.parts(bags)
+    parts = student.parts(bags)  # type: ignore[operator]
     if not isinstance(parts, PooledParts) or parts.scores.shape[1] != 1:
         return False
     features, pooled = student(bags).features, parts.pooled()
