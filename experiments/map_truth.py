@@ -195,7 +195,7 @@ def _found(found: PatientMap, latent: float, model: PatchModel, slide: Simulated
         wanted, sign, direction = patches.confounded, 1.0, model.confounder_direction
     else:
         sign = float(np.sign(latent))
-        wanted, direction = patches.tumour, model.shared_direction
+        wanted, direction = patches.signal, model.shared_direction
     if wanted.all() or not wanted.any():
         return Found(*[np.nan] * 5)
     own = found.contributions

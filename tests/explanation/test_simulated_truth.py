@@ -74,7 +74,7 @@ def _areas(maps: Iterator[PatientMap], settings: SimulationSettings) -> Iterator
     for found in maps:
         slide = slides[found.patient]
         patches = model.draw_patches(slide)
-        planted = patches.confounded if confounded else patches.tumour
+        planted = patches.confounded if confounded else patches.signal
         # Tumour speaks for what the patient's latent says, and shows little where that is near 0.
         sign = 1.0 if confounded else np.sign(slide.shared)
         relative = found.contributions.against_average()

@@ -39,7 +39,7 @@ def test_it_shifts_a_stretch_of_patches_along_a_direction_of_its_own() -> None:
     clean, planted = draw_patch_model(CLEAN), draw_patch_model(PLANTED)
     slide = next(slide for slide in slides_of(draw_truth(PLANTED)) if slide.confounded)
     before, after = clean.draw_patches(slide), planted.draw_patches(slide)
-    np.testing.assert_array_equal(before.tumour, after.tumour)
+    np.testing.assert_array_equal(before.signal, after.signal)
     assert not before.confounded.any()
     shown = np.flatnonzero(after.confounded)
     assert len(shown) == round(0.2 * len(after.features))

@@ -19,7 +19,7 @@ equations. Every file is written whole, and the same settings give the same byte
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -36,10 +36,16 @@ from histodistill.simulation.patches import (
     disc_coordinates,
     draw_patch_model,
 )
-from histodistill.simulation.settings import SimulationSettings
+from histodistill.simulation.settings import CohortSettings, SimulationSettings
 from histodistill.simulation.truth import SimulatedSlide, best_aucs, draw_truth, slides_of
 
 ENCODER = "simulated"
+_DRAWN_PATCHES = {
+    "patch_size": 256,
+    "patch_size_level0": PATCH_SIZE_LEVEL0,
+    "level0_magnification": 40,
+    "target_magnification": 20,
+}
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ class SimulatedCohort:
     expression: Path
     truth: Path
     gene_truth: Path
-    settings: SimulationSettings
+    settings: CohortSettings
 
 
 def simulate_cohort(folder: Path, settings: SimulationSettings | None = None) -> SimulatedCohort:
@@ -90,12 +96,13 @@ def simulate_cohort(folder: Path, settings: SimulationSettings | None = None) ->
     refuse_other_slides(cohort.features, paths)
     model = draw_patch_model(settings)
     for path, slide in zip(paths, slides, strict=True):
-        _write_bag(path, model.draw_patches(slide).features)
-    write_tables(cohort, truth, slides_table(slides))
+        bag = model.draw_patches(slide).features
+        write_bag(path, bag, disc_coordinates(len(bag)), _DRAWN_PATCHES, ENCODER)
+    write_tables(cohort, truth, slides_table(slides), readme_of_drawn(settings, truth))
     return cohort
 
 
-def cohort_paths(folder: Path, settings: SimulationSettings) -> SimulatedCohort:
+def cohort_paths(folder: Path, settings: CohortSettings) -> SimulatedCohort:
     """Where the parts of a cohort lie in a folder."""
     return SimulatedCohort(
         folder=folder,
@@ -121,24 +128,27 @@ def slides_table(slides: Sequence[SimulatedSlide]) -> pd.DataFrame:
     )
 
 
-def write_tables(cohort: SimulatedCohort, truth: pd.DataFrame, slides: pd.DataFrame) -> None:
+def write_tables(
+    cohort: SimulatedCohort, truth: pd.DataFrame, slides: pd.DataFrame, readme: str
+) -> None:
     """Write every table of a cohort, and its README last.
 
     Args:
         cohort: Where the tables go, and the settings.
-        truth: The patients, from `draw_truth`.
+        truth: The patients, from `draw_truth`; further columns are written with it.
         slides: PATIENT and FILENAME of each slide.
+        readme: What is true in the cohort.
     """
     programmes = draw_programmes(cohort.settings)
     expression = draw_expression(cohort.settings, truth, programmes)
     measured = expression.loc[:, truth["HAS_GENOMICS"].to_numpy()].reset_index(names="Hugo_Symbol")
     measured.insert(1, "Entrez_Gene_Id", "")
-    _write_table(cohort.slides_table, slides)
-    _write_table(cohort.clinical_table, _clinical(truth))
-    _write_table(cohort.expression, measured, separator="\t")
-    _write_table(cohort.truth, truth, decimals=6)
-    _write_table(cohort.gene_truth, programmes, decimals=6)
-    write_text(cohort.folder / "README.txt", _readme(cohort.settings, truth))
+    write_table(cohort.slides_table, slides)
+    write_table(cohort.clinical_table, _clinical(truth))
+    write_table(cohort.expression, measured, separator="\t")
+    write_table(cohort.truth, truth, decimals=6)
+    write_table(cohort.gene_truth, programmes, decimals=6)
+    write_text(cohort.folder / "README.txt", readme)
 
 
 def _clinical(truth: pd.DataFrame) -> pd.DataFrame:
@@ -148,7 +158,8 @@ def _clinical(truth: pd.DataFrame) -> pd.DataFrame:
     return truth[columns].assign(ER=label, AGE=truth["AGE"].astype(int), SIMULATED="yes")
 
 
-def _write_table(path: Path, table: pd.DataFrame, separator: str = ",", decimals: int = 4) -> None:
+def write_table(path: Path, table: pd.DataFrame, separator: str = ",", decimals: int = 4) -> None:
+    """Write a table whole, the same bytes on every system."""
     with whole_file(path) as temporary:
         table.to_csv(
             temporary,
@@ -172,30 +183,51 @@ def refuse_other_slides(folder: Path, expected: Sequence[Path]) -> None:
         )
 
 
-def _write_bag(path: Path, bag: NDArray[np.float16]) -> None:
-    """One slide's features in the TRIDENT layout."""
+def write_bag(
+    path: Path,
+    bag: NDArray[np.float16],
+    coordinates: NDArray[np.int64],
+    patches: Mapping[str, float],
+    encoder: str,
+) -> None:
+    """One slide's features in the TRIDENT layout.
+
+    Args:
+        path: Where they go (.h5).
+        bag: [n, F].
+        coordinates: [n, 2] x and y of each patch, level-0 pixels.
+        patches: Their size and magnification, by the names of that layout.
+        encoder: Who made the features.
+    """
     with whole_h5(path) as file:
         features = file.create_dataset("features", data=bag)
-        features.attrs["encoder"] = ENCODER
+        features.attrs["encoder"] = encoder
         features.attrs["name"] = path.stem
-        coords = file.create_dataset("coords", data=disc_coordinates(len(bag)))
+        coords = file.create_dataset("coords", data=coordinates)
         coords.attrs["name"] = path.stem
-        coords.attrs["patch_size"] = 256
-        coords.attrs["patch_size_level0"] = PATCH_SIZE_LEVEL0
-        coords.attrs["level0_magnification"] = 40
-        coords.attrs["target_magnification"] = 20
+        coords.attrs.update(patches)
         coords.attrs["overlap"] = 0
 
 
-def _readme(settings: SimulationSettings, truth: pd.DataFrame) -> str:
+def readme_of_drawn(settings: SimulationSettings, truth: pd.DataFrame) -> str:
+    """What is true in a cohort whose slides are drawn."""
+    return readme(
+        "SIMULATED DATA. No patient, no hospital and no slide in this folder is real.\n\n",
+        settings,
+        str(best_aucs(settings, truth)),
+    )
+
+
+def readme(opening: str, settings: CohortSettings, best: str) -> str:
+    """What is true in a cohort: its opening, where labels come from, what can be reached."""
     values = "\n".join(f"  {name} = {value}" for name, value in asdict(settings).items())
     return (
-        "SIMULATED DATA. No patient, no hospital and no slide in this folder is real.\n\n"
+        f"{opening}"
         "Made by histodistill.simulation to show and test the software. The label ER has a\n"
         "known origin: a part that slides and genes both show (weight shared_signal), a part\n"
         "that only genes show (weight genomic_signal) and noise (label_noise).\n"
         "truth.csv and truth_genes.csv hold that truth; they are for judging a result, never\n"
         "for training.\n\n"
-        f"{best_aucs(settings, truth)}\n\n"
+        f"{best}\n\n"
         f"Settings:\n{values}\n"
     )

@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from histodistill.simulation.settings import SimulationSettings
+from histodistill.simulation.settings import CohortSettings
 from histodistill.simulation.truth import Stream, generator, site_number
 
 PROGRAMMES = ("shared", "genomic_only", "nuisance_1", "nuisance_2")
@@ -23,7 +23,7 @@ _PROGRAMME_SHARE = 0.15
 _LOADING_RANGE = (0.4, 0.9)
 
 
-def draw_programmes(settings: SimulationSettings) -> pd.DataFrame:
+def draw_programmes(settings: CohortSettings) -> pd.DataFrame:
     """Which programme each gene belongs to and how strongly.
 
     Args:
@@ -49,7 +49,7 @@ def draw_programmes(settings: SimulationSettings) -> pd.DataFrame:
 
 
 def draw_expression(
-    settings: SimulationSettings, truth: pd.DataFrame, programmes: pd.DataFrame
+    settings: CohortSettings, truth: pd.DataFrame, programmes: pd.DataFrame
 ) -> pd.DataFrame:
     """Measure every gene of every patient, as z-scores over the cohort.
 

@@ -36,12 +36,12 @@ class SimulatedPatches:
 
     Attributes:
         features: [n, F] float16.
-        tumour: Which show the shared latent, [n].
+        signal: Which show the shared latent, [n].
         confounded: Which show the confounder, [n].
     """
 
     features: NDArray[np.float16]
-    tumour: NDArray[np.bool_]
+    signal: NDArray[np.bool_]
     confounded: NDArray[np.bool_]
 
 
@@ -110,11 +110,12 @@ def draw_patch_model(settings: SimulationSettings) -> PatchModel:
     )
 
 
-def disc_coordinates(count: int) -> NDArray[np.int64]:
+def disc_coordinates(count: int, step: int = PATCH_SIZE_LEVEL0) -> NDArray[np.int64]:
     """Lay patches out as a disc of tissue on a regular grid, row by row.
 
     Args:
         count: Number of patches n.
+        step: Distance of neighbouring patches, level-0 pixels.
 
     Returns:
         [n, 2] x and y of each patch's upper left corner, level-0 pixels.
@@ -123,7 +124,7 @@ def disc_coordinates(count: int) -> NDArray[np.int64]:
     y, x = np.divmod(np.arange(side * side), side)
     distance = (x - side // 2) ** 2 + (y - side // 2) ** 2
     inside = np.sort(np.argsort(distance, kind="stable")[:count])
-    return np.stack([x[inside], y[inside]], axis=1).astype(np.int64) * PATCH_SIZE_LEVEL0
+    return np.stack([x[inside], y[inside]], axis=1).astype(np.int64) * step
 
 
 def _mixture(settings: SimulationSettings) -> NDArray[np.float64]:

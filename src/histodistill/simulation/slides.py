@@ -12,28 +12,22 @@ from pathlib import Path
 
 import numpy as np
 from joblib import Parallel, delayed
-from numpy.typing import NDArray
 
-from histodistill.errors import InputError
-from histodistill.files import whole_file
 from histodistill.simulation.cohort import (
     SimulatedCohort,
     cohort_paths,
+    readme_of_drawn,
     refuse_other_slides,
     slides_table,
     write_tables,
 )
 from histodistill.simulation.histology import draw_field
 from histodistill.simulation.morphology import Morphology, morphology_of
+from histodistill.simulation.pyramid import write_pyramid
 from histodistill.simulation.settings import SimulationSettings
 from histodistill.simulation.stain import Stain, draw_stain
 from histodistill.simulation.truth import Stream, draw_truth, generator, slides_of
 from histodistill.workers import end_with_parent
-
-_TILE_PX = 256
-_JPEG_QUALITY = 90
-_SMALLEST_LEVEL_PX = 512
-_UM_PER_CM = 10_000.0
 
 
 def simulate_slides(
@@ -83,7 +77,7 @@ def simulate_slides(
         )
         for path, slide in zip(paths, slides, strict=True)
     )
-    write_tables(cohort, truth, slides_table(slides))
+    write_tables(cohort, truth, slides_table(slides), readme_of_drawn(settings, truth))
     return cohort
 
 
@@ -113,43 +107,4 @@ def simulate_slide(
     """
     rng = np.random.default_rng(seed)
     image = draw_field(rng, morphology, stain or draw_stain(rng), (height_px, width_px), mpp)
-    _write_pyramid(path, image, mpp)
-
-
-def _write_pyramid(path: Path, image: NDArray[np.uint8], mpp: float) -> None:
-    """Write an image and its halvings, tiled and JPEG compressed, with the resolution of each."""
-    try:
-        import imagecodecs  # noqa: F401  (tifffile compresses JPEG with it)
-        import tifffile
-    except ImportError as missing:
-        raise InputError(
-            "Drawing simulated slides needs the packages tifffile and imagecodecs; install "
-            'them with: pip install "histodistill[slides]"'
-        ) from missing
-    with whole_file(path) as temporary, tifffile.TiffWriter(temporary) as tiff:
-        for level, pixels in enumerate(_levels(image)):
-            pixels_per_cm = _UM_PER_CM / (mpp * image.shape[1] / pixels.shape[1])
-            tiff.write(
-                pixels,
-                photometric="rgb",
-                tile=(_TILE_PX, _TILE_PX),
-                compression="jpeg",
-                compressionargs={"level": _JPEG_QUALITY},
-                resolution=(pixels_per_cm, pixels_per_cm),
-                resolutionunit="CENTIMETER",
-                subfiletype=1 if level else 0,
-                description="SIMULATED H&E slide; not a real patient" if not level else None,
-                software="histodistill.simulation",
-                metadata=None,
-            )
-
-
-def _levels(image: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
-    """The image and its successive halvings, each the mean of 2 x 2 pixels of the one before."""
-    levels = [image]
-    while min(levels[-1].shape[:2]) >= 2 * _SMALLEST_LEVEL_PX:
-        height, width = (length // 2 * 2 for length in levels[-1].shape[:2])
-        finer = levels[-1][:height, :width].astype(np.uint16)
-        total = finer[::2, ::2] + finer[1::2, ::2] + finer[::2, 1::2] + finer[1::2, 1::2]
-        levels.append(((total + 2) // 4).astype(np.uint8))
-    return levels
+    write_pyramid(path, image, mpp)

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from histodistill.evaluation import roc_auc
-from histodistill.simulation.settings import SimulationSettings
+from histodistill.simulation.settings import CohortSettings, SimulationSettings
 
 _SURVIVAL_SCALE_MONTHS = 80.0
 _CENSORING_MONTHS = (12.0, 120.0)
@@ -46,6 +46,8 @@ class Stream(IntEnum):
     STAIN = 7
     PIXELS = 8
     CONFOUNDER = 9
+    TILES = 10
+    TISSUE = 11
 
 
 @dataclass(frozen=True)
@@ -71,12 +73,12 @@ class SimulatedSlide:
     confounded: bool = False
 
 
-def generator(settings: SimulationSettings, stream: Stream, *index: int) -> np.random.Generator:
+def generator(settings: CohortSettings, stream: Stream, *index: int) -> np.random.Generator:
     """The random generator of a stream and, within it, of an item (a patient, a slide)."""
     return np.random.default_rng([settings.seed, int(stream), *index])
 
 
-def draw_truth(settings: SimulationSettings) -> pd.DataFrame:
+def draw_truth(settings: CohortSettings) -> pd.DataFrame:
     """Draw every patient's latent variables and what follows from them.
 
     Args:
@@ -135,7 +137,7 @@ class BestAucs(NamedTuple):
         )
 
 
-def best_aucs(settings: SimulationSettings, truth: pd.DataFrame) -> BestAucs:
+def best_aucs(settings: CohortSettings, truth: pd.DataFrame) -> BestAucs:
     """What can be reached on the labelled patients of a cohort; NaN where a class has nobody.
 
     Args:
@@ -177,22 +179,24 @@ def site_number(site: str) -> int:
     return int(site[1:]) - 1
 
 
-def _threshold(settings: SimulationSettings) -> float:
+def _threshold(settings: CohortSettings) -> float:
     """The score above which a patient is positive, from the score's known distribution."""
     spread = np.linalg.norm([settings.shared_signal, settings.genomic_signal, settings.label_noise])
     return float(-spread * norm.ppf(settings.positive_share))
 
 
-def _confounded(settings: SimulationSettings, positive: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _confounded(settings: CohortSettings, positive: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Whose slides show the confounder."""
-    if settings.confounder is None:
+    # Real tiles have no place for one.
+    confounder = settings.confounder if isinstance(settings, SimulationSettings) else None
+    if confounder is None:
         return np.zeros(len(positive), dtype=bool)
     drawn = generator(settings, Stream.CONFOUNDER).random(len(positive))
-    agrees = drawn < settings.confounder.agreement
+    agrees = drawn < confounder.agreement
     return np.asarray(agrees == positive)
 
 
-def _survival(settings: SimulationSettings, benefit: NDArray[np.float64]) -> pd.DataFrame:
+def _survival(settings: CohortSettings, benefit: NDArray[np.float64]) -> pd.DataFrame:
     """Age, and censored exponential survival that is longer where the latents are higher."""
     rng = generator(settings, Stream.CLINICAL)
     age = rng.normal(58, 12, settings.n_patients).clip(28, 92).round()
@@ -203,7 +207,7 @@ def _survival(settings: SimulationSettings, benefit: NDArray[np.float64]) -> pd.
     return pd.DataFrame({"AGE": age, "OS_MONTHS": months, "OS_STATUS": status})
 
 
-def _availability(settings: SimulationSettings) -> pd.DataFrame:
+def _availability(settings: CohortSettings) -> pd.DataFrame:
     """Which patients have genomics, a known label and a second slide."""
     rng = generator(settings, Stream.AVAILABILITY)
 
