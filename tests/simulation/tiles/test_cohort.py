@@ -35,6 +35,14 @@ def test_same_settings_and_tiles_give_the_same_bytes(cohort: TileCohort, tmp_pat
     assert contents(small_cohort(tmp_path).folder) == contents(cohort.folder)
 
 
+def test_signal_settings_change_labels_but_neither_slides_nor_genes(
+    cohort: TileCohort, tmp_path: Path
+) -> None:
+    other = contents(small_cohort(tmp_path, replace(SETTINGS, shared_signal=0.0)).folder)
+    changed = {name for name, content in contents(cohort.folder).items() if other[name] != content}
+    assert changed == {"clinical.csv", "truth.csv", "README.txt"}
+
+
 def test_the_experiment_beside_it_has_no_problem(cohort: TileCohort) -> None:
     found = audit(read_experiment(cohort.experiment))
     assert not found.problems
@@ -90,10 +98,11 @@ def test_mosaics_show_the_tiles_where_the_features_say(tmp_path: Path) -> None:
     for name in names:
         image = tifffile.imread(cohort.slides / f"{name}.tif", key=0)
         stain = stains[int(name[5:7]) - 1]
-        for row in truth[truth["SLIDE"] == name].itertuples():
-            tile = stained_mean(tmp_path / "tiles" / row.TILE, stain)
-            seen = image[row.Y : row.Y + 16, row.X : row.X + 16].mean((0, 1))
-            np.testing.assert_allclose(seen, tile, atol=12)
+        own = truth.loc[truth["SLIDE"] == name, ["X", "Y", "TILE"]]
+        for x, y, tile in own.itertuples(index=False, name=None):
+            expected = stained_mean(tmp_path / "tiles" / str(tile), stain)
+            seen = image[y : y + 16, x : x + 16].mean((0, 1))
+            np.testing.assert_allclose(seen, expected, atol=12)
 
 
 def stained_mean(path: Path, stain: np.ndarray | None) -> np.ndarray:

@@ -43,11 +43,11 @@ def test_reduction_keeps_distances_where_nothing_is_left_out(tmp_path: Path) -> 
     whole = encoded(read_tiles(write_tiles(tmp_path / "tiles", 5)), SETTINGS, tmp_path)
     rotated = whole.reduced(6)
     assert rotated.encoder == "colours (PCA 6)"
-    distances = [
+    before, after = (
         np.linalg.norm(x[:, None].astype(float) - x[None].astype(float), axis=-1)
         for x in (whole.values.reshape(-1, 6), rotated.values.reshape(-1, 6))
-    ]
-    np.testing.assert_allclose(*distances, atol=0.02)
+    )
+    np.testing.assert_allclose(after, before, atol=0.02)
     assert whole.reduced(2).values.shape == (2, 20, 2)
     with pytest.raises(InputError, match="7 components cannot be made of 40 tiles with 6 features"):
         whole.reduced(7)

@@ -77,7 +77,7 @@ def test_patches_are_features_of_tiles_of_the_patients_part_and_stain(folder: Pa
 
 def test_signal_marks_the_classes_that_show_the_latent(folder: Path) -> None:
     for regime, number in (("common", 3), ("rare", 1)):
-        settings = replace(SETTINGS, **REGIMES[regime])
+        settings = replace(SETTINGS, rare_part=REGIMES[regime]["rare_part"])
         patches = model_of(settings, folder).draw_patches(slides_of(draw_truth(settings))[0])
         np.testing.assert_array_equal(patches.signal, patches.tissue == number)
     both = replace(SETTINGS, rare_part=0.5)

@@ -1,7 +1,7 @@
 """Parts of a cohort: patients of different parts have no tile in common.
 
-The labelled patients are divided into `n_folds` parts of like size and like classes; those without
-a label are a part of their own, which only trains. Each class's tiles are divided among the parts
+The labelled patients are divided at random into `n_folds` parts of like size; those without a
+label are a part of their own, which only trains. Each class's tiles are divided among the parts
 as the patients are, so that a model is never tested on tissue that it has seen, nor stopped by it.
 Fold k tests part k, stops early and chooses its threshold on part k + 1, and trains on the others.
 """
@@ -30,9 +30,8 @@ def patient_parts(settings: TileSettings, truth: pd.DataFrame) -> NDArray[np.int
         truth: The patients, from `draw_truth`.
     """
     rng = generator(settings, Stream.TILES, 0)
+    # Not by class: slides must not hang on labels but through the latents.
     order = rng.permutation(len(truth))
-    positive = (truth["ER"] == "positive").to_numpy()[order]
-    order = order[np.argsort(positive, kind="stable")]
     labelled = order[truth["HAS_LABEL"].to_numpy()[order]]
     parts = np.full(len(truth), settings.n_folds)
     parts[labelled] = np.arange(len(labelled)) % settings.n_folds

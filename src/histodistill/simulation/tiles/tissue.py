@@ -196,7 +196,8 @@ def check_classes(settings: TileSettings, library: TileLibrary) -> None:
 
 def _alternating(count: int) -> NDArray[np.float64]:
     """+1, -1, +1, ..."""
-    return 1.0 - 2.0 * (np.arange(count) % 2)
+    signs: NDArray[np.float64] = 1.0 - 2.0 * (np.arange(count, dtype=np.float64) % 2)
+    return signs
 
 
 def _laid_out(
