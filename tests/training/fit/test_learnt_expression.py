@@ -62,14 +62,10 @@ def test_a_map_adds_up_to_what_is_predicted_of_the_patient(trained, tmp_path: Pa
         hidden = student.patches(bag)
         weights = torch.softmax(student.attention(hidden), dim=0)
         pooled = weights @ hidden
-    by_hand = expression.genes.of(
-        expression.transform(hidden), [expression.genes.genes.index(gene)]
-    )
-    column = [layer.name for layer in found.layers].index(gene)
+    place, column = [genes.genes.index(gene)], [layer.name for layer in found.layers].index(gene)
+    by_hand = genes.of(expression.transform(hidden), place)
     np.testing.assert_allclose(found.values[:, column], by_hand[:, 0], atol=1e-4)
-    of_patient = expression.genes.of(
-        expression.transform(pooled[None]), [expression.genes.genes.index(gene)]
-    )
+    of_patient = genes.of(expression.transform(pooled[None]), place)
     assert found.predicted[column] == pytest.approx(float(of_patient), abs=1e-4)
     assert "validation patients" in found.layers[0].sentence
 
