@@ -39,6 +39,7 @@ from .workflows.feature_explanation import (
 )
 from .workflows.gene_explanation import (
     GenesExplained as GenesExplained,
+    TrainedBy as TrainedBy,
     explain_bundle_genes as explain_bundle_genes,
     explain_run_genes as explain_run_genes,
 )

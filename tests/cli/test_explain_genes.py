@@ -51,13 +51,21 @@ def test_tables_and_pictures_of_both_teachers(inputs: Path) -> None:
     for network in ("genomic", "multimodal"):
         with Image.open(inputs / "out" / f"genes-{network}-1.png") as picture:
             assert picture.width > 500
+    page = (inputs / "out" / "genes.html").read_text()
+    assert page.count("data:image/svg+xml") == 2
+    assert "http" not in page.replace("http://www.w3.org", "")
+    for gene in genes["gene"].head(20):
+        assert f"<td>{gene}</td>" in page
+    assert "no null of permuted labels" in page
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         ([], "give the genes of patients: --genomics NAME=FILE"),
-        (["--permutations", "5"], "--permutations has no effect on a bundle; give an experiment"),
+        (["--permutations", "5"], "--permutations of a bundle needs --experiment too"),
+        (["--experiment", "e.yaml"], "--experiment of a bundle needs --permutations too"),
+        (["--method", "mkd"], "--method has no effect on a bundle; give an experiment"),
         (["--sets", "none.gmt"], "cannot be read"),
     ],
 )

@@ -56,8 +56,15 @@ def command(
         typer.Option(
             min=1,
             metavar="N",
-            help="Of an experiment: trainings with permuted labels, one a fold in turn, for "
+            help="Trainings with permuted labels, of an experiment one a fold in turn, for "
             "p-values of at least 1 / (N + 1).",
+        ),
+    ] = None,
+    experiment: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Of a bundle: the experiment (YAML) that trained it, for --permutations.",
         ),
     ] = None,
     sets: Annotated[
@@ -81,12 +88,15 @@ def command(
         "--features": features,
         "--patient-pattern": patient_pattern,
         "--allow": allow,
+        "--experiment": experiment,
     }
-    of_experiment = {"--target": target, "--method": method, "--permutations": permutations}
+    of_experiment = {"--target": target, "--method": method}
     if model.is_dir():
         _refuse(of_experiment, "a bundle; give an experiment (YAML)")
+        _require_both({"--permutations": permutations, "--experiment": experiment})
+        null = None if experiment is None else (experiment, permutations or 0)
         found = _bundle(model, named_files(genomics or []), features, patient_pattern, allow or (),
-                        known, seed)  # fmt: skip
+                        known, seed, null)  # fmt: skip
     else:
         _refuse(of_bundle, "an experiment, which names its own inputs")
         found = _experiment(model, target, method, permutations or 0, known, seed)
@@ -105,6 +115,17 @@ def _refuse(given: Mapping[str, object], of: str) -> None:
         raise InputError(*problems)
 
 
+def _require_both(given: Mapping[str, object]) -> None:
+    """The null of a bundle needs the training patients, who serve nothing else."""
+    missing = [name for name, value in given.items() if not value]
+    if len(missing) == 1:
+        (other,) = given.keys() - set(missing)
+        raise InputError(
+            f"{other} of a bundle needs {missing[0]} too: the bundle is trained again with "
+            "permuted labels, by the experiment that trained it"
+        )
+
+
 def _bundle(
     folder: Path,
     genomics: Mapping[str, Path],
@@ -113,9 +134,12 @@ def _bundle(
     allow: Sequence[str],
     sets: Mapping[str, Sequence[str]],
     seed: int,
+    null: tuple[Path, int] | None,
 ) -> GenesExplained:
+    from histodistill.cli.progress import counting
     from histodistill.deploy import Bundle
-    from histodistill.workflows.gene_explanation import explain_bundle_genes
+    from histodistill.experiment import load, read_experiment
+    from histodistill.workflows.gene_explanation import TrainedBy, explain_bundle_genes
     from histodistill.workflows.new_features import NewFeatures
     from histodistill.workflows.prediction import read_blocks
 
@@ -129,7 +153,16 @@ def _bundle(
     if features is not None:
         bags, told = NewFeatures(features, patient_pattern=patient_pattern).open()
         say_notes(told)
-    return explain_bundle_genes(bundle, blocks, bags, sets, seed=seed)
+    if null is None:
+        return explain_bundle_genes(bundle, blocks, bags, sets, seed=seed)
+    file, permutations = null
+    experiment = read_experiment(file)
+    with counting("Reading bags") as progress:
+        trained_by = TrainedBy(experiment, load(experiment, progress), permutations)
+    with counting("Models") as progress:
+        return explain_bundle_genes(
+            bundle, blocks, bags, sets, trained_by=trained_by, seed=seed, progress=progress
+        )
 
 
 def _experiment(

@@ -24,23 +24,21 @@ def gene_figure(ranking: GeneRanking, title: str) -> Figure:
     panels = 2 if len(ranking.sets) else 1
     figure = Figure(figsize=(5.2 * panels, 6.2), layout="constrained")
     axes = np.atleast_1d(figure.subplots(1, panels))
-    figure.suptitle(f"{title}\n{_subtitle(ranking)}", fontsize=9, color=_INK)
+    figure.suptitle(f"{title}\n{subtitle(ranking)}\nResearch use only", fontsize=9, color=_INK)
     _genes(axes[0], ranking)
     if panels == 2:
         _sets(axes[1], ranking)
     return figure
 
 
-def _subtitle(ranking: GeneRanking) -> str:
+def subtitle(ranking: GeneRanking) -> str:
+    """How the shares were found, and how stable they are."""
     known = [f"{index:.2f} (top {k})" for k, index in ranking.stability.items() if index == index]
     stable = f"; Kuncheva's index over {ranking.n_parts} {ranking.parts} {', '.join(known)}"
     gap = (
         "" if ranking.way == "exact" else f", which miss the log odds by {ranking.gap:.1%} at most"
     )
-    return (
-        f"{ranking.n_patients} patients; shares: {ranking.way}{gap}{stable if known else ''}\n"
-        "Research use only"
-    )
+    return f"{ranking.n_patients} patients; shares: {ranking.way}{gap}{stable if known else ''}"
 
 
 def _genes(axes: Axes, ranking: GeneRanking) -> None:

@@ -15,19 +15,18 @@ from histodistill.errors import InputError, listed
 from histodistill.experiment import Experiment
 from histodistill.experiment.data import ExperimentData
 from histodistill.explanation.contributions import COMPLETE
-from histodistill.explanation.gene_plot import gene_figure
 from histodistill.explanation.gene_ranking import GeneRanking, rank_genes
 from histodistill.explanation.gene_set_ranking import columns_of
 from histodistill.explanation.gene_shares import GeneShares, explain_genes
 from histodistill.features import BagStore
-from histodistill.files import whole_file
-from histodistill.report.plots import without_formulas
 from histodistill.spreadsheets import write_csv
 from histodistill.training.fit.ensemble import fit_ensemble
 from histodistill.training.fold.fold_data import prepare_fold
 from histodistill.training.folders import MODEL
 from histodistill.training.run.bundle_info import bundle_info
+from histodistill.training.run.final import final_fold
 from histodistill.training.run.planned_fits import Fit, finished_fits
+from histodistill.workflows.gene_page import write_gene_page
 
 Sets = Mapping[str, Sequence[str]]
 
@@ -47,7 +46,7 @@ class GenesExplained:
     notes: tuple[str, ...]
 
     def write(self, folder: Path) -> None:
-        """Write ``genes.csv``, ``sets.csv``, ``stability.csv`` and a picture a network.
+        """Write ``genes.html``, ``genes.csv``, ``sets.csv``, ``stability.csv`` and pictures.
 
         Args:
             folder: Where; what an earlier call wrote there is replaced.
@@ -59,16 +58,47 @@ class GenesExplained:
             tables["genes"].append(ranking.genes.assign(**named))
             tables["sets"].append(ranking.sets.assign(**named))
             stability.append(named | _stability(ranking))
-            title = f"{ranking.network} network, evidence for {named['class']}"
-            picture = f"genes-{ranking.network}-{ranking.target}.png"
-            with whole_file(folder / picture) as temporary:
-                without_formulas(gene_figure(ranking, title)).savefig(temporary, dpi=150)
         for name, parts in tables.items():
             table = pd.concat(parts, ignore_index=True)
             if len(table):
                 first = ["network", "class"]
                 write_csv(folder / f"{name}.csv", table[[*first, *table.columns.drop(first)]])
         write_csv(folder / "stability.csv", pd.DataFrame(stability))
+        write_gene_page(folder, self.rankings, self.classes, self.notes)
+
+
+@dataclass(frozen=True)
+class TrainedBy:
+    """What a bundle was trained by, so that it can be trained again with permuted labels.
+
+    Attributes:
+        experiment: The experiment.
+        data: Its inputs, from ``load``.
+        permutations: How often.
+    """
+
+    experiment: Experiment
+    data: ExperimentData
+    permutations: int
+
+    def refitted(self, bundle: Bundle, seed: int) -> Iterator[Bundle]:
+        """Bundles like this one, each of permuted labels.
+
+        Raises:
+            InputError: The experiment has not trained the bundle.
+        """
+        info, known = bundle.info, self.experiment
+        target = known.targets.get(info.target)
+        if target is None or info.method not in known.methods or target.classes != info.classes:
+            raise InputError(
+                f"the experiment {known.name!r} did not train this bundle, which tells "
+                f"{info.target} ({', '.join(info.classes)}) by the method {info.method}"
+            )
+        fold = final_fold(known, self.data, info.target)
+        own_seed = known.seeds_of(info.method)[0]
+        for number in range(self.permutations):
+            fit = Fit(info.target, info.method, own_seed, fold)
+            yield _refitted(known, self.data, fit, seed + number)
 
 
 def explain_bundle_genes(
@@ -77,25 +107,36 @@ def explain_bundle_genes(
     bags: BagStore | None = None,
     sets: Sets | None = None,
     *,
+    trained_by: TrainedBy | None = None,
     seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> GenesExplained:
     """Explain a bundle's teachers by genes, on the given patients.
 
-    Stability is that over the members. There is no null of permuted labels: it needs the training
-    patients, see :func:`explain_run_genes`.
+    Stability is that over the members. A null of permuted labels needs the training patients:
+    the experiment that trained the bundle, or see :func:`explain_run_genes`.
 
     Args:
         bundle: A trained model.
         genomics: Blocks by the bundle's names, patients x genes.
         bags: Bags of the patients with slides, for the multimodal teacher.
         sets: Sets of genes by name.
-        seed: Of random sets.
+        trained_by: What trained the bundle, for the null.
+        seed: Of random sets and permutations.
+        progress: Called with (models explained, models in all).
 
     Raises:
-        InputError: As :func:`histodistill.explain_genes`; no set has a gene that is read.
+        InputError: As :func:`histodistill.explain_genes`; no set has a gene that is read; the
+            experiment has not trained the bundle.
     """
     found = [[each] for each in explain_genes(bundle, genomics, bags)]
-    return _ranked(found, [], bundle.info.classes, sets or {}, seed)
+    null = []
+    if trained_by is not None:
+        for number, refit in enumerate(trained_by.refitted(bundle, seed), start=1):
+            null.append(explain_genes(refit, genomics, bags))
+            if progress is not None:
+                progress(number, trained_by.permutations)
+    return _ranked(found, null, bundle.info.classes, sets or {}, seed)
 
 
 def explain_run_genes(
@@ -216,8 +257,8 @@ def _notes(
             )
     if not any(ranking.n_permutations for ranking in rankings):
         yield (
-            "no null of permuted labels: give an experiment whose cross-validation is finished, "
-            "and --permutations"
+            "no null of permuted labels: give --permutations, and an experiment whose "
+            "cross-validation is finished or, beside a bundle, --experiment"
         )
 
 

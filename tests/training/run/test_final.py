@@ -6,7 +6,7 @@ from pathlib import Path
 
 from histodistill.experiment import load, read_experiment
 from histodistill.simulation import SimulationSettings, simulate_cohort
-from histodistill.training.run.final import _everybody
+from histodistill.training.run.final import final_fold
 
 EXPERIMENT = """\
 name: external
@@ -26,7 +26,7 @@ def test_hospitals_that_are_kept_apart_stay_so_in_the_final_model(tmp_path: Path
     file.write_text(text.replace("scheme: external, external_sites: [S01]", "scheme: site"))
     experiment = read_experiment(file)
     data = load(experiment)
-    fold = _everybody(experiment, data, "ER")
+    fold = final_fold(experiment, data, "ER")
     sites = data.clinical.sites
     train, validation = ({*sites[list(part)]} for part in (fold.train, fold.validation))
     assert validation
@@ -43,7 +43,7 @@ def test_a_held_out_hospital_stays_out_of_the_final_model(tmp_path: Path) -> Non
     sites = data.clinical.sites
     assert "S01" in set(sites)
 
-    fold = _everybody(experiment, data, "ER")
+    fold = final_fold(experiment, data, "ER")
 
     everybody = [*fold.train, *fold.validation]
     assert set(everybody) == {p for p in data.labels("ER").index if sites[p] != "S01"}

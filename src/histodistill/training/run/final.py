@@ -60,7 +60,7 @@ def train_final(
     fits_of(experiment, data)  # whose folds are refused here as everywhere
     with open_run(experiment, data):
         known = {"performance": out_of_fold_performance(experiment, data, target, method)}
-        fold = _everybody(experiment, data, target)
+        fold = final_fold(experiment, data, target)
         _require_calibration(experiment, data, Fit(target, method, seed, fold))
         inputs = prepare_fold(experiment, data, target, fold)
         # Its folds are not those of the cross-validation, and nor are its teachers.
@@ -141,7 +141,7 @@ def _require_calibration(experiment: Experiment, data: ExperimentData, fit: Fit)
     require_supported(experiment, data, fit.target, fit.method, held_out)
 
 
-def _everybody(experiment: Experiment, data: ExperimentData, target: str) -> Fold:
+def final_fold(experiment: Experiment, data: ExperimentData, target: str) -> Fold:
     """All labelled patients, divided into training and validation; nobody tests.
 
     Hospitals that the experiment holds out stay out of the final model as well.
