@@ -87,6 +87,19 @@ def test_kernels_that_are_not_wanted_or_do_not_compile_are_told(monkeypatch):
     assert rows["kernels"].startswith("do not compile")
 
 
+@pytest.mark.parametrize(
+    ("ratio", "told"),
+    [
+        (7.6, "on this processor 7.6 times as fast as float32, as measured; `precision: auto` "),
+        (0.0106, "on this processor 94 times slower than float32, as measured; `precision: auto` "),
+    ],
+)
+def test_what_bfloat16_brings_is_measured_and_told(ratio, told, monkeypatch):
+    monkeypatch.setattr("histodistill.diagnosis.acceleration.times_as_fast", lambda narrow: ratio)
+    trains = "trains in bfloat16" if ratio > 1 else "trains in float32"
+    assert dict(acceleration().rows())["bfloat16"] == told + trains
+
+
 def test_weights_in_the_cache_of_the_hub_are_at_hand(tmp_path, monkeypatch):
     hub = pytest.importorskip("huggingface_hub")
     monkeypatch.setattr(hub.file_download, "HF_HUB_CACHE", str(tmp_path), raising=False)

@@ -6,6 +6,8 @@ import os
 import shutil
 from dataclasses import dataclass
 
+from histodistill.computing.precision import WORTH, times_as_fast
+
 
 @dataclass(frozen=True)
 class Acceleration:
@@ -18,6 +20,8 @@ class Acceleration:
         cuda: CUDA that PyTorch was built for; None for a build without.
         compiler: Path of the C++ compiler; None where there is none.
         kernels: Whether the kernels of pooling compile and load; without, PyTorch's own are used.
+        bfloat16: How many times as fast as in float32 the processor multiplies in bfloat16, as
+            measured; None where PyTorch is not there.
     """
 
     torch: str
@@ -26,6 +30,7 @@ class Acceleration:
     cuda: str | None
     compiler: str | None
     kernels: bool
+    bfloat16: float | None = None
 
     def rows(self) -> list[tuple[str, str]]:
         """Name and sentence of each thing."""
@@ -41,12 +46,21 @@ class Acceleration:
             ("PyTorch threads", str(self.threads)),
             ("compiler", self.compiler or "none; install one (g++ or clang++), or set CXX"),
             ("kernels", self._kernels()),
+            ("bfloat16", self._bfloat16()),
         ]
 
     def _without_gpu(self) -> str:
         if self.cuda is None:
             return "none, and this build of PyTorch has no CUDA; trains on the CPU"
         return f"PyTorch sees none (its CUDA is {self.cuda}; nvidia-smi shows the driver's)"
+
+    def _bfloat16(self) -> str:
+        ratio = self.bfloat16 or 1.0
+        told = (
+            f"{ratio:.2g} times as fast as" if ratio >= 1 else f"{1 / ratio:.2g} times slower than"
+        )
+        auto = "bfloat16" if ratio >= WORTH else "float32"
+        return f"on this processor {told} float32, as measured; `precision: auto` trains in {auto}"
 
     def _kernels(self) -> str:
         if self.kernels:
@@ -75,6 +89,7 @@ def acceleration() -> Acceleration:
         cuda=torch.version.cuda,
         compiler=compiler,
         kernels=kernels_compile(),
+        bfloat16=times_as_fast("bfloat16"),
     )
 
 

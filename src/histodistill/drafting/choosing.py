@@ -162,17 +162,21 @@ def _splits(found: Found, targets: Sequence[FoundTarget], ask: Ask) -> Setting:
 
 
 def _training(slides: Slides | None) -> Iterator[Setting]:
-    if slides is not None and slides.patches is not None and slides.patches > _MANY_PATCHES:
+    if slides is None:
+        return
+    why = (
+        "Trained in bfloat16 where the machine is fast in it; `float32` gives the same numbers on "
+        "every machine.",
+    )
+    drawn = {}
+    if slides.patches is not None and slides.patches > _MANY_PATCHES:
         drawn = {"patches": _DRAWN_PATCHES, "validation_patches": _DRAWN_PATCHES}
-        yield Setting(
-            "training",
-            drawn,
-            (
-                f"Slides have about {slides.patches:.0f} patches: each epoch draws "
-                f"{_DRAWN_PATCHES} of a bag. Without this line whole bags are read, at many times "
-                "the cost.",
-            ),
+        why += (
+            f"Slides have about {slides.patches:.0f} patches: each epoch draws "
+            f"{_DRAWN_PATCHES} of a bag. Without these settings whole bags are read, at many times "
+            "the cost.",
         )
+    yield Setting("training", {"precision": "auto", **drawn}, why)
 
 
 def _methods(found: Found) -> Setting:

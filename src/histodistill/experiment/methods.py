@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from histodistill.computing.device import DEVICE_NAMES
+from histodistill.computing.precision import PrecisionChoice
 from histodistill.errors import InputError, Problems
 from histodistill.experiment.recipes import Recipe, merged, recipe
 from histodistill.model import NetworkSettings, ObjectiveSettings
@@ -52,8 +53,10 @@ class TrainingSettings(Settings):
             the same in every epoch; None reads whole bags. Answers and thresholds always read
             whole bags.
         threshold: How the operating threshold is chosen on the validation patients.
-        precision: Of training, and of the validation that stops it: ``float32``, or
-            ``bfloat16`` autocast. Answers and thresholds are always computed in float32.
+        precision: Of training, and of the validation that stops it: ``float32``, ``bfloat16``
+            autocast, or ``auto``, which is bfloat16 where the device is fast in it, as measured,
+            and the networks gain by it, else float32. A run keeps what it began with. Answers
+            and thresholds are always computed in float32.
         device: ``auto`` (an NVIDIA GPU where there is one, else the CPU), ``cpu``, ``cuda``,
             ``cuda:<n>`` or ``mps``.
     """
@@ -74,7 +77,7 @@ class TrainingSettings(Settings):
     patches: PositiveInt | None = None
     validation_patches: PositiveInt | None = None
     threshold: Literal["youden", "balanced_accuracy", "f1"] = "youden"
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: PrecisionChoice = "float32"
     device: str = Field(default="auto", pattern=DEVICE_NAMES)
 
 

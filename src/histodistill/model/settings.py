@@ -93,6 +93,12 @@ class NetworkSettings(Settings):
         return "genomic" in self.networks or "multimodal" in self.networks
 
     @property
+    def embeds_patches(self) -> bool:
+        """Whether any of the networks takes every patch through a layer of its own."""
+        readers = (name for name in self.networks if name != "genomic")
+        return any(self.declared(name).fixed_width for name in readers)
+
+    @property
     def import_paths(self) -> tuple[str, ...]:
         """Trained networks of no registry: they are imported from where their name says."""
         names = (getattr(self, network) for network in self.networks)

@@ -28,6 +28,7 @@ from histodistill.training.loop.clock import clock_of
 from histodistill.training.loop.epoch import Epoch, OnEpoch
 from histodistill.training.loop.freed_memory import keep_freed_memory
 from histodistill.training.loop.frozen_teachers import FrozenTeachers
+from histodistill.training.loop.precision import precision_of
 from histodistill.training.loop.sampling import batches, epoch_order
 from histodistill.training.loop.seeds import derived_seed
 from histodistill.training.loop.validation import EarlyStopping, Figures, validation_figures
@@ -85,7 +86,8 @@ class Trainer:
         self._validation = list(validation)
         self._seed = seed
         self.device = device
-        self.dtype = torch.bfloat16 if self._settings.precision == "bfloat16" else torch.float32
+        narrow = precision_of(method, device) == "bfloat16"
+        self.dtype = torch.bfloat16 if narrow else torch.float32
         torch.manual_seed(derived_seed(seed, "weights", "terms"))
         genes = prepared.genes(self._training, CPU) if method.objective.reads_genes else None
         self._terms = TrainingTerms(method.objective, networks, genes).to(device)

@@ -21,6 +21,7 @@ from histodistill.training.run.costs import COSTS, collected_costs
 from histodistill.training.run.fit_runner import FitRunner
 from histodistill.training.run.parallel import Silent, Watcher, run_fits
 from histodistill.training.run.planned_fits import Fit, fits_of
+from histodistill.training.run.precision import require_fast_precision, with_precision
 from histodistill.training.run.run_folder import open_run
 from histodistill.training.run.tensorboard import require_tensorboard
 
@@ -56,7 +57,8 @@ def cross_validate(
 
     Raises:
         InputError: The folder holds results of another configuration, the patients cannot be
-            divided as asked, or trainings failed: each is named, and all others are finished.
+            divided as asked, this processor is slower in bfloat16 than in float32, or trainings
+            failed: each is named, and all others are finished.
         AnswersSealedError: All is trained, and ``splits.seal`` keeps the answers to test patients
             sealed.
     """
@@ -68,6 +70,8 @@ def cross_validate(
         sealing.require_cryptography()
     fits = fits_of(experiment, data)
     require_calibration(experiment, fits)
+    experiment = with_precision(experiment)
+    require_fast_precision(experiment, fits)
     with open_run(experiment, data):
         if experiment.splits.seal:
             sealing.begin(experiment.output)

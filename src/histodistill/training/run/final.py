@@ -27,6 +27,7 @@ from histodistill.training.run.calibrating import (
 from histodistill.training.run.crossval import require_calibration
 from histodistill.training.run.known_performance import out_of_fold_performance
 from histodistill.training.run.planned_fits import Fit, fits_of
+from histodistill.training.run.precision import require_fast_precision, with_precision
 from histodistill.training.run.run_folder import open_run
 
 
@@ -54,13 +55,15 @@ def train_final(
         on_epoch: Called after every epoch.
 
     Raises:
-        InputError: What the audit refuses.
+        InputError: What the audit refuses, and bfloat16 where it is slower than float32.
     """
     folder = experiment.output / "final" / target / method / f"seed-{seed}"
     fits_of(experiment, data)  # whose folds are refused here as everywhere
+    experiment = with_precision(experiment)
+    fold = final_fold(experiment, data, target)
+    require_fast_precision(experiment, [Fit(target, method, seed, fold)])
     with open_run(experiment, data):
         known = {"performance": out_of_fold_performance(experiment, data, target, method)}
-        fold = final_fold(experiment, data, target)
         _require_calibration(experiment, data, Fit(target, method, seed, fold))
         inputs = prepare_fold(experiment, data, target, fold)
         # Its folds are not those of the cross-validation, and nor are its teachers.

@@ -71,6 +71,7 @@ def versions() -> dict[str, Any]:
         "packages": {name: version(name) for name in _PACKAGES},
         "platform": platform.platform(),
         "threads": torch.get_num_threads(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
 
