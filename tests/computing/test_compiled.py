@@ -52,7 +52,7 @@ def test_another_processor_needs_another_library(
     source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert compiled(source) is not None
-    monkeypatch.setattr(module, "_processor", lambda: "another")
+    monkeypatch.setattr(module, "_features", lambda: ["another"])
     assert compiled(source) is not None
     assert len(list((source.parent / "cache/histodistill/compiled").iterdir())) == 2
 

@@ -95,6 +95,7 @@ def test_kernels_that_are_not_wanted_or_do_not_compile_are_told(monkeypatch):
     ],
 )
 def test_what_bfloat16_brings_is_measured_and_told(ratio, told, monkeypatch):
+    monkeypatch.setenv("HISTODISTILL_COMPILE", "0")  # it takes seconds
     monkeypatch.setattr("histodistill.diagnosis.acceleration.times_as_fast", lambda narrow: ratio)
     trains = "trains in bfloat16" if ratio > 1 else "trains in float32"
     assert dict(acceleration().rows())["bfloat16"] == told + trains

@@ -14,13 +14,24 @@ from pathlib import Path
 
 from histodistill.files import user_cache, whole_file
 
-_OPTIONS = (
-    *("-std=c++17", "-O3", "-march=native", "-fopenmp", "-shared", "-fPIC"),
+OPTIONS = (
+    *("-std=c++17", "-O3", "-fopenmp"),
     # Neither changes a value; both stand in the way of vector instructions.
     *("-fno-math-errno", "-fno-trapping-math"),
+)
+"""For every processor."""
+
+_ARM = ("aarch64", "arm64")
+_NATIVE = (
+    *OPTIONS,
+    *("-shared", "-fPIC"),
+    # Arm's compilers take all that they know of a processor from -mcpu.
+    "-mcpu=native" if platform.machine() in _ARM else "-march=native",
     *(("-mprefer-vector-width=512",) if platform.machine() == "x86_64" else ()),
 )
 _SECONDS = 120
+# Lines of /proc/cpuinfo; Arm's name the processor besides, whose number tells instructions too.
+_FEATURES = ("flags", "Features", "CPU implementer", "CPU architecture", "CPU variant", "CPU part")
 
 
 def compiled(source: Path) -> ctypes.CDLL | None:
@@ -34,14 +45,15 @@ def compiled(source: Path) -> ctypes.CDLL | None:
         return None
     try:
         text = source.read_bytes()
-        key = hashlib.sha256(repr((text, compiler, _OPTIONS, _processor())).encode()).hexdigest()
+        made_for = (text, compiler, _NATIVE, _processor(compiler))
+        key = hashlib.sha256(repr(made_for).encode()).hexdigest()
         folder = _own_folder()
         if folder is None:
             return None
         library = folder / f"{source.stem}-{key[:16]}.so"
         if not library.exists():
             with whole_file(library) as made:
-                command = [compiler, *_OPTIONS, str(source), "-o", str(made)]
+                command = [compiler, *_NATIVE, str(source), "-o", str(made)]
                 subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS)
         return _loaded(library)
     except (OSError, subprocess.SubprocessError):
@@ -75,10 +87,25 @@ def _loaded(library: Path) -> ctypes.CDLL | None:
     return ctypes.CDLL(str(opened if opened.exists() else library))
 
 
-def _processor() -> str:
-    """What distinguishes processors that need different instructions."""
+def _processor(compiler: str) -> tuple[str, ...]:
+    """What distinguishes machines that need other instructions, or another C library.
+
+    Processors of several kinds may share a home folder, and with it what was compiled there.
+    """
+    return (platform.machine(), *platform.libc_ver(), *(_features() or _macros(compiler)))
+
+
+def _features() -> list[str]:
+    """What the kernel says that the processor can do; nothing where it does not tell."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        return platform.processor()
-    return "\n".join(sorted({line for line in lines if line.startswith(("flags", "Features"))}))
+        return []
+    return sorted({line for line in lines if line.startswith(_FEATURES)})
+
+
+def _macros(compiler: str) -> list[str]:
+    """What the compiler takes the processor for."""
+    command = [compiler, *_NATIVE, "-dM", "-E", "-x", "c++", os.devnull]
+    told = subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS)
+    return sorted(told.stdout.decode(errors="replace").splitlines())

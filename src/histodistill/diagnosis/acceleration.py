@@ -19,7 +19,8 @@ class Acceleration:
         gpus: Name and memory of each GPU that PyTorch sees.
         cuda: CUDA that PyTorch was built for; None for a build without.
         compiler: Path of the C++ compiler; None where there is none.
-        kernels: Whether the kernels of pooling compile and load; without, PyTorch's own are used.
+        kernels: Instructions that the kernels of pooling use; None where they do not compile or
+            load, so that PyTorch's own are used.
         bfloat16: How many times as fast as in float32 the processor multiplies in bfloat16, as
             measured; None where PyTorch is not there.
     """
@@ -29,7 +30,7 @@ class Acceleration:
     gpus: tuple[str, ...]
     cuda: str | None
     compiler: str | None
-    kernels: bool
+    kernels: str | None
     bfloat16: float | None = None
 
     def rows(self) -> list[tuple[str, str]]:
@@ -63,8 +64,8 @@ class Acceleration:
         return f"on this processor {told} float32, as measured; `precision: auto` trains in {auto}"
 
     def _kernels(self) -> str:
-        if self.kernels:
-            return "compiled for this processor"
+        if self.kernels is not None:
+            return f"compiled for this processor: {self.kernels}"
         if os.environ.get("HISTODISTILL_COMPILE") == "0":
             return "not compiled, as HISTODISTILL_COMPILE=0 says; PyTorch's own are used"
         return (
@@ -79,16 +80,16 @@ def acceleration() -> Acceleration:
     try:
         import torch
 
-        from histodistill.model.pooling.kernels import kernels_compile
+        from histodistill.model.pooling.kernels import kernel_instructions
     except (ImportError, OSError) as error:
-        return Acceleration(str(error), None, (), None, compiler, kernels=False)
+        return Acceleration(str(error), None, (), None, compiler, kernels=None)
     return Acceleration(
         torch="",
         threads=torch.get_num_threads(),
         gpus=tuple(_gpu(index) for index in range(torch.cuda.device_count())),
         cuda=torch.version.cuda,
         compiler=compiler,
-        kernels=kernels_compile(),
+        kernels=kernel_instructions(),
         bfloat16=times_as_fast("bfloat16"),
     )
 

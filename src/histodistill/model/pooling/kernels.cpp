@@ -10,8 +10,10 @@
 
 #include <omp.h>
 
-#if defined(__AVX512F__)
+#if defined(__x86_64__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 namespace {
@@ -101,6 +103,16 @@ inline void wide_row(const Float16 *from, float *to, long width) {
   for (; column + 16 <= width; column += 16) {
     const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(from + column));
     _mm512_storeu_ps(to + column, _mm512_cvtph_ps(bits));
+  }
+#elif defined(__F16C__)
+  for (; column + 8 <= width; column += 8) {
+    const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i *>(from + column));
+    _mm256_storeu_ps(to + column, _mm256_cvtph_ps(bits));
+  }
+#elif defined(__aarch64__)
+  for (; column + 4 <= width; column += 4) {
+    const uint16x4_t bits = vld1_u16(&from[column].bits);
+    vst1q_f32(to + column, vcvt_f32_f16(vreinterpret_f16_u16(bits)));
   }
 #endif
   for (; column < width; ++column) to[column] = wide(from[column]);
@@ -324,6 +336,21 @@ void turn(const std::uint16_t *in, std::uint16_t *out, long rows, long width, lo
 }
 
 }  // namespace
+
+// The instructions that are used by name, as far as they go beyond what the compiler chooses.
+extern "C" const char *instructions() {
+#if defined(__AVX512BF16__)
+  return "AVX-512 with bfloat16";
+#elif defined(__AVX512F__)
+  return "AVX-512";
+#elif defined(__AVX2__) && defined(__F16C__)
+  return "AVX2";
+#elif defined(__aarch64__)
+  return "NEON";
+#else
+  return "no vector instructions that are known here";
+#endif
+}
 
 extern "C" void turn_bfloat16(const std::uint16_t *in, std::uint16_t *out, long stride, long rows,
                               long width, int threads) {

@@ -41,9 +41,18 @@ def steps_for(weights: torch.dtype, products: torch.dtype, device: torch.device)
     return _kernel_steps(products) or PatchSteps()
 
 
-def kernels_compile() -> bool:
-    """Whether the kernels are compiled, or can be, and load on this machine."""
-    return compiled(_SOURCE) is not None
+def kernel_instructions() -> str | None:
+    """The instructions that the kernels use on this machine, in words.
+
+    Returns:
+        None where they are not compiled, cannot be, or do not load.
+    """
+    library = compiled(_SOURCE)
+    if library is None:
+        return None
+    library.instructions.restype = ctypes.c_char_p
+    told: bytes = library.instructions()
+    return told.decode()
 
 
 @functools.cache
