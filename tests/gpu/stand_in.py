@@ -56,7 +56,8 @@ class _GeneratorHere(_Generator):
     """A generator of the GPU's, which is one of the CPU."""
 
     def __new__(cls, device: Any = CPU) -> _GeneratorHere:
-        return super().__new__(cls, device=_here(device))
+        made: _GeneratorHere = cast(Any, _Generator.__new__)(cls, device=_here(device))
+        return made
 
 
 def _asked_here(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -73,7 +74,7 @@ def _asked_here(function: Callable[..., Any]) -> Callable[..., Any]:
 def stand_in_gpu() -> Iterator[torch.device]:
     """PyTorch as if it saw one GPU of 80 GiB that has bfloat16."""
     mode = _OnTheCpu()
-    walk_back = torch.autograd._engine_run_backward
+    walk_back = cast(Any, torch.autograd)._engine_run_backward
 
     def walk_back_in_the_mode(*args: Any, **kwargs: Any) -> Any:
         with mode:  # PyTorch leaves it while it answers a call

@@ -164,7 +164,7 @@ def _splits(found: Found, targets: Sequence[FoundTarget], ask: Ask) -> Setting:
 def _training(slides: Slides | None) -> Iterator[Setting]:
     if slides is None:
         return
-    why = (
+    why: tuple[str, ...] = (
         "Trained in bfloat16 where the machine is fast in it; `float32` gives the same numbers on "
         "every machine.",
     )
