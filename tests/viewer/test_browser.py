@@ -18,6 +18,8 @@ import pytest
 
 from histodistill.viewer.reviews import Reviews
 from tests.cli.command_line import fail, succeed
+from tests.deploy.bundles import bundle
+from tests.explanation.programme_bundles import programme_member
 from tests.viewer.small import PATTERN, SIDE, write_inputs
 
 pytest.importorskip("nicegui")
@@ -31,22 +33,22 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_inputs(tmp_path_factory.mktemp("view"))
 
 
-def words(inputs: Path) -> list[object]:
+def words(inputs: Path, model: str = "model") -> list[object]:
     return [
-        *("view", inputs / "model", "--features", inputs / "features"),
+        *("view", inputs / model, "--features", inputs / "features"),
         *("--slides", inputs / "slides", "--slide-mpp", "0.5", "--patient-pattern", PATTERN),
         *("--clinical", inputs / "clinical.csv", "--site-column", "SITE"),
-        *("--genomics", f"mrna={inputs / 'genes.csv'}"),
+        *(("--genomics", f"mrna={inputs / 'genes.csv'}") if model == "model" else ()),
     ]
 
 
 @contextmanager
-def server(inputs: Path) -> Iterator[str]:
+def server(inputs: Path, model: str = "model", *wanted: object) -> Iterator[str]:
     """The viewer in a process of its own, as a user starts it; its address with the token."""
-    more = ["--port", "0", "--reviews", inputs / "reviews.csv", "--reviewer", "R"]
+    more = ["--port", "0", "--reviews", inputs / "reviews.csv", "--reviewer", "R", *wanted]
     command = [sys.executable, "-c", "from histodistill.cli.main import main; main()"]
     started = subprocess.Popen(
-        [*command, *map(str, [*words(inputs), *more])],
+        [*command, *map(str, [*words(inputs, model), *more])],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -111,9 +113,11 @@ def test_a_session(inputs: Path, browser) -> None:
         _find_and_open(page)
         _zoom_and_click(page)
         _switch_and_fade(page)
+        _compare(page)
         _jump(page, watched)
         _review(page, inputs)
         _follow_links(page, own, inputs)
+        _refuse_paths(page, own)
         _refuse_strangers(own)
         assert watched.complaints == []
         assert watched.asked_elsewhere(own) == []
@@ -165,6 +169,20 @@ def _switch_and_fade(page) -> None:
     page.locator(".grey .crisp img.leaflet-tile-loaded").first.wait_for()
 
 
+def _compare(page) -> None:
+    """Where student and teacher differ, and the patient's genes beside the slide."""
+    layer = page.get_by_role("checkbox", name=re.compile("^student − multimodal teacher"))
+    with page.expect_response(re.compile("layer/2/.*palette=PuOr_r")) as answered:
+        layer.click()
+    assert answered.value.ok
+    assert page.get_by_text("teacher sees more").is_visible()
+    page.get_by_role("tab", name="Genes").click()
+    page.get_by_role("gridcell", name="GENE7", exact=True).wait_for()
+    page.get_by_placeholder("Gene", exact=True).fill("GENE12")
+    page.get_by_role("gridcell", name="GENE7", exact=True).wait_for(state="detached")
+    page.get_by_role("gridcell", name="GENE12", exact=True).wait_for()
+
+
 def _jump(page, watched: Watched) -> None:
     page.get_by_role("tab", name="Patches").click()
     thumb = page.locator(".thumb").first
@@ -204,6 +222,14 @@ def _follow_links(page, own: str, inputs: Path) -> None:
     assert (asked.status, "no patient" in asked.text()) == (404, True)
 
 
+def _refuse_paths(page, own: str) -> None:
+    """With the token too, no address leads to a file."""
+    for path in ("/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/patient/../../etc/passwd"):
+        asked = page.request.get(f"http://{own}{path}")
+        assert asked.status in (404, 422)
+        assert "root:" not in asked.text()
+
+
 def _refuse_strangers(own: str) -> None:
     from urllib.error import HTTPError
 
@@ -211,6 +237,31 @@ def _refuse_strangers(own: str) -> None:
         with pytest.raises(HTTPError) as refused:
             urlopen(Request(f"http://{own}{path}"))
         assert refused.value.code == 403
+
+
+@needs_browser
+def test_programmes_and_genes_are_layers(inputs: Path, browser) -> None:
+    bundle(programme_member()).save(inputs / "programmes")
+    with server(inputs, "programmes", "--gene", "GATA3") as address:
+        watched = Watched(browser)
+        page = watched.page
+        page.goto(address)
+        page.goto(f"http://{address.split('/')[2]}/patient?id=A")
+        page.get_by_text("Outline of the tissue").or_(page.get_by_text("Grey tissue")).wait_for()
+        for name, r in (("programme 1", "0.60"), ("programme 2", "0.50"), ("mrna:GATA3", "0.40")):
+            layer = page.get_by_role("checkbox", name=re.compile(f"^{name}"))
+            with page.expect_response(re.compile(r"layer/\d+/.*palette=PuOr_r")) as answered:
+                layer.click()
+            assert answered.value.ok
+            page.get_by_text(f"Predicted from slides with r = {r}").wait_for()
+        assert page.get_by_text("programme 3").count() == 0  # not predicted above chance
+        page.get_by_role("tab", name="Patches").click()
+        page.locator(".stage .leaflet-container").click()
+        page.get_by_text(re.compile(r"Patch \d+ at")).wait_for()
+        assert page.get_by_text("mrna:GATA3", exact=True).first.is_visible()
+        assert watched.complaints == []
+        assert watched.asked_elsewhere(address.split("/")[2]) == []
+        page.close()
 
 
 @needs_browser
