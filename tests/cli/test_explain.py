@@ -149,6 +149,17 @@ def test_what_cannot_be_done_is_told(
     assert sentence in said.output
 
 
+def test_a_slide_of_another_resolution_is_refused_before_anything(
+    model: Path, features: Path, slides: Path, tmp_path: Path
+) -> None:
+    with Image.open(slides / "A-1.png") as whole:
+        whole.resize((64, 48)).save(slides / "A-1.png")
+    said = explain(model, features, tmp_path / "maps", "--slides", slides, "--slide-mpp", "0.5")
+    assert said.exit_code == 1
+    assert "its patches reach to 512 x 384 px" in " ".join(said.output.split())
+    assert not (tmp_path / "maps").exists() or not list((tmp_path / "maps").iterdir())
+
+
 def test_genes_and_programmes_are_drawn_measured_and_listed(
     features: Path, slides: Path, tmp_path: Path
 ) -> None:

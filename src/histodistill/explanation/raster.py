@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from histodistill.errors import InputError
 from histodistill.features.formats import read_coords
 from histodistill.features.slide import SlideFeatures
 
 if TYPE_CHECKING:  # pictures are drawn where nothing is computed, and PyTorch is not needed
     from histodistill.explanation.contributions import Floats
+    from histodistill.slides import Slide
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,27 @@ def places_of(slide: SlideFeatures, mpp: float | None) -> PatchPlaces | None:
     if slide.patch_um is not None and (mpp is not None or in_um):
         return PatchPlaces(coords, slide.patch_um / (mpp or 1.0))
     return PatchPlaces(coords, _spacing(coords))
+
+
+def places_on(slide: Slide, features: SlideFeatures) -> PatchPlaces | None:
+    """Where the patches lie on the slide itself; None where the file has no coordinates.
+
+    Raises:
+        InputError: They lie beyond its edges by more than a patch: they belong to another slide,
+            or to another resolution of it.
+    """
+    places = places_of(features, slide.mpp)
+    if places is None:
+        return None
+    reached = np.array(places.extent())
+    if (reached > np.array(slide.dimensions) + places.side).any():
+        raise InputError(
+            f"{features.path}: its patches reach to {reached[0]:.0f} x {reached[1]:.0f} px, and "
+            f"{slide.path} has {slide.dimensions[0]} x {slide.dimensions[1]} px: they were cut "
+            "from another slide, or from another resolution of it; give the slide that was "
+            "extracted"
+        )
+    return places
 
 
 def _spacing(coords: Floats) -> float:

@@ -19,7 +19,7 @@ from histodistill.explanation.ome_tiff import write_ome_tiff
 from histodistill.explanation.overlay import Legend
 from histodistill.explanation.palette import density
 from histodistill.explanation.patients import PatientMap
-from histodistill.explanation.raster import PatchPlaces, places_of, rasterise
+from histodistill.explanation.raster import PatchPlaces, places_of, places_on, rasterise
 from histodistill.features.slide import SlideFeatures
 from histodistill.files import whole_file
 from histodistill.slides import Slide, SlideImage
@@ -50,10 +50,10 @@ def write_slide(
         n_shown: The most and the least supportive patches that a sheet shows.
 
     Raises:
-        InputError: The slide cannot be read.
+        InputError: The slide cannot be read, or is not the one that the patches lie on.
     """
     with _opened(image) as slide:
-        places = places_of(features, None if slide is None else slide.mpp)
+        places = places_of(features, None) if slide is None else places_on(slide, features)
         table = patch_table(features, maps, classes, places, expression)
         write_csv(folder / "patches.csv", table)
         if places is None:

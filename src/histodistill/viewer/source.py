@@ -12,7 +12,7 @@ import torch
 
 from histodistill.deploy import Bundle
 from histodistill.explanation.patients import explain
-from histodistill.explanation.raster import PatchPlaces, places_of
+from histodistill.explanation.raster import PatchPlaces, places_of, places_on
 from histodistill.features import BagStore
 from histodistill.features.slide import SlideFeatures
 from histodistill.preparation import PreparedPatients
@@ -106,7 +106,7 @@ class Source:
         if image is None:
             return places_of(features, None), ()
         with image.open() as slide:
-            return places_of(features, slide.mpp), _outline(features.path, slide)
+            return places_on(slide, features), _outline(features.path, slide)
 
 
 def _outline(features: Path, slide: Slide) -> tuple[Floats, ...]:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 from joblib import Parallel, delayed
 
 from histodistill.deploy import Bundle, predict
-from histodistill.errors import InputError, listed
+from histodistill.errors import InputError, Problems, listed
 from histodistill.explanation.expression import ExpressionMap, explain_expression
 from histodistill.explanation.patients import PatientMap, explain
 from histodistill.explanation.predictability import predictability, require_shown
+from histodistill.explanation.raster import places_on
 from histodistill.explanation.slide_pictures import write_slide
 from histodistill.features import BagStore
+from histodistill.features.slide import SlideFeatures
 from histodistill.files import folder_name, require_writable, whole_folder, write_json
 from histodistill.slides import SlideImage
 from histodistill.spreadsheets import read_back, write_csv
@@ -89,7 +92,8 @@ def explain_patients(
 
     Raises:
         InputError: As :func:`histodistill.predict`; an unknown patient; maps of another model in
-            the folder; a gene that slides do not tell.
+            the folder; a gene that slides do not tell; a slide that cannot be opened, or on which
+            the patches do not lie.
     """
     require_shown(bundle, how.genes)
     predicted = predict(bundle, bags=bags, genomics=genomics)
@@ -104,6 +108,7 @@ def explain_patients(
     record = {p: _record(bundle, bags, p, how) for p in wanted}
     _refuse_others(places, record)
     open_ones = [p for p in wanted if not places[p].exists()]
+    _refuse_misplaced(how, bags, open_ones)
     answers = predicted.table.set_index("PATIENT")
     blocks = {name: table.loc[table.index.isin(wanted)] for name, table in (genomics or {}).items()}
     run = Parallel(n_jobs=how.jobs, return_as="generator_unordered")
@@ -226,6 +231,21 @@ def _refuse_others(places: Mapping[str, Path], record: Mapping[str, dict[str, ob
             f"maps of another model, of other slides or with other settings are there already: "
             f"{listed(others)}; choose another folder, or remove them"
         )
+
+
+def _refuse_misplaced(how: ExplanationSettings, bags: BagStore, patients: Sequence[str]) -> None:
+    """Refuse slides that cannot be opened, or on which the patches do not lie, before any work."""
+    problems = Problems()
+
+    def check(image: SlideImage, features: SlideFeatures) -> None:
+        with image.open() as slide:
+            places_on(slide, features)
+
+    for features in (slide for patient in patients for slide in bags.slides(patient)):
+        image = how.images.get(features.path.stem)
+        if image is not None:
+            problems.attempt(partial(check, image, features))
+    problems.raise_any()
 
 
 def _recorded(place: Path) -> object:
