@@ -55,7 +55,7 @@ def test_site_preserved_folds_and_their_extras_share_no_site(cohort):
         assert not train & validation
         assert not train & test
         assert not validation & test
-        extras = extra_patients(experiment, data, "ER", fold)
+        extras = extra_patients(experiment, data, data.labels("ER").index, fold)
         taken |= set(extras)
         assert set(extras) == {p for p in unlabelled if sites[p] not in validation | test}
     assert taken  # there are some: the test above is about somebody
@@ -69,7 +69,7 @@ def test_extras_of_an_external_fold_come_from_the_other_sites(cohort):
     assert set(sites[list(fold.test)]) == {"S01"}
     assert "S01" not in set(sites[[*fold.train, *fold.validation]])
     unlabelled = set(data.patients) - set(data.labels("ER").index)
-    extras = extra_patients(experiment, data, "ER", fold)
+    extras = extra_patients(experiment, data, data.labels("ER").index, fold)
     assert set(extras) == {p for p in unlabelled if sites[p] != "S01"} != set()
 
 
@@ -80,10 +80,10 @@ def test_extras_of_an_unknown_site_stay_out_where_sites_are_kept_apart(cohort):
     change_table(cohort / "clinical.csv", without_site)
     experiment, data = opened(cohort, {"scheme": "site", "folds": 2})
     for fold in folds_for(experiment, data, "ER").folds:
-        assert extra_patients(experiment, data, "ER", fold) == []
+        assert extra_patients(experiment, data, data.labels("ER").index, fold) == []
     plain, _ = opened(cohort, {"scheme": "stratified", "folds": 2})
     fold = folds_for(plain, data, "ER").folds[0]
-    assert extra_patients(plain, data, "ER", fold)
+    assert extra_patients(plain, data, data.labels("ER").index, fold)
 
 
 def test_a_misspelt_external_site_is_named(cohort):
@@ -128,7 +128,8 @@ def test_folds_from_files_are_those_of_the_target(cohort):
     assert [len(fold.validation) for fold in made.folds] == [4, 4]
     assert made.notes == ()
     everybody = set(data.patients) - set(patients)
-    assert set(extra_patients(experiment, data, "ER", made.folds[0])) == everybody
+    extras = extra_patients(experiment, data, data.labels("ER").index, made.folds[0])
+    assert set(extras) == everybody
 
 
 def test_another_number_of_folds_than_there_are_files_is_refused(cohort):

@@ -14,6 +14,7 @@ from histodistill.cohort.folds import (
     site_preserved_folds,
     stratified_folds,
 )
+from histodistill.cohort.joint_labels import joint_labels
 from histodistill.cohort.slides import SlideIndex, find_slides
 from histodistill.cohort.targets import Target, declared_target, with_names
 
@@ -29,6 +30,7 @@ __all__ = [
     "external_fold",
     "find_slides",
     "fold_table",
+    "joint_labels",
     "read_clinical",
     "read_folds",
     "site_preserved_folds",

@@ -29,6 +29,9 @@ class Target(Settings):
         column: The column of the clinical table; by default the target's name.
         classes: What the column may say; a label is a position in this list.
         positive: Which of exactly two classes is positive; None for more than two classes.
+        ordered: Whether more than two classes stand in an order, as in ``[zero, low, positive]``:
+            the loss counts an answer two classes away for more than one next to the label, and
+            tables hold what such answers are judged by.
         map: Cells that say a class in other words, or (null) that nothing is known:
             ``{Pos: positive, Equivocal: null}``.
     """
@@ -37,6 +40,7 @@ class Target(Settings):
     column: str
     classes: tuple[str, ...]
     positive: str | None = None
+    ordered: bool = False
     map: Annotated[dict[str, str | None], BeforeValidator(_keys_as_text)] = Field(
         default_factory=dict
     )
@@ -70,6 +74,8 @@ class Target(Settings):
                 "only a target of two classes has a positive one; "
                 f"remove `positive: {self.positive}`"
             )
+        if self.ordered and len(self.classes) == 2:
+            raise ValueError("two classes are always in order; remove `ordered: true`")
         for cell, meaning in self.map.items():
             if meaning is not None and meaning not in self.classes:
                 raise ValueError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,16 +79,16 @@ def divided(experiment: Experiment, data: ExperimentData, target: str) -> Target
 
 
 def extra_patients(
-    experiment: Experiment, data: ExperimentData, target: str, fold: Fold
+    experiment: Experiment, data: ExperimentData, labelled: Collection[str], fold: Fold
 ) -> list[str]:
-    """Patients without a label for this target, who may train without leaking.
+    """Patients who are not among those with a label, and may train without leaking.
 
     Where hospitals are kept apart, those of the parts that are (the test part, and with
     site-preserved folds the validation part as well) are left out, and so are patients whose
     hospital is unknown.
     """
-    labelled = set(data.labels(target).index)
-    extras = [patient for patient in data.patients if patient not in labelled]
+    known = set(labelled)
+    extras = [patient for patient in data.patients if patient not in known]
     splits, sites = experiment.splits, data.clinical.sites
     if splits.scheme in ("site", "external"):
         apart = fold.test if splits.scheme == "external" else (*fold.validation, *fold.test)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Literal
@@ -116,6 +116,10 @@ class MethodSettings(Settings):
         teacher_training: Optimisation of teachers that are trained first, where it differs from
             ``training``, on top of which it is read.
         seeds: Seeds of this method; None for the experiment's.
+        joint: Targets that one student learns together, with a head each, and how much the labels
+            of each count: ``true`` for all targets of the experiment alike, a list of some, or
+            ``{ER: 1, HER2: 2}``. Patients need a label of one of them. Targets that are not named
+            are learnt alone.
     """
 
     recipe: str
@@ -124,6 +128,11 @@ class MethodSettings(Settings):
     training: TrainingSettings
     teacher_training: TrainingSettings | None = None
     seeds: tuple[NonNegativeInt, ...] | None = None
+    joint: dict[str, PositiveFloat] = Field(default_factory=dict)
+
+    def learnt_with(self, target: str) -> tuple[str, ...]:
+        """The targets that are learnt together with one, itself among them."""
+        return tuple(self.joint) if target in self.joint else (target,)
 
     @property
     def reads_genes(self) -> bool:
@@ -204,6 +213,14 @@ class MethodSettings(Settings):
         return self
 
     @model_validator(mode="after")
+    def _parts_have_heads(self) -> MethodSettings:
+        if self.joint:
+            headless = list(_headless(self.network, self.objective))
+            if headless:
+                raise ValueError("; ".join(headless))
+        return self
+
+    @model_validator(mode="after")
     def _experts_are_trained(self) -> MethodSettings:
         networks = self.network.networks
         composed = "multimodal" in networks and self.network.declared("multimodal").composed
@@ -258,6 +275,26 @@ def _incomparable_features(network: NetworkSettings, objective: ObjectiveSetting
             yield f"`objective.{term}` {why}"
 
 
+def _headless(network: NetworkSettings, objective: ObjectiveSettings) -> Iterator[str]:
+    """Parts that learn one target alone."""
+    for kind in network.networks:
+        if not network.declared(kind).heads:
+            able = ", ".join(
+                name
+                for name in NETWORK_REGISTRIES[kind].own_names()
+                if NETWORK_REGISTRIES[kind].facts(name).heads
+            )
+            yield (
+                f"`joint`: the network `{kind}: {getattr(network, kind)}` learns one target; those "
+                f"that learn several are {able}"
+            )
+    for way in objective.distillation:
+        yield f"`joint`: `objective.distillation.{way}` teaches one target; leave it out"
+    for name in objective.from_genes:
+        if GENE_TERMS.facts(name).student:
+            yield f"`joint`: `objective.{name}` is of one target; leave it out"
+
+
 @contextmanager
 def told_with_the_rest() -> Iterator[None]:
     """What is wrong is refused together with all else in the file."""
@@ -267,8 +304,15 @@ def told_with_the_rest() -> Iterator[None]:
         raise ValueError("\n".join(error.problems)) from error
 
 
-def resolved_method(name: str, changes: Any, shared: Any) -> Any:
-    """A method's settings: recipe, then the experiment's training, then its own changes."""
+def resolved_method(name: str, changes: Any, shared: Any, targets: Sequence[str] = ()) -> Any:
+    """A method's settings: recipe, then the experiment's training, then its own changes.
+
+    Args:
+        name: The method's.
+        changes: What the file says of it.
+        shared: The experiment's training.
+        targets: All targets of the experiment, which ``joint: true`` means.
+    """
     if changes is not None and not isinstance(changes, Mapping):
         return changes  # refused with all the rest that is wrong
     changes = {"recipe": name} | dict(changes or {})
@@ -280,7 +324,16 @@ def resolved_method(name: str, changes: Any, shared: Any) -> Any:
     own, teachers = method.get("training"), method.get("teacher_training")
     if isinstance(own, Mapping) and isinstance(teachers, Mapping):
         method["teacher_training"] = merged(own, teachers)
+    if "joint" in method:
+        method["joint"] = _weighted_targets(method["joint"], targets)
     return method
+
+
+def _weighted_targets(joint: Any, targets: Sequence[str]) -> Any:
+    """The weight of each target that is learnt with others, however the file says it."""
+    if isinstance(joint, bool):
+        return dict.fromkeys(targets, 1.0) if joint else {}
+    return {str(name): 1.0 for name in joint} if isinstance(joint, list) else joint
 
 
 def different_seeds(seeds: tuple[int, ...]) -> tuple[int, ...]:

@@ -106,8 +106,11 @@ class Experiment(Settings):
         if isinstance(methods, list):
             methods = {str(name): {} for name in methods}
         if isinstance(methods, Mapping):
+            targets = raw.get("targets")
+            names = [str(name) for name in targets] if isinstance(targets, Mapping) else []
             methods = {
-                name: resolved_method(name, changes, shared) for name, changes in methods.items()
+                name: resolved_method(name, changes, shared, names)
+                for name, changes in methods.items()
             }
         rest = {key: value for key, value in raw.items() if key != "training"}
         return rest | {"methods": methods}
@@ -162,6 +165,27 @@ class Experiment(Settings):
                 f"`calibration.method: {method}` is for two classes, and {listed(more)} has more; "
                 "take auto"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _joint_targets_are_there(self) -> Experiment:
+        problems = []
+        for name, method in self.methods.items():
+            unknown = [target for target in method.joint if target not in self.targets]
+            if unknown:
+                problems.append(
+                    f"method {name}: `joint` names {listed(unknown)}, which is no target; targets "
+                    f"are {listed(list(self.targets))}"
+                )
+            by_label = [b for b, s in self.genomics.items() if s.selection.method == "univariate"]
+            if len(method.joint) > 1 and by_label and method.reads_genes:
+                problems.append(
+                    f"method {name}: `joint` learns several targets from the same genes, and "
+                    f"`selection.method: univariate` of {listed(by_label)} chooses them for one; "
+                    "take another selection"
+                )
+        if problems:
+            raise ValueError("\n".join(problems))
         return self
 
     @model_validator(mode="after")

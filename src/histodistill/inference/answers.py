@@ -45,7 +45,8 @@ def probabilities(
         on_answers: Told from time to time how many of the patients have been asked for.
 
     Returns:
-        For each network, [n, C]; NaN where it cannot answer a patient.
+        For each network, [n, C], of several targets those of each side by side; NaN where it
+        cannot answer a patient.
     """
     answers: Probabilities = {
         name: np.full((len(patients), networks.n_classes), np.nan)
@@ -64,7 +65,7 @@ def probabilities(
         with torch.autocast(device.type, dtype, enabled=dtype is torch.bfloat16):
             outputs = networks(batch)
         for name, output in outputs.items():
-            softmax = torch.softmax(output.logits.double(), dim=1).cpu().numpy()
+            softmax = networks.class_probabilities(output.logits.double()).cpu().numpy()
             answers[name][rows[output.rows.cpu().numpy()]] = softmax
         if on_answers is not None:
             on_answers(int(rows[-1]) + 1)

@@ -101,7 +101,8 @@ class Batch:
     Attributes:
         bags: Bags of the patients with slides; None where no patient has any.
         genes: Tokens of the patients with genomics; None where no patient has any.
-        labels: Class index of each patient, [b] int64; -1 where unknown.
+        labels: Class index of each patient, [b] int64, of T targets that are learnt together
+            [b, T]; -1 where unknown.
     """
 
     bags: Bags | None

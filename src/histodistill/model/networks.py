@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, cast
+from typing import Any, Self, cast
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from histodistill.errors import InputError
 from histodistill.model.batch import Batch, Output
@@ -28,28 +29,34 @@ class Networks(nn.Module):
     Args:
         feature_width: Size F of a patch feature; None where no network reads slides.
         blocks: Tokens of each block of genes; left out where no network reads genes.
-        n_classes: Number C of classes, at least 2.
+        n_classes: Number C of classes, at least 2; or those of each of several targets, whose
+            logits are then laid side by side.
         settings: Which networks, and their sizes.
+
+    Attributes:
+        heads: Number of classes of each target.
+        n_classes: Number of all classes together, of every target.
     """
 
     def __init__(
         self,
         feature_width: int | None,
         blocks: Mapping[str, int],
-        n_classes: int,
+        n_classes: int | tuple[int, ...],
         settings: NetworkSettings,
     ) -> None:
         super().__init__()
         self.feature_width = feature_width
         self.blocks = dict(blocks) if settings.reads_genes else {}
-        self.n_classes = n_classes
+        self.heads = (n_classes,) if isinstance(n_classes, int) else n_classes
+        self.n_classes = sum(self.heads)
         self.settings = settings
         self.student: nn.Module | None = None
         self.multimodal: nn.Module | None = None
         self.genomic: nn.Module | None = None
         if settings.reads_slides and feature_width is None:
             raise ValueError("a network that reads slides needs the width of the patch features")
-        shape = Shape(n_classes, settings, feature_width or 0, blocks)
+        shape = Shape(self.n_classes, settings, feature_width or 0, blocks)
         if "student" in settings.networks:
             self.student = build_student(shape)
         if "multimodal" in settings.networks:
@@ -89,8 +96,35 @@ class Networks(nn.Module):
             "multimodal": teacher.answer(for_teacher, bags, genes),
         }
 
+    def of_target(self, place: int) -> Self:
+        """Networks that answer one of the targets alone, as they answer it among the others.
+
+        What they share is shared no longer: a copy of its own weights, and of each last layer the
+        rows of its classes.
+
+        Args:
+            place: Of the target among those that are learnt together.
+        """
+        if len(self.heads) == 1:
+            return self
+        first = sum(self.heads[:place])
+        own = type(self)(self.feature_width, self.blocks, self.heads[place], self.settings)
+        rows = slice(first, first + self.heads[place])
+
+        def cut(value: Tensor, wanted: Tensor) -> Tensor:
+            return value if value.shape == wanted.shape else value[rows]
+
+        mine = self.state_dict()
+        own.load_state_dict({k: cut(mine[k], wanted) for k, wanted in own.state_dict().items()})
+        return own.to(next(self.parameters()).device).train(self.training)
+
+    def class_probabilities(self, logits: Tensor) -> Tensor:
+        """Softmax of logits [n, C], of those of each target by themselves."""
+        parts = torch.split(logits, list(self.heads), dim=1)
+        return torch.cat([torch.softmax(part, dim=1) for part in parts], dim=1)
+
     def architecture(self) -> dict[str, Any]:
-        """What is needed to build the same networks again, as plain JSON values."""
+        """What is needed to build the same networks of one target again, as plain JSON values."""
         return {
             "feature_width": self.feature_width,
             "blocks": self.blocks,

@@ -36,6 +36,9 @@ class NetworkDeclaration(Declaration):
         pooled_together: Its patches may be pooled in one pass with those of another network: it
             has ``tower()``, and ``answer`` takes the pooled bags.
         stackable: Several models of it can be trained in one pass.
+        heads: It can answer several targets: its logits come from features by layers whose rows are
+            classes, so that those of each target stand by themselves, and it has no loss of its
+            own that reads labels.
         composed: It is made of the finished student and the finished genomic teacher, which its
             method ``take`` takes over.
     """
@@ -48,6 +51,7 @@ class NetworkDeclaration(Declaration):
     fixed_width: bool = True
     pooled_together: bool = False
     stackable: bool = False
+    heads: bool = False
     composed: bool = False
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from histodistill.model.batch import Batch, Genes, common
 from histodistill.model.building import build_distiller
+from histodistill.model.heads import ONE_TARGET, Heads
 from histodistill.model.losses.genes.terms import GeneTerms
 from histodistill.model.losses.naming import module_name
 from histodistill.model.losses.objectives import objective
@@ -27,6 +28,7 @@ class TrainingTerms(nn.Module):
         settings: Weights of the terms.
         networks: The networks that are trained.
         training_genes: Genes of the training patients, for terms that read genes.
+        heads: Which logits answer which target.
 
     Raises:
         InputError: A term that reads genes has none to be fitted on.
@@ -37,9 +39,11 @@ class TrainingTerms(nn.Module):
         settings: ObjectiveSettings,
         networks: Networks,
         training_genes: Genes | None = None,
+        heads: Heads = ONE_TARGET,
     ) -> None:
         super().__init__()
         self._settings = settings
+        self._heads = heads
         self.distillers = nn.ModuleDict()
         self._ways = {name: weight for name, weight in settings.distillation.items() if weight}
         for name in self._ways:
@@ -59,7 +63,7 @@ class TrainingTerms(nn.Module):
             outputs: Outputs of the networks, and of frozen teachers, for one batch.
             batch: The batch.
         """
-        terms = objective(outputs, batch.labels, self._settings)
+        terms = objective(outputs, batch.labels, self._settings, self._heads)
         terms |= dict(self._distilled(outputs, batch))
         if self.from_genes is not None and "student" in outputs:
             terms |= self.from_genes(outputs["student"], batch)

@@ -11,13 +11,18 @@ from numpy.typing import NDArray
 def label_correlation(genes: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
     """Absolute correlation of each gene with the label, [K].
 
-    For several classes, the root mean square over the classes, each against the others.
-    Genes are all equal (1) where fewer than two classes are known.
+    For several classes, the root mean square over the classes, each against the others; for
+    several targets, that over the targets. Genes are all equal (1) where fewer than two classes
+    are known.
 
     Args:
         genes: Genes, [n, K].
-        labels: Class indices, [n]; -1 where unknown, whose patients do not count.
+        labels: Class indices, [n], of T targets [n, T]; -1 where unknown, whose patients do not
+            count.
     """
+    if labels.ndim == 2:
+        of_targets = [label_correlation(genes, column) for column in labels.T]
+        return np.asarray(np.sqrt(np.square(of_targets).mean(axis=0)))
     known = labels >= 0
     classes = np.unique(labels[known])
     if len(classes) < 2:
@@ -42,7 +47,7 @@ def gene_weights(
 
     Args:
         blocks: Standardised genes of the training patients in each block, [n, K].
-        labels: Their class indices, [n]; -1 where unknown.
+        labels: Their class indices, [n], of T targets [n, T]; -1 where unknown.
         power: Power of the correlation; 0 makes all genes alike.
 
     Returns:

@@ -24,7 +24,8 @@ class PreparedPatients:
         scaled: The blocks of ``transforms`` as :meth:`Transforms.scaled` gives them.
         transforms: Fitted transforms.
         token_size: Genes in one token.
-        labels: Known class indices, by patient; everybody else counts as unknown.
+        labels: Known class indices, by patient; everybody else counts as unknown. Of T targets
+            that are learnt together a row of T, -1 where one is unknown.
         programme_bags: The bags as the programmes of ``transforms`` read them, where they are
             at hand already.
 
@@ -38,7 +39,7 @@ class PreparedPatients:
         scaled: Mapping[str, pd.DataFrame],
         transforms: Transforms,
         token_size: int,
-        labels: Mapping[str, int] | None = None,
+        labels: Mapping[str, int] | Mapping[str, tuple[int, ...]] | None = None,
         programme_bags: ProgrammeBags | None = None,
     ) -> None:
         self.in_memory = bags is None or bags.in_memory
@@ -48,7 +49,9 @@ class PreparedPatients:
             self._bags = programme_bags or ProgrammeBags(bags, transforms.programmes)
         self._with_slides = frozenset(bags.patients if bags else ())
         self._scaler = transforms.scaler
-        self._labels = dict(labels or {})
+        self._labels: dict[str, int | tuple[int, ...]] = dict(labels or {})
+        example = next(iter(self._labels.values()), UNKNOWN)
+        self._unknown = UNKNOWN if isinstance(example, int) else (UNKNOWN,) * len(example)
         self._tokens: dict[str, Tensor] = {}
         self._rows: dict[str, dict[str, int]] = {}
         for name in transforms.blocks:
@@ -89,9 +92,13 @@ class PreparedPatients:
         return self._features.bag(patient)
 
     def labels(self, patients: Sequence[str]) -> Tensor:
-        """Class indices, [n] int64; -1 where unknown."""
-        known = [self._labels.get(patient, UNKNOWN) for patient in patients]
+        """Class indices, [n] int64, of T targets [n, T]; -1 where unknown."""
+        known = [self._labels.get(patient, self._unknown) for patient in patients]
         return torch.tensor(known, dtype=torch.int64)
+
+    def has_label(self, patient: str) -> bool:
+        """Whether a class of the patient is known."""
+        return patient in self._labels
 
     def batch(
         self,

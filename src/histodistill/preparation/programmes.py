@@ -76,7 +76,7 @@ class ExpressionProgrammes:
         Args:
             means: Mean patch of each training patient, squashed if there is a ``squash``, [n, F].
             genes: Scaled genes of the same patients, [n, K].
-            labels: Their class indices, [n]; -1 where unknown.
+            labels: Their class indices, [n], of T targets [n, T]; -1 where unknown.
             n_programmes: Number k of programmes; fewer where the genes have a lower rank.
             squash: What squashed the patches.
 
@@ -128,7 +128,7 @@ def fit_programmes(
         bags: Bags of the cohort.
         patients: Training patients with slides and genes.
         genes: Their scaled genes, [n, K].
-        labels: Their class indices, [n]; -1 where unknown.
+        labels: Their class indices, [n], of T targets [n, T]; -1 where unknown.
         n_programmes: Number of programmes.
         names: Names of the genes, ``block:gene``.
         groups: Hospital of each patient, or another group that is kept together where it is

@@ -3,7 +3,7 @@
 from histodistill.training.loop.epoch import Epoch
 from histodistill.training.loop.trainer import Trainer
 from histodistill.training.run.crossval import cross_validate
-from histodistill.training.run.final import fold_ensemble, forget_final, train_final
+from histodistill.training.run.final import fold_ensemble, forget_final, train_final, train_panel
 from histodistill.training.run.parallel import Failure, Watcher
 from histodistill.training.run.planned_fits import Fit, fits_of
 
@@ -18,4 +18,5 @@ __all__ = [
     "fold_ensemble",
     "forget_final",
     "train_final",
+    "train_panel",
 ]

@@ -28,7 +28,7 @@ from histodistill.preparation.squash import Squash
 from histodistill.training import cross_validate, train_final
 from histodistill.training.fit import ensemble
 from histodistill.training.fit.ensemble import FittedEnsemble, fit_ensemble
-from histodistill.training.fit.fitted_model import FittedModel, fit_model
+from histodistill.training.fit.fitted_model import FittedModel, fit_model, fit_models
 from histodistill.training.fit.teachers import teacher_of
 from histodistill.training.fit.trainings import Steps, Stepwise
 from histodistill.training.fold.fold_data import FoldData, prepare_fold
@@ -112,13 +112,13 @@ def trained(both: World, tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
     @Stepwise
     def noted(
-        method: Any, target: Any, own: FoldData, *args: Any, **kwargs: Any
-    ) -> Steps[FittedModel]:
+        method: Any, targets: Any, own: FoldData, *args: Any, **kwargs: Any
+    ) -> Steps[dict[str, FittedModel]]:
         folds.append(own.fold)
-        return (yield from fit_model.steps(method, target, own, *args, **kwargs))
+        return (yield from fit_models.steps(method, targets, own, *args, **kwargs))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ensemble, "fit_model", noted)
+        patch.setattr(ensemble, "fit_models", noted)
         fitted = fit(setup, inputs, folder)
     return Trained(setup, inputs, fitted, folds, folder)
 
@@ -346,7 +346,7 @@ def test_parts_keep_hospitals_apart_where_folds_do(
         held_out = set(sites[[*part.validation, *part.test]])
         assert not set(sites[list(part.train)]) & held_out
         assert not set(sites[list(part.validation)]) & set(sites[list(part.test)])
-        extras = extra_patients(setup, world.data, "ER", part)
+        extras = extra_patients(setup, world.data, world.data.labels("ER").index, part)
         assert not set(sites[extras]) & held_out
 
 
@@ -360,7 +360,7 @@ def test_external_hospitals_stay_out_of_a_final_model_that_tests_nobody(
     splits = {"scheme": "external", "external_sites": [external]}
     setup = experiment(world.files, tmp_path, splits=splits)
     nobody = Fold(0, 0, ("A",), ("B",), ())
-    extras = extra_patients(setup, world.data, "ER", nobody)
+    extras = extra_patients(setup, world.data, world.data.labels("ER").index, nobody)
     assert extras == [p for p in unknown if sites[p] != external]
     assert extras
 

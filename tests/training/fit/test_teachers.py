@@ -52,7 +52,7 @@ def test_the_teachers_are_those_that_were_trained_alone(
     assert fitted.member.networks.settings == settings.network
     for name in ("multimodal", "genomic"):
         alone = method(world.files, name, monitor=f"{name}_loss")
-        trained = train_stage(alone, prepare(alone, inputs), inputs, 2, 0, tmp_path / name)
+        trained = train_stage(alone, prepare(alone, inputs), inputs, 0, tmp_path / name)
         assert same(weights(fitted, name), trained.networks.get_submodule(name).state_dict())
     answers = fitted.answer(inputs.fold.test)
     assert set(answers) == {"student", "multimodal", "genomic"}
@@ -90,7 +90,7 @@ def test_a_teacher_is_asked_once_a_patient(
     """Its answers are those of eval mode and whole bags, found by patient, repeats included."""
     settings = teacher_of(method(world.files, "mkd-offline"), "multimodal")
     prepared = prepare(settings, inputs)
-    teacher = train_stage(settings, prepared, inputs, 2, 0, tmp_path).networks
+    teacher = train_stage(settings, prepared, inputs, 0, tmp_path).networks
     patients = readable(prepared, inputs.fold.train)
     frozen = FrozenTeachers({"multimodal": teacher_answers(teacher, prepared, patients, CPU)})
     chosen = [*patients[5:9], patients[2], patients[5], "stranger"]
@@ -211,13 +211,13 @@ def test_a_teacher_that_another_process_trains_is_waited_for(
     world: World, inputs: FoldData, tmp_path: Path
 ) -> None:
     settings = method(world.files, "kd-offline", max_epochs=1)
-    whole = train_offline(settings, inputs, 2, 0, tmp_path / "whole", store=tmp_path / "store")
+    whole = train_offline(settings, inputs, 0, tmp_path / "whole", store=tmp_path / "store")
     weights = next((tmp_path / "store").rglob(f"*/genomic-*/**/{WEIGHTS}"))
     aside = weights.rename(tmp_path / "aside")
     with claimed(weights.parent) as mine:
         assert mine
         later = train_offline.steps(
-            settings, inputs, 2, 0, tmp_path / "later", store=tmp_path / "store"
+            settings, inputs, 0, tmp_path / "later", store=tmp_path / "store"
         )
         assert [next(later), next(later)] == [(), ()]  # waits, and holds nobody up
         aside.rename(weights)

@@ -39,7 +39,7 @@ def with_bags(inputs: FoldData, cache: Path | None = None, **settings: Any) -> F
 def trained(world: World, inputs: FoldData, folder: Path, **training: Any) -> Weights:
     """Weights after two epochs."""
     settings = method(world.files, max_epochs=2, **training)
-    done = train_stage(settings, prepare(settings, inputs), inputs, 2, 0, folder)
+    done = train_stage(settings, prepare(settings, inputs), inputs, 0, folder)
     return done.networks.state_dict()
 
 

@@ -63,7 +63,8 @@ class StackedInputs(NamedTuple):
         bags: Their bags; None where no model has any.
         genes: Their gene tokens; None where no model has any.
         pairs: Who has both; None where there are no bags or no genes.
-        labels: Class indices, [M, b] int64; -1 where unknown and for padding.
+        labels: Class indices, [M, b] int64, of T targets [M, b, T]; -1 where unknown and for
+            padding.
     """
 
     bags: StackedBags | None

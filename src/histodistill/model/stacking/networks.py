@@ -18,6 +18,7 @@ from torch.func import functional_call
 from torch.nn.functional import linear, relu
 
 from histodistill.model.batch import Genes, Output
+from histodistill.model.heads import ONE_TARGET, Heads
 from histodistill.model.layers.dropout import Streams, drawing_from, drawn_alike
 from histodistill.model.losses.objectives import objective
 from histodistill.model.networks import Networks
@@ -67,6 +68,7 @@ class StackedNetworks:
         networks: The networks of one of the models; their code is run, not their weights.
         settings: Weights of the loss.
         generators: Random stream of each model.
+        heads: Which logits answer which target.
     """
 
     def __init__(
@@ -74,9 +76,10 @@ class StackedNetworks:
         networks: Networks,
         settings: ObjectiveSettings,
         generators: Sequence[torch.Generator],
+        heads: Heads = ONE_TARGET,
     ) -> None:
         self._streams = Streams(generators)
-        self._model = _OneOfMany(networks, settings, self._streams)
+        self._model = _OneOfMany(networks, settings, heads, self._streams)
 
     def terms(self, weights: Weights, batch: StackedBatch) -> dict[str, Tensor]:
         """Every term of the loss of each model, [M], weighted.
@@ -103,18 +106,21 @@ class _OneOfMany(nn.Module):
     weight 0 for whom it cannot answer.
     """
 
-    def __init__(self, networks: Networks, settings: ObjectiveSettings, streams: Streams) -> None:
+    def __init__(
+        self, networks: Networks, settings: ObjectiveSettings, heads: Heads, streams: Streams
+    ) -> None:
         super().__init__()
         self.networks = networks
         self.batch: StackedBatch | None = None
         self._settings = settings
+        self._heads = heads
         self._streams = streams
 
     def forward(self, inputs: StackedInputs) -> dict[str, Tensor]:
         outputs = self._outputs(inputs)
         # As for one model: covariances and inner products lose too much in bfloat16.
         with torch.autocast(inputs.labels.device.type, enabled=False):
-            return objective(outputs, inputs.labels, self._settings)
+            return objective(outputs, inputs.labels, self._settings, self._heads)
 
     def _outputs(self, inputs: StackedInputs) -> dict[NetworkName, Output]:
         """In the order in which a model alone draws its dropout."""

@@ -22,6 +22,7 @@ from histodistill.model.students.base import MILStudent
     differs="the student of MKD: one hidden layer, then the attention",
     pooled_together=True,
     stackable=True,
+    heads=True,
 )
 class ABMIL(MILStudent):
     """Gated-attention MIL on the patches of a patient (S_P in the paper)."""

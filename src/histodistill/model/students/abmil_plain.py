@@ -39,6 +39,7 @@ class Attention(nn.Module):
     text="ABMIL, attention without the gate",
     source="Ilse 2018, ICML",
     differs="as `abmil`",
+    heads=True,
 )
 class PlainABMIL(MILStudent):
     """Attention pooling of the hidden patches. The order of the patches does not count."""

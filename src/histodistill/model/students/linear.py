@@ -22,6 +22,7 @@ from histodistill.model.students.base import MILStudent
     "number",
     fixed_width=False,
     stackable=True,
+    heads=True,
 )
 class LinearStudent(MILStudent):
     """Logistic regression on the mean patch of a bag, with dropout of its inputs.

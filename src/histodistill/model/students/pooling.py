@@ -42,6 +42,7 @@ class _PooledStudent(MILStudent):
     "mean",
     text="mean of the embedded patches",
     source="Ilse 2018, ICML, section 2.2",
+    heads=True,
 )
 class MeanPooling(_PooledStudent):
     """The mean of the hidden patches."""
@@ -60,6 +61,7 @@ class MeanPooling(_PooledStudent):
     "max",
     text="maximum over the embedded patches",
     source="Ilse 2018, ICML, section 2.2",
+    heads=True,
 )
 class MaxPooling(_PooledStudent):
     """The largest value of each hidden feature over the patches."""

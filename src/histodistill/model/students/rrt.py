@@ -130,6 +130,7 @@ class CrossRegionAttention(nn.Module):
     source="Tang 2024, CVPR",
     differs="nothing: the code's numbers, with `--da_act tanh` and biases in its pooling",
     reads="slides, the order of patches counts",
+    heads=True,
 )
 class RRT(MILStudent):
     """Attention within regions, attention across them, and ABMIL without gate."""

@@ -52,6 +52,7 @@ class PyramidPositions(nn.Module):
     "patches for each landmark are attended exactly: up to 0.24 of a mean size of 0.7 "
     "apart in bags of 2 patches, 0.10 in 100, 0.03 in 1000, less than 0.01 from 2500 on",
     reads="slides, the order of patches counts",
+    heads=True,
 )
 class TransMIL(MILStudent):
     """Two layers of self-attention with positions between them; a class token is the feature.

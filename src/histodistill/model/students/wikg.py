@@ -37,6 +37,7 @@ _BLOCK = 1024
     differs="as the code: patches are averaged with their bag's mean, and a patch may be its own "
     "neighbour; as the paper: a neighbour's weight is an inner product with the tanh (eq. "
     "6), where the code multiplies two sums",
+    heads=True,
 )
 class WiKG(MILStudent):
     """One round of messages over the graph, then attention pooling."""

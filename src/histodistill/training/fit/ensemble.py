@@ -17,7 +17,7 @@ from histodistill.experiment.methods import MethodSettings
 from histodistill.experiment.settings import Experiment
 from histodistill.inference import Member, Probabilities
 from histodistill.model import NetworkName
-from histodistill.training.fit.fitted_model import FittedModel, fit_model, thresholds_for
+from histodistill.training.fit.fitted_model import FittedModel, fit_models, thresholds_for
 from histodistill.training.fit.trainings import Steps, Stepwise, side_by_side
 from histodistill.training.fold.fold_data import FoldData, prepare_fold
 from histodistill.training.fold.reading import readable
@@ -74,6 +74,25 @@ def fit_ensemble(
     *,
     teachers: Path,
 ) -> Steps[FittedEnsemble]:
+    """:func:`fit_ensembles` for the fold's own target."""
+    fitted = yield from fit_ensembles.steps(
+        experiment, method, (inputs.target,), inputs, seed, folder, on_epoch, teachers=teachers
+    )
+    return fitted[inputs.target]
+
+
+@Stepwise
+def fit_ensembles(
+    experiment: Experiment,
+    method: MethodSettings,
+    targets: Sequence[str],
+    inputs: FoldData,
+    seed: int,
+    folder: Path,
+    on_epoch: OnEpoch | None = None,
+    *,
+    teachers: Path,
+) -> Steps[dict[str, FittedEnsemble]]:
     """Train a method on a fold: one model, or ``training.members`` of them.
 
     With several, the training and the validation patients of the fold are divided anew into as
@@ -83,19 +102,24 @@ def fit_ensemble(
     Args:
         experiment: The experiment.
         method: One of its methods.
+        targets: The targets that are wanted, of those that the method learns on this fold.
         inputs: The fold's data.
         seed: Seed.
         folder: Gets the training curves of every model.
         on_epoch: Called after every epoch.
         teachers: Folder of teachers that are trained first.
+
+    Returns:
+        The models of each target, by its name.
     """
-    target, members = experiment.targets[inputs.target], method.training.members
+    wanted, members = [experiment.targets[name] for name in targets], method.training.members
     if members == 1:
-        model = yield from fit_model.steps(
-            method, target, inputs, seed, folder, on_epoch, teachers=teachers
+        models = yield from fit_models.steps(
+            method, wanted, inputs, seed, folder, on_epoch, teachers=teachers
         )
-        patients = readable(model.prepared, inputs.fold.validation)
-        return FittedEnsemble((model,), tuple(patients), model.answer(patients))
+        return {
+            name: _alone(model, inputs, _labels_for(name, inputs)) for name, model in models.items()
+        }
     parts = list(_parts(experiment, inputs, members))
     prepared = partial(
         prepare_fold,
@@ -103,17 +127,40 @@ def fit_ensemble(
         inputs.data,
         inputs.target,
         scaled_genes=inputs.scaled_genes,
+        strata=inputs.strata,
     )
     fits = []
     for index, part in enumerate(parts):
         own, name = inputs.part(part, prepared), f"member-{index}-of-{members}"
         fits.append(
-            fit_model.steps(
-                method, target, own, seed, folder / name, on_epoch, teachers=teachers / name
+            fit_models.steps(
+                method, wanted, own, seed, folder / name, on_epoch, teachers=teachers / name
             )
         )
-    models = yield from side_by_side(fits)
-    return _together(models, parts, inputs.labels, target, method.training.threshold)
+    every = yield from side_by_side(fits)
+    rule = method.training.threshold
+    return {
+        target.name: _together(
+            [models[target.name] for models in every],
+            parts,
+            _labels_for(target.name, inputs),
+            target,
+            rule,
+        )
+        for target in wanted
+    }
+
+
+def _labels_for(target: str, inputs: FoldData) -> pd.Series[int]:
+    """Known class indices of a target, by patient."""
+    return inputs.labels if target == inputs.target else inputs.data.labels(target)
+
+
+def _alone(model: FittedModel, inputs: FoldData, labels: pd.Series[int]) -> FittedEnsemble:
+    """One model, and what it says of its validation patients whose label is known."""
+    known = [p for p in inputs.fold.validation if p in labels.index]
+    patients = readable(model.prepared, known)
+    return FittedEnsemble((model,), tuple(patients), model.answer(patients))
 
 
 def _together(
@@ -126,7 +173,7 @@ def _together(
     """The members as one, with thresholds from the answers of each to its validation part."""
     answers, held_out = [], []
     for model, part in zip(models, parts, strict=True):
-        patients = readable(model.prepared, part.validation)
+        patients = readable(model.prepared, [p for p in part.validation if p in labels.index])
         answers.append(model.answer(patients))
         held_out += patients
     joined = {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
@@ -142,7 +189,8 @@ def _parts(experiment: Experiment, inputs: FoldData, members: int) -> Iterator[F
     Where the experiment keeps hospitals apart, so do the parts.
     """
     fold, splits = inputs.fold, experiment.splits
-    labels = inputs.labels.loc[sorted([*fold.train, *fold.validation])]
+    strata = inputs.labels if inputs.strata is None else inputs.strata
+    labels = strata.loc[sorted([*fold.train, *fold.validation])]
     sites = inputs.data.clinical.sites.reindex(labels.index)
     try:
         if splits.scheme == "site":

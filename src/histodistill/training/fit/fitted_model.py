@@ -16,12 +16,14 @@ from histodistill.evaluation import ThresholdRule, choose_threshold
 from histodistill.experiment.methods import MethodSettings
 from histodistill.inference import Member, Probabilities, probabilities
 from histodistill.model import NetworkName
+from histodistill.model.heads import label_columns
 from histodistill.preparation import PreparedPatients
-from histodistill.training.fit.joint_training import require_somebody, train_stage
+from histodistill.training.fit.joint_training import Trained, require_somebody, train_stage
 from histodistill.training.fit.learnt_expression import learnt_expression
 from histodistill.training.fit.teachers import train_offline
 from histodistill.training.fit.trainings import Steps, Stepwise
 from histodistill.training.fold.fold_data import FoldData
+from histodistill.training.fold.lesson import lesson_of
 from histodistill.training.fold.reading import prepare, programmes_seconds, readable, transforms_of
 from histodistill.training.loop.epoch import OnEpoch
 
@@ -62,39 +64,75 @@ def fit_model(
     *,
     teachers: Path | None = None,
 ) -> Steps[FittedModel]:
+    """:func:`fit_models` for one target."""
+    models = yield from fit_models.steps(
+        method, (target,), inputs, seed, folder, on_epoch, teachers=teachers
+    )
+    return models[target.name]
+
+
+@Stepwise
+def fit_models(
+    method: MethodSettings,
+    targets: Sequence[Target],
+    inputs: FoldData,
+    seed: int,
+    folder: Path,
+    on_epoch: OnEpoch | None = None,
+    *,
+    teachers: Path | None = None,
+) -> Steps[dict[str, FittedModel]]:
     """Train on a fold's training patients, or go on where an interrupted training stopped.
 
     Args:
         method: Method.
-        target: Classes.
+        targets: The targets that are wanted, of those that the method learns on this fold.
         inputs: The fold's data.
         seed: Seed; with the fold it decides weights, sampling and dropout.
         folder: Gets the training curves and, until training is finished, a checkpoint.
         on_epoch: Called after every epoch, but those of teachers that are trained first.
         teachers: Folder of teachers that are trained first, which methods of the same
             experiment share; by default a folder below the model's own.
+
+    Returns:
+        A model for each target, by its name. Those of targets that were learnt together share
+        what is before the last layers, and time.
     """
-    device = resolve_device(method.training.device)
     prepared = prepare(method, inputs)
     if inputs.fold.test:
         require_somebody(method, inputs, {"test": readable(prepared, inputs.fold.test)})
-    n_classes = len(target.classes)
     if method.taught_offline:
         store = teachers or folder / "teachers"
         trained = yield from train_offline.steps(
-            method, inputs, n_classes, seed, folder, store=store, on_epoch=on_epoch
+            method, inputs, seed, folder, store=store, on_epoch=on_epoch
         )
     else:
         trained = yield from train_stage.steps(
-            method, prepared, inputs, n_classes, seed, folder, on_epoch=on_epoch
+            method, prepared, inputs, seed, folder, on_epoch=on_epoch
         )
+    return {
+        target.name: _of_target(method, target, inputs, prepared, trained) for target in targets
+    }
+
+
+def _of_target(
+    method: MethodSettings,
+    target: Target,
+    inputs: FoldData,
+    prepared: PreparedPatients,
+    trained: Trained,
+) -> FittedModel:
+    """The model of one target, with thresholds from its validation patients."""
+    device = resolve_device(method.training.device)
+    place = lesson_of(method, inputs).place(target.name)
+    networks = trained.networks.of_target(place)
     validation = readable(prepared, inputs.fold.validation)
-    answers = probabilities(trained.networks, prepared, validation, device)
-    labels = prepared.labels(validation).numpy()
+    answers = probabilities(networks, prepared, validation, device)
+    labels = label_columns(prepared.labels(validation))[place].numpy()
     thresholds = thresholds_for(target, answers, labels, method.training.threshold)
-    expression = learnt_expression(method, trained.networks, prepared, inputs, device)
+    expression = learnt_expression(method, networks, prepared, inputs, device)
     transforms = replace(transforms_of(method, inputs), expression=expression)
-    member = Member(trained.networks, transforms, thresholds)
+    member = Member(networks, transforms, thresholds)
     seconds = trained.seconds + programmes_seconds(method, inputs)
     return FittedModel(member, prepared, device, seconds, trained.best_figure)
 
@@ -102,13 +140,20 @@ def fit_model(
 def thresholds_for(
     target: Target, answers: Probabilities, labels: NDArray[np.int64], rule: ThresholdRule
 ) -> dict[NetworkName, float]:
-    """Operating threshold of each network on validation patients; none beyond two classes."""
+    """Operating threshold of each network on validation patients; none beyond two classes.
+
+    Args:
+        target: Classes.
+        answers: Class probabilities by network, [n, C].
+        labels: Class indices, [n]; -1 where unknown, whose patients do not count.
+        rule: How a threshold is chosen.
+    """
     if target.positive is None:
         return {}
     positive = target.classes.index(target.positive)
     thresholds: dict[NetworkName, float] = {}
     for name, answer in answers.items():
-        able = ~np.isnan(answer[:, positive])
+        able = ~np.isnan(answer[:, positive]) & (labels >= 0)
         cases = labels[able] == positive
         thresholds[name] = choose_threshold(cases, answer[able, positive], rule)
     return thresholds

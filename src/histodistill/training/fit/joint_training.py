@@ -10,9 +10,11 @@ from histodistill.computing.device import resolve_device
 from histodistill.errors import InputError
 from histodistill.experiment.methods import MethodSettings
 from histodistill.model import Networks
+from histodistill.model.heads import n_classes_of
 from histodistill.preparation import PreparedPatients
 from histodistill.training.fit.trainings import Steps, Stepwise, Training
 from histodistill.training.fold.fold_data import FoldData
+from histodistill.training.fold.lesson import lesson_of
 from histodistill.training.fold.reading import readable
 from histodistill.training.loop.epoch import OnEpoch
 from histodistill.training.loop.frozen_teachers import FrozenTeachers
@@ -42,7 +44,6 @@ def train_stage(
     method: MethodSettings,
     prepared: PreparedPatients,
     inputs: FoldData,
-    n_classes: int,
     seed: int,
     folder: Path,
     *,
@@ -55,19 +56,23 @@ def train_stage(
         method: Which networks, and how.
         prepared: The patients as these networks read them.
         inputs: The fold's data.
-        n_classes: Number of classes.
         seed: Seed; with the fold it decides weights, sampling and dropout.
         folder: Gets the training curves, and a checkpoint that is left to the caller.
         teachers: Finished teachers of these networks.
         on_epoch: Called after every epoch.
     """
     own_seed = derived_seed(seed, inputs.target, inputs.fold.repeat, inputs.fold.index)
-    extras = inputs.extras if method.training.unlabelled else ()
+    # Without a label of this target, they may have one of another that is learnt with it.
+    everybody = method.training.unlabelled
+    extras = [p for p in inputs.extras if everybody or prepared.has_label(p)]
+    heads = lesson_of(method, inputs).heads
     training = readable(prepared, [*inputs.fold.train, *extras])
     validation = readable(prepared, inputs.fold.validation)
     require_somebody(method, inputs, {"training": training, "validation": validation})
     trainer = Trainer(
-        build_networks(method, prepared.feature_width, prepared.blocks, n_classes, own_seed),
+        build_networks(
+            method, prepared.feature_width, prepared.blocks, n_classes_of(heads), own_seed
+        ),
         method,
         prepared,
         training=training,
@@ -75,6 +80,7 @@ def train_stage(
         seed=own_seed,
         device=resolve_device(method.training.device),
         teachers=teachers,
+        heads=heads,
     )
     yield [Training(trainer, folder, on_epoch)]
     return Trained(trainer.networks.eval(), trainer.seconds, trainer.best_figure)

@@ -16,10 +16,12 @@ from histodistill.gate.records import Seconds, damaged_record, read_record
 from histodistill.gate.tensors import read_safetensors
 from histodistill.locks import claimed
 from histodistill.model import NetworkName, Networks, NetworkSettings, ObjectiveSettings
+from histodistill.model.heads import n_classes_of
 from histodistill.preparation import PreparedPatients
 from histodistill.training.fit.joint_training import Trained, train_stage
 from histodistill.training.fit.trainings import Steps, Stepwise
 from histodistill.training.fold.fold_data import FoldData
+from histodistill.training.fold.lesson import lesson_of
 from histodistill.training.fold.reading import prepare, readable
 from histodistill.training.folders import COST, fold_name
 from histodistill.training.loop.epoch import OnEpoch
@@ -45,7 +47,6 @@ class _Teacher:
 def train_offline(
     method: MethodSettings,
     inputs: FoldData,
-    n_classes: int,
     seed: int,
     folder: Path,
     *,
@@ -57,7 +58,6 @@ def train_offline(
     Args:
         method: A method whose student is taught offline.
         inputs: The fold's data.
-        n_classes: Number of classes.
         seed: Seed.
         folder: Gets the student's training curves and checkpoint.
         store: Folder of finished teachers; those that are there are not trained again.
@@ -76,13 +76,12 @@ def train_offline(
         if name != "student" and not _composed(method.network, name):
             settings = teacher_of(method, name)
             read = prepare(settings, inputs)
-            teachers.append((yield from _finished(settings, read, inputs, n_classes, seed, store)))
+            teachers.append((yield from _finished(settings, read, inputs, seed, store)))
             answers[name] = teacher_answers(teachers[-1].networks, read, taught, device)
     student = yield from train_stage.steps(
         alone,
         prepared,
         inputs,
-        n_classes,
         seed,
         folder,
         teachers=FrozenTeachers(answers),
@@ -129,6 +128,7 @@ def teacher_of(method: MethodSettings, name: NetworkName) -> MethodSettings:
             "network": shared | {"networks": (name,)},
             "objective": _LABELS_ONLY,
             "training": training | {"monitor": f"{name}_loss"},
+            "joint": method.joint,
         }
     )
 
@@ -143,13 +143,12 @@ def _finished(
     settings: MethodSettings,
     prepared: PreparedPatients,
     inputs: FoldData,
-    n_classes: int,
     seed: int,
     store: Path,
 ) -> Steps[_Teacher]:
     """The teacher from the store; trained and put there, by one process, where it is lacking."""
     (name,) = settings.network.networks
-    described = settings.model_dump_json(indent=2, exclude={"training": {"device"}})
+    described = settings.model_dump_json(indent=2, exclude=_no_matter(settings))
     key = hashlib.sha256(described.encode()).hexdigest()[:12]
     kind = store / inputs.target / f"{name}-{key}"
     folder = kind / f"seed-{seed}" / fold_name(inputs.fold)
@@ -158,14 +157,13 @@ def _finished(
         with claimed(folder) as mine:
             if mine and not (folder / WEIGHTS).exists():
                 write_text(kind / SETTINGS, described + "\n")
-                teacher = yield from train_stage.steps(
-                    settings, prepared, inputs, n_classes, seed, folder
-                )
+                teacher = yield from train_stage.steps(settings, prepared, inputs, seed, folder)
                 _save(teacher, folder)
                 (folder / CHECKPOINT).unlink(missing_ok=True)
         if not mine:
             yield ()
-    networks = Networks(prepared.feature_width, prepared.blocks, n_classes, settings.network)
+    heads = n_classes_of(lesson_of(settings, inputs).heads)
+    networks = Networks(prepared.feature_width, prepared.blocks, heads, settings.network)
     remedy = f"remove {folder} to train this teacher again"
     weights = read_safetensors(folder / WEIGHTS)
     try:
@@ -173,6 +171,12 @@ def _finished(
     except RuntimeError as error:
         raise damaged_record(folder / WEIGHTS, "weights of another network", remedy) from error
     return _Teacher(networks.eval(), read_record(folder / COST, _Cost, remedy).training_seconds)
+
+
+def _no_matter(settings: MethodSettings) -> dict[str, Any]:
+    """Settings that make no other teacher; targets that are learnt alone are left out, as ever."""
+    device = {"training": {"device"}}
+    return device if settings.joint else device | {"joint": True}
 
 
 @dataclass(frozen=True)
@@ -192,7 +196,7 @@ def _joined(settings: NetworkSettings, parts: list[Networks]) -> Networks:
     """The networks that were trained alone, as one."""
     blocks = {name: size for part in parts for name, size in part.blocks.items()}
     widths = [part.feature_width for part in parts if part.feature_width is not None]
-    together = Networks(widths[0] if widths else None, blocks, parts[0].n_classes, settings)
+    together = Networks(widths[0] if widths else None, blocks, parts[0].heads, settings)
     for part in parts:
         (name,) = part.settings.networks
         together.get_submodule(name).load_state_dict(part.get_submodule(name).state_dict())

@@ -59,7 +59,7 @@ class Training:
         if not (stackable(trainer.method) and pays(trainer.method, trainer.device) and inert):
             return None
         described = trainer.method.model_dump_json(exclude={"seeds"})
-        return f"{trainer.device} {trainer.networks.architecture()} {described}"
+        return f"{trainer.device} {trainer.networks.architecture()} {trainer.heads} {described}"
 
 
 Steps = Generator[Sequence[Training], None, R]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from histodistill.cohort import Fold
+from histodistill.cohort import Fold, Target
 from histodistill.errors import InputError
 from histodistill.experiment.data import ExperimentData
 from histodistill.experiment.folds import extra_patients
@@ -46,12 +46,15 @@ class FoldData:
     """A target's data in one fold, with everything fitted on its training patients.
 
     Attributes:
-        target: The target's name.
+        target: The target's name; of targets that are deployed together, that of the first.
         fold: Who trains, validates and tests.
         labels: Known class indices, by patient.
         transforms: Fitted on the training patients alone.
         extras: Patients without a label who may train as well.
         data: The experiment's inputs.
+        targets: All targets of the experiment.
+        strata: What the patients are divided by, where it is not the labels: combinations of the
+            classes of targets that are deployed together.
         scaled_genes: Keeps what the transforms make of genes; the folds of a run share it.
         programme_bags: The bags as this fold's programmes read them, while a training uses them.
     """
@@ -62,6 +65,8 @@ class FoldData:
     transforms: Transforms
     extras: tuple[str, ...]
     data: ExperimentData
+    targets: Mapping[str, Target]
+    strata: pd.Series[int] | None = None
     scaled_genes: ScaledGenes = field(default_factory=ScaledGenes, compare=False, repr=False)
     programme_bags: BagsInUse = field(
         default_factory=BagsInUse, init=False, compare=False, repr=False
@@ -85,7 +90,9 @@ class FoldData:
             self._parts[fold] = prepare(fold)
         return self._parts[fold]
 
-    def programmes(self, n_programmes: int, blocks: Sequence[str]) -> ExpressionProgrammes:
+    def programmes(
+        self, n_programmes: int, blocks: Sequence[str], targets: Sequence[str] = ()
+    ) -> ExpressionProgrammes:
         """Expression programmes of some blocks, fitted once.
 
         Patients without a label teach as well.
@@ -93,33 +100,39 @@ class FoldData:
         Args:
             n_programmes: How many.
             blocks: Blocks of genes that they are made of.
+            targets: Targets whose labels weigh the genes; by default the fold's own.
 
         Raises:
             InputError: There are no slides, no genes, or too few patients with both.
         """
-        key = (n_programmes, *blocks)
+        key = (n_programmes, tuple(blocks), tuple(targets))
         if key not in self._programmes:
             started = time.process_time()
-            self._programmes[key] = self._fit_programmes(blocks, n_programmes)
+            self._programmes[key] = self._fit_programmes(blocks, n_programmes, targets)
             self._seconds[key] = time.process_time() - started
         return self._programmes[key]
 
-    def programmes_seconds(self, n_programmes: int, blocks: Sequence[str]) -> float:
+    def programmes_seconds(
+        self, n_programmes: int, blocks: Sequence[str], targets: Sequence[str] = ()
+    ) -> float:
         """Time of the processor that fitting these programmes took; they are fitted by now."""
-        return self._seconds[n_programmes, *blocks]
+        return self._seconds[n_programmes, tuple(blocks), tuple(targets)]
 
-    def gene_weights(self, blocks: Sequence[str], power: float) -> dict[str, Floats]:
-        """Factors of the genes of some blocks, by what they say about the label.
+    def gene_weights(
+        self, blocks: Sequence[str], power: float, targets: Sequence[str] = ()
+    ) -> dict[str, Floats]:
+        """Factors of the genes of some blocks, by what they say about the labels.
 
         Args:
             blocks: Blocks of genes, read together.
             power: Power of their correlation with the label.
+            targets: Targets whose labels they are; by default the fold's own.
         """
-        key = (power, *blocks)
+        key = (power, tuple(blocks), tuple(targets))
         if key not in self._weights:
             measured = self._measured(blocks)
             training = [p for p in self.fold.train if p in measured]
-            genes, labels = self._scaled(blocks, training), self._labels_of(training)
+            genes, labels = self._scaled(blocks, training), self.label_table(training, targets)
             self._weights[key] = gene_weights(genes, labels, power)
         return self._weights[key]
 
@@ -127,12 +140,14 @@ class FoldData:
         """A block's genes as networks read them, before weights: float32 [n, K] of n patients."""
         return self.scaled_genes.of(self.transforms.blocks[block], self.data.genomics[block])
 
-    def _fit_programmes(self, blocks: Sequence[str], n_programmes: int) -> ExpressionProgrammes:
+    def _fit_programmes(
+        self, blocks: Sequence[str], n_programmes: int, targets: Sequence[str]
+    ) -> ExpressionProgrammes:
         bags = self.data.bags
         if bags is None or not self._measured(blocks):
             raise InputError("expression programmes need slides and genomics: give both")
         paired = self.paired([*self.fold.train, *self.extras], blocks)
-        labels = self._labels_of(paired.patients)
+        labels = self.label_table(paired.patients, targets)
         names = self.gene_names(blocks)
         return fit_programmes(
             bags, paired.patients, paired.genes, labels, n_programmes, names, paired.groups
@@ -168,9 +183,17 @@ class FoldData:
             scaled[name] = values.fillna(0.0).to_numpy(dtype="float64")
         return scaled
 
-    def _labels_of(self, patients: Sequence[str]) -> NDArray[np.int64]:
-        """Class indices, -1 where unknown."""
-        return np.array([self.labels.get(p, UNKNOWN) for p in patients], dtype=np.int64)
+    def label_table(self, patients: Sequence[str], targets: Sequence[str]) -> NDArray[np.int64]:
+        """Class indices, -1 where unknown: of T targets [n, T], or the fold's own, [n]."""
+        if not targets:
+            return self._column(self.labels, patients)
+        labels = [self.data.labels(name) for name in targets]
+        return np.stack([self._column(own, patients) for own in labels], axis=1)
+
+    @staticmethod
+    def _column(labels: pd.Series[int], patients: Sequence[str]) -> NDArray[np.int64]:
+        known = labels.reindex(list(patients)).fillna(UNKNOWN)
+        return np.asarray(known, dtype=np.int64)
 
 
 def prepare_fold(
@@ -179,6 +202,7 @@ def prepare_fold(
     target: str,
     fold: Fold,
     scaled_genes: ScaledGenes | None = None,
+    strata: pd.Series[int] | None = None,
 ) -> FoldData:
     """Fit gene selection, imputation and scaling on the training patients of a fold.
 
@@ -188,8 +212,10 @@ def prepare_fold(
         target: What is predicted.
         fold: Who trains.
         scaled_genes: Keeps scaled genes of all folds of a run; of this one alone by default.
+        strata: What the patients are divided by; by default the target's labels.
     """
     labels = data.labels(target)
+    labelled = labels.index if strata is None else strata.index
     transforms = fit_transforms(
         fold.train,
         bags=data.bags,
@@ -199,9 +225,11 @@ def prepare_fold(
         labels=labels,
         survival=data.clinical.survival,
     )
-    extras = extra_patients(experiment, data, target, fold)
+    extras = extra_patients(experiment, data, labelled, fold)
     kept = ScaledGenes() if scaled_genes is None else scaled_genes
-    return FoldData(target, fold, labels, transforms, tuple(extras), data, kept)
+    return FoldData(
+        target, fold, labels, transforms, tuple(extras), data, experiment.targets, strata, kept
+    )
 
 
 def preprocessor(name: str, block: BlockSettings) -> GenomicPreprocessor:

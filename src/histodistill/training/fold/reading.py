@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from histodistill.computing.device import resolve_device
 from histodistill.experiment.methods import MethodSettings
 from histodistill.preparation import PreparedPatients, Transforms
+from histodistill.preparation.patients import UNKNOWN
 from histodistill.training.fold.fold_data import FoldData
+from histodistill.training.fold.lesson import lesson_of
 
 
 def prepare(method: MethodSettings, inputs: FoldData) -> PreparedPatients:
@@ -24,15 +26,27 @@ def prepare(method: MethodSettings, inputs: FoldData) -> PreparedPatients:
     read = None
     if bags is not None and transforms.programmes is not None:
         read = inputs.programme_bags.of(bags, transforms.programmes)
-    labels = {str(patient): int(label) for patient, label in inputs.labels.items()}
     return PreparedPatients(
         bags,
         {name: inputs.scaled(name) for name in blocks},
         transforms,
         method.network.token_size,
-        labels,
+        _labels(method, inputs),
         read,
     )
+
+
+def _labels(
+    method: MethodSettings, inputs: FoldData
+) -> dict[str, int] | dict[str, tuple[int, ...]]:
+    """Known labels by patient: of the fold's target, or a row of all that are learnt together."""
+    targets = lesson_of(method, inputs).targets
+    if not targets:
+        return {str(patient): int(label) for patient, label in inputs.labels.items()}
+    patients = inputs.data.patients
+    rows = inputs.label_table(patients, targets).tolist()
+    known = zip(patients, map(tuple, rows), strict=True)
+    return {patient: row for patient, row in known if max(row) > UNKNOWN}
 
 
 def transforms_of(method: MethodSettings, inputs: FoldData) -> Transforms:
@@ -46,10 +60,11 @@ def _transforms(method: MethodSettings, inputs: FoldData, blocks: Sequence[str])
     scaler = inputs.transforms.scaler if method.network.reads_slides else None
     kept = {name: inputs.transforms.blocks[name] for name in blocks}
     power, n_programmes = method.network.gene_weighting, method.network.programmes
-    weights = inputs.gene_weights(blocks, power) if power and blocks else {}
+    targets = lesson_of(method, inputs).targets
+    weights = inputs.gene_weights(blocks, power, targets) if power and blocks else {}
     if n_programmes is None or not method.network.reads_slides:
         return Transforms(scaler, kept, gene_weights=weights)
-    programmes = inputs.programmes(n_programmes, blocks_read(method, inputs))
+    programmes = inputs.programmes(n_programmes, blocks_read(method, inputs), targets)
     return Transforms(None, kept, programmes, weights)
 
 
@@ -58,7 +73,8 @@ def programmes_seconds(method: MethodSettings, inputs: FoldData) -> float:
     n_programmes = method.network.programmes
     if n_programmes is None or not method.network.reads_slides:
         return 0.0
-    return inputs.programmes_seconds(n_programmes, blocks_read(method, inputs))
+    targets = lesson_of(method, inputs).targets
+    return inputs.programmes_seconds(n_programmes, blocks_read(method, inputs), targets)
 
 
 def blocks_read(method: MethodSettings, inputs: FoldData) -> Sequence[str]:

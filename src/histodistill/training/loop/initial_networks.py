@@ -15,7 +15,7 @@ def build_networks(
     method: MethodSettings,
     feature_width: int | None,
     blocks: Mapping[str, int],
-    n_classes: int,
+    n_classes: int | tuple[int, ...],
     seed: int,
 ) -> Networks:
     """Networks with the initial weights that belong to a seed.

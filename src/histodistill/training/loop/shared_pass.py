@@ -202,7 +202,7 @@ class _Stack:
             weights = {n: w.detach()[list(rows)].requires_grad_() for n, w in weights.items()}
         alone = first.method.network.networks == ("multimodal",)
         batch = StackedBatch.of(batches, pairs_only=alone)
-        networks = StackedNetworks(first.networks, first.method.objective, generators)
+        networks = StackedNetworks(first.networks, first.method.objective, generators, first.heads)
         with first.precision():
             terms = networks.terms(weights, batch)
         if not terms:  # nobody in these batches can be answered

@@ -20,6 +20,7 @@ from histodistill.features import prefetched
 from histodistill.files import write_text
 from histodistill.inference import Probabilities, probabilities
 from histodistill.model import Batch, Networks
+from histodistill.model.heads import ONE_TARGET, Heads
 from histodistill.model.losses.objectives.total import Outputs
 from histodistill.model.training_terms import TrainingTerms, total
 from histodistill.preparation import PreparedPatients
@@ -53,10 +54,12 @@ class Trainer:
         seed: Seed of sampling and dropout.
         device: Where to compute.
         teachers: Finished teachers of these networks, which stay as they are.
+        heads: Which logits answer which target.
 
     Attributes:
         networks: The networks; after ``fit`` as they were in the best epoch.
         method: Objective and optimisation.
+        heads: Which logits answer which target.
         device: Where it computes.
         dtype: Type that patches are read in, and products are taken in.
         optimizer: Updates the networks and the terms of the loss that have weights.
@@ -75,8 +78,10 @@ class Trainer:
         seed: int,
         device: torch.device,
         teachers: FrozenTeachers | None = None,
+        heads: Heads = ONE_TARGET,
     ) -> None:
         self.networks = networks.to(device)
+        self.heads = heads
         self.seconds = 0.0
         self.teachers = FrozenTeachers() if teachers is None else teachers
         self.method = method
@@ -90,7 +95,7 @@ class Trainer:
         self.dtype = torch.bfloat16 if narrow else torch.float32
         torch.manual_seed(derived_seed(seed, "weights", "terms"))
         genes = prepared.genes(self._training, CPU) if method.objective.reads_genes else None
-        self._terms = TrainingTerms(method.objective, networks, genes).to(device)
+        self._terms = TrainingTerms(method.objective, networks, genes, heads).to(device)
         self.optimizer = torch.optim.AdamW(
             [*self.networks.parameters(), *self._terms.parameters()],
             lr=self._settings.learning_rate,
@@ -253,7 +258,7 @@ class Trainer:
         if self._lacks_numbers(answers):
             raise _diverged(epoch)
         labels = self._prepared.labels(self._validation).numpy()
-        figures = validation_figures(answers, labels)
+        figures = validation_figures(answers, labels, self.heads)
         if np.isnan(figures[self._settings.monitor]):
             raise InputError(
                 f"the validation patients give no {self._settings.monitor}: a class is missing "

@@ -20,7 +20,12 @@ _READING = {"format", "transform", "gdc_column", "patient_column", "sample_patte
 
 
 def bundle_info(
-    experiment: Experiment, inputs: FoldData, name: str, settings: MethodSettings, seed: int
+    experiment: Experiment,
+    inputs: FoldData,
+    name: str,
+    settings: MethodSettings,
+    seed: int,
+    target: str | None = None,
 ) -> BundleInfo:
     """Describe a model trained on a fold's training patients.
 
@@ -30,14 +35,16 @@ def bundle_info(
         name: The method's name.
         settings: The method as it was trained.
         seed: Its seed.
+        target: What it predicts, of targets that it has learnt together; by default the fold's.
     """
-    target = experiment.targets[inputs.target]
+    name_of_target = target or inputs.target
+    declared = experiment.targets[name_of_target]
     reads = settings.network
     fold = inputs.fold
     return BundleInfo(
-        target=inputs.target,
-        classes=target.classes,
-        positive=target.positive,
+        target=name_of_target,
+        classes=declared.classes,
+        positive=declared.positive,
         features=_origin(inputs.data.bags) if reads.reads_slides else None,
         blocks={
             block_name: block.model_dump(mode="json", include=_READING)
@@ -51,7 +58,7 @@ def bundle_info(
             "settings": settings.model_dump(mode="json"),
             "seed": seed,
             "patients": _counts(fold, settings.training.members),
-            **learnt_from(experiment, inputs.data, inputs.target, (*fold.train, *fold.validation)),
+            **learnt_from(experiment, inputs.data, name_of_target, (*fold.train, *fold.validation)),
             "versions": versions(),
             "packages": _packages(settings),
             **_told_of_cohort(experiment, reads.reads_slides),

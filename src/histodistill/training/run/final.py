@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
-from histodistill.cohort import Fold, site_preserved_folds, stratified_folds
+import pandas as pd
+
+from histodistill.cohort import Fold, joint_labels, site_preserved_folds, stratified_folds
 from histodistill.deploy.bundle import Bundle
 from histodistill.deploy.info import BundleInfo
 from histodistill.errors import InputError
 from histodistill.experiment.data import ExperimentData
 from histodistill.experiment.settings import Experiment
 from histodistill.inference.scope import LEAST_PATIENTS, Scope
-from histodistill.training.fit.ensemble import fit_ensemble
+from histodistill.training.fit.ensemble import fit_ensembles
 from histodistill.training.fit.tuning import tuned_method
 from histodistill.training.fold.fold_data import prepare_fold
 from histodistill.training.folders import MODEL, TEACHERS
@@ -40,53 +43,108 @@ def train_final(
     seed: int,
     on_epoch: OnEpoch | None = None,
 ) -> Bundle:
+    """:func:`train_panel` for one target."""
+    return train_panel(experiment, data, [target], method, seed=seed, on_epoch=on_epoch)[target]
+
+
+def train_panel(
+    experiment: Experiment,
+    data: ExperimentData,
+    targets: Sequence[str],
+    method: str,
+    *,
+    seed: int,
+    on_epoch: OnEpoch | None = None,
+) -> dict[str, Bundle]:
     """Train on all labelled patients but a validation part, and keep nobody for a test.
 
     The validation part stops the training and chooses the thresholds. Its performance on
     new patients is what cross-validation of the same method measured. An interrupted call
-    goes on where it stopped.
+    goes on where it stopped. Targets that the method learns together are trained once.
 
     Args:
         experiment: The experiment.
         data: Its inputs, from ``load``.
-        target: What to predict.
+        targets: What to predict.
         method: One of the experiment's methods.
         seed: Seed.
         on_epoch: Called after every epoch.
 
+    Returns:
+        A bundle for each target.
+
     Raises:
         InputError: What the audit refuses, and bfloat16 where it is slower than float32.
     """
-    folder = experiment.output / "final" / target / method / f"seed-{seed}"
     fits_of(experiment, data)  # whose folds are refused here as everywhere
     experiment = with_precision(experiment)
-    fold = final_fold(experiment, data, target)
-    require_fast_precision(experiment, [Fit(target, method, seed, fold)])
+    learnt_with = experiment.methods[method].learnt_with
+    lessons = dict.fromkeys(learnt_with(target) for target in targets)
+    bundles: dict[str, Bundle] = {}
+    first = Fit(targets[0], method, seed, final_fold(experiment, data, targets[0]))
+    require_fast_precision(experiment, [first])
     with open_run(experiment, data):
-        known = {"performance": out_of_fold_performance(experiment, data, target, method)}
+        for together in lessons:
+            wanted = [target for target in targets if target in together]
+            bundles |= _trained(experiment, data, together, wanted, method, seed, on_epoch)
+    return {target: bundles[target] for target in targets}
+
+
+def _trained(
+    experiment: Experiment,
+    data: ExperimentData,
+    together: tuple[str, ...],
+    wanted: Sequence[str],
+    method: str,
+    seed: int,
+    on_epoch: OnEpoch | None,
+) -> dict[str, Bundle]:
+    """The bundles of some of the targets that one training learns."""
+    performance = {t: out_of_fold_performance(experiment, data, t, method) for t in wanted}
+    strata = _strata(experiment, data, together, experiment.methods[method].training.members)
+    fold = final_fold(experiment, data, together[0], strata)
+    for target in wanted:
         _require_calibration(experiment, data, Fit(target, method, seed, fold))
-        inputs = prepare_fold(experiment, data, target, fold)
-        # Its folds are not those of the cross-validation, and nor are its teachers.
-        place, teachers = folder.parent, experiment.output / "final" / TEACHERS
-        settings = tuned_method(experiment, method, inputs, place / "tuning", teachers)
-        fitted = fit_ensemble(
-            experiment, settings, inputs, seed, folder, on_epoch, teachers=teachers
-        )
-        info = bundle_info(experiment, inputs, method, settings, seed)
-        known = info.provenance | known
+    inputs = prepare_fold(experiment, data, together[0], fold, strata=strata)
+    # Its folds are not those of the cross-validation, and nor are its teachers.
+    folder = _folder(experiment, together, method, seed)
+    place, teachers = folder.parent, experiment.output / "final" / TEACHERS
+    settings = tuned_method(experiment, method, inputs, place / "tuning", teachers)
+    fitted = fit_ensembles(
+        experiment, settings, wanted, inputs, seed, folder, on_epoch, teachers=teachers
+    )
+    bundles = {}
+    for target in wanted:
+        info = bundle_info(experiment, inputs, method, settings, seed, target)
+        known = info.provenance | {"performance": performance[target]}
         fit = Fit(target, method, seed, fold)
-        return Bundle(
+        bundles[target] = Bundle(
             info.model_copy(update={"provenance": known}),
-            fitted.members,
-            calibration=calibration_of_final(experiment, data, fit, fitted),
+            fitted[target].members,
+            calibration=calibration_of_final(experiment, data, fit, fitted[target]),
             scope=_scope(info, data, (*fold.train, *fold.validation)),
         )
+    return bundles
+
+
+def _folder(experiment: Experiment, together: Sequence[str], method: str, seed: int) -> Path:
+    return experiment.output / "final" / "+".join(together) / method / f"seed-{seed}"
+
+
+def _strata(
+    experiment: Experiment, data: ExperimentData, together: Sequence[str], members: int
+) -> pd.Series[int] | None:
+    """What divides the patients of several targets, so that all classes are as frequent."""
+    if len(together) == 1:
+        return None
+    table = pd.DataFrame({target: data.labels(target) for target in together})
+    return joint_labels(table, least=max(members, _n_parts(experiment)))
 
 
 def forget_final(experiment: Experiment, target: str, method: str, seed: int) -> None:
     """Remove the checkpoints of a final training whose bundle is saved."""
-    folder = experiment.output / "final" / target / method / f"seed-{seed}"
-    forget_states(folder, CHECKPOINT)
+    together = experiment.methods[method].learnt_with(target)
+    forget_states(_folder(experiment, together, method, seed), CHECKPOINT)
 
 
 def fold_ensemble(experiment: Experiment, data: ExperimentData, target: str, method: str) -> Bundle:
@@ -144,16 +202,33 @@ def _require_calibration(experiment: Experiment, data: ExperimentData, fit: Fit)
     require_supported(experiment, data, fit.target, fit.method, held_out)
 
 
-def final_fold(experiment: Experiment, data: ExperimentData, target: str) -> Fold:
+def _n_parts(experiment: Experiment) -> int:
+    """Parts of which one validates a final model."""
+    return max(2, round(1 / experiment.splits.validation))
+
+
+def final_fold(
+    experiment: Experiment,
+    data: ExperimentData,
+    target: str,
+    strata: pd.Series[int] | None = None,
+) -> Fold:
     """All labelled patients, divided into training and validation; nobody tests.
 
     Hospitals that the experiment holds out stay out of the final model as well.
+
+    Args:
+        experiment: The experiment.
+        data: Its inputs, from ``load``.
+        target: What is predicted.
+        strata: What divides the patients of targets that are learnt together; by default the
+            target's labels.
     """
     splits = experiment.splits
-    labels = data.labels(target)
+    labels = data.labels(target) if strata is None else strata
     sites = data.clinical.sites.reindex(labels.index)
     labels = labels[~sites.isin(splits.external_sites)]
-    parts = max(2, round(1 / splits.validation))
+    parts = _n_parts(experiment)
     if splits.scheme == "site":
         folds = site_preserved_folds(labels, sites.reindex(labels.index), parts, seed=splits.seed)
     else:

@@ -95,6 +95,10 @@ def _agreed(experiment: Experiment) -> dict[str, Any]:
     with suppress(ValidationError):  # as for methods
         before["splits"] = SplitSettings.model_validate(before["splits"]).model_dump(mode="json")
     before["methods"] = {name: _as_today(own) for name, own in before["methods"].items()}
+    before["targets"] = {
+        name: {"ordered": False} | own if isinstance(own, dict) else own
+        for name, own in before["targets"].items()
+    }
     changed = sorted(_differences(_shared(before, now), _shared(now, before)))
     if changed:
         raise InputError(
@@ -112,7 +116,7 @@ def _as_today(method: Any) -> Any:
     parts: dict[str, type[Settings]] = {"network": NetworkSettings, "objective": ObjectiveSettings}
     if not isinstance(method, dict):
         return method
-    told = dict(method)
+    told: dict[str, Any] = {"joint": {}} | method
     for part, settings in parts.items():
         with suppress(ValidationError):  # what cannot be read differs from what is asked for
             told[part] = settings.model_validate(method.get(part)).model_dump(mode="json")

@@ -9,9 +9,18 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from histodistill.model.batch import Output, common
+from histodistill.model.heads import (
+    ONE_TARGET,
+    Head,
+    Heads,
+    answers_of_heads,
+    label_columns,
+    shares,
+)
 from histodistill.model.losses.objectives.alignment import alignment
 from histodistill.model.losses.objectives.collaboration import collaboration
 from histodistill.model.losses.objectives.counting import count, mean_over_patients
+from histodistill.model.losses.objectives.ordered import ordered_cross_entropy
 from histodistill.model.losses.objectives.orthogonality import orthogonality
 from histodistill.model.losses.objectives.similarity import similarity
 from histodistill.model.settings import NetworkName, ObjectiveSettings
@@ -31,16 +40,24 @@ DECOMPOSED_PAIRS: tuple[Pair, ...] = (
 MIN_PATIENTS = 2
 
 
-def objective(outputs: Outputs, labels: Tensor, settings: ObjectiveSettings) -> dict[str, Tensor]:
+def objective(
+    outputs: Outputs,
+    labels: Tensor,
+    settings: ObjectiveSettings,
+    heads: Heads = ONE_TARGET,
+) -> dict[str, Tensor]:
     """Every term of the loss, already weighted, that has a weight and networks to apply to.
 
     Source: MKD (MICCAI 2025). A term between two networks counts the patients that both
-    can answer; cross-entropy counts the patients whose label is known.
+    can answer; cross-entropy counts the patients whose label is known. Of several targets,
+    cross-entropy and collaboration are weighted means over the targets; a label that is not known
+    moves nothing.
 
     Args:
         outputs: Outputs of the networks for one batch.
-        labels: Class indices, [b] int64; -1 where unknown.
+        labels: Class indices, [b] int64, of T targets [b, T]; -1 where unknown.
         settings: Weights and temperature.
+        heads: Which logits answer which target.
 
     Returns:
         Scalars by name: ``ce_<network>``, ``auxiliary_<network>``,
@@ -51,7 +68,7 @@ def objective(outputs: Outputs, labels: Tensor, settings: ObjectiveSettings) -> 
     taught: tuple[Pair, ...] = tuple(("student", teacher) for teacher in settings.teachers)
     if settings.cross_entropy:
         for network, output in outputs.items():
-            entropy = _cross_entropy(output, labels)
+            entropy = _cross_entropy(output, labels, heads)
             if entropy is not None:
                 terms[f"ce_{network}"] = settings.cross_entropy * entropy
     for network, output in outputs.items():
@@ -76,7 +93,7 @@ def objective(outputs: Outputs, labels: Tensor, settings: ObjectiveSettings) -> 
         "collaboration": (
             settings.collaboration,
             taught,
-            lambda a, b, w: collaboration(a.logits, b.logits, settings.temperature, w),
+            lambda a, b, w: _collaboration(a, b, settings.temperature, w, heads),
         ),
     }
     for name, (weight, pairs, term) in between.items():
@@ -86,13 +103,42 @@ def objective(outputs: Outputs, labels: Tensor, settings: ObjectiveSettings) -> 
     return terms
 
 
-def _cross_entropy(output: Output, labels: Tensor) -> Tensor | None:
+def _cross_entropy(output: Output, labels: Tensor, heads: Heads) -> Tensor | None:
+    """Mean over targets of that of each; None where nobody has a label."""
+    parts = zip(
+        shares(heads), heads, answers_of_heads(output, heads), label_columns(labels), strict=True
+    )
+    known = [(share, _of_target(own, column, head)) for share, head, own, column in parts]
+    terms = [share * entropy for share, entropy in known if entropy is not None]
+    return torch.stack(terms).sum() if terms else None
+
+
+def _of_target(output: Output, labels: Tensor, head: Head) -> Tensor | None:
     """Mean cross-entropy of the patients whose label is known; None where there are none."""
+    of_patients = ordered_cross_entropy if head.ordered else _entropy_of_patients
     if output.weight is not None:
-        entropy = cross_entropy(output.logits, labels[output.rows].clamp(min=0), reduction="none")
+        entropy = of_patients(output.logits, labels[output.rows].clamp(min=0))
         return mean_over_patients(entropy, output.weight * (labels[output.rows] >= 0))
     logits, known = output.labelled(labels)
-    return cross_entropy(logits, known) if len(known) else None
+    if not len(known):
+        return None
+    return of_patients(logits, known).mean() if head.ordered else cross_entropy(logits, known)
+
+
+def _entropy_of_patients(logits: Tensor, labels: Tensor) -> Tensor:
+    return cross_entropy(logits, labels, reduction="none")
+
+
+def _collaboration(
+    a: Output, b: Output, temperature: float, weight: Tensor | None, heads: Heads
+) -> Tensor:
+    """Mean over targets of what two networks teach each other."""
+    parts = zip(shares(heads), answers_of_heads(a, heads), answers_of_heads(b, heads), strict=True)
+    terms = [
+        share * collaboration(one.logits, other.logits, temperature, weight)
+        for share, one, other in parts
+    ]
+    return torch.stack(terms).sum()
 
 
 def _values(term: _Term, outputs: Outputs, pairs: tuple[Pair, ...]) -> list[Tensor]:

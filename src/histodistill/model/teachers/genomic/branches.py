@@ -19,6 +19,7 @@ from histodistill.model.teachers.genomic.base import GenomicTeacher
     text="a branch a block of genes, joined by attention",
     source="after GMKDN; Zhang, IEEE TMI",
     alone=False,
+    heads=True,
 )
 class BranchedTeacher(GenomicTeacher):
     """Each block has its own token network and its own gated attention.

@@ -21,6 +21,7 @@ from histodistill.model.teachers.genomic.base import GenomicTeacher
     recipe="linear-genomic",
     fixed_width=False,
     stackable=True,
+    heads=True,
 )
 class LinearGenomicTeacher(GenomicTeacher):
     """One layer on all genes of all blocks, with dropout of its inputs.

@@ -19,6 +19,7 @@ from histodistill.model.teachers.genomic.base import GenomicTeacher
     differs="two layers with ELU and alpha dropout, the form that MCAT and PORPOISE give to their "
     "genes",
     stackable=True,
+    heads=True,
 )
 class SNN(GenomicTeacher):
     """Two self-normalising layers on all genes of all blocks.

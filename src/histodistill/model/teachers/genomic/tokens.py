@@ -21,6 +21,7 @@ from histodistill.model.teachers.genomic.base import GenomicTeacher
     differs="trained alone, stopped by its own loss",
     recipe="genomic",
     stackable=True,
+    heads=True,
 )
 class TokenTeacher(GenomicTeacher):
     """Gated-attention pooling of gene tokens (T_G in the paper)."""

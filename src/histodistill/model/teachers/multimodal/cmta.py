@@ -67,6 +67,7 @@ class SequenceTransformer(nn.Module):
     "of the attention: 0.5 to 1.1 of a mean size of 0.6 apart, 0.13 (100 patches) to less"
     " than 0.01 (3000) without this",
     reads="slides and genes, the order of patches counts",
+    heads=True,
 )
 class CMTA(MultimodalTeacher):
     """An encoder and a decoder for each modality, with cross-attention from one to the other.

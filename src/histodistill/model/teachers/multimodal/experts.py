@@ -25,6 +25,7 @@ SLIDE_WEIGHT = 0.1
     alone=False,
     fixed_width=False,
     composed=True,
+    heads=True,
 )
 class Experts(MultimodalTeacher):
     """The genomic teacher's logits plus a share of the student's: a product of experts.

@@ -21,6 +21,7 @@ from histodistill.model.teachers.multimodal.base import MultimodalTeacher
     differs="this library's",
     recipe="linear-multimodal",
     fixed_width=False,
+    heads=True,
 )
 class LinearMultimodalTeacher(MultimodalTeacher):
     """The logits of a linear student and of a linear genomic teacher, added.

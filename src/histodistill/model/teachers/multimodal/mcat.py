@@ -91,6 +91,7 @@ class TokenTransformer(nn.Module):
     text="MCAT, co-attention of genes and patches",
     source="Chen 2021, ICCV",
     differs="tokens of genes in order of selection instead of sets of genes by function",
+    heads=True,
 )
 class MCAT(MultimodalTeacher):
     """Genomic-guided co-attention, a set transformer for each modality, and concatenation."""

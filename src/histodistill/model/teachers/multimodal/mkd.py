@@ -25,6 +25,7 @@ from histodistill.model.teachers.multimodal.base import MultimodalTeacher
     recipe="multimodal",
     pooled_together=True,
     stackable=True,
+    heads=True,
 )
 class MKDTeacher(MultimodalTeacher):
     """Attention-pooled patches and attention-pooled tokens, fused (T_M in the paper).

@@ -22,6 +22,7 @@ from histodistill.model.teachers.multimodal.base import MultimodalTeacher
     source="Chen 2020, IEEE TMI",
     differs="ABMIL on the slide instead of a convolutional network on one region; unimodal "
     "networks are trained together with the fusion, not before it",
+    heads=True,
 )
 class PathomicFusion(MultimodalTeacher):
     """Embeddings of ``fusion_width`` from ABMIL and from an SNN, gated bilinearly and multiplied.

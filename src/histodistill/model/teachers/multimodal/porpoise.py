@@ -21,6 +21,7 @@ INPUT_DROPOUT = 0.1
     text="PORPOISE, attention pooling and Kronecker fusion",
     source="Chen 2022, Cancer Cell",
     differs="dropout in the layers of the Kronecker product, as in Pathomic Fusion",
+    heads=True,
 )
 class Porpoise(MultimodalTeacher):
     """AMIL and SNN, joined by the gated Kronecker product.
