@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from histodistill.cli.console import answer, counted, located, say, say_notes
-from histodistill.cli.options import AllowedCode, BundleFolder, Json, cell_meanings
+from histodistill.cli.options import AllowedCode, BundleFolder, Json, OneTarget, cell_meanings
 from histodistill.errors import InputError
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def command(
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace an earlier calibration for this site.")
     ] = False,
+    target: OneTarget = None,
     allow: AllowedCode = None,
     _json: Json = False,
 ) -> None:
@@ -64,25 +65,27 @@ def command(
     medical device.
     """
     from histodistill.deploy import Bundle
+    from histodistill.deploy.panel import bundle_of
     from histodistill.deploy.recalibration import recalibrate, sentences
     from histodistill.deploy.site import require_site_name
-    from histodistill.evaluation import Question
+    from histodistill.evaluation import Question, rows_of
     from histodistill.spreadsheets import read_back
     from histodistill.tables import read_table
     from histodistill.workflows.external_evaluation import LabelTable, read_labels
 
     require_site_name(site)
-    bundle = Bundle.load(bundle_folder, allow or ())
+    place = bundle_of(bundle_folder, target)
+    bundle = Bundle.load(place, allow or ())
     say_notes(bundle.notes)
     _require_new(bundle, site, replace=replace)
     info = bundle.info
     stand = LabelTable(labels, column, patient_column, cell_meanings(meanings or []))
     known, notes = read_labels(stand, Question(info.target, info.classes, info.positive))
     told: list[str] = []
-    table = read_back(read_table(predictions, told))
+    table = rows_of(read_back(read_table(predictions, told)), info.target)
     say_notes((*notes, *told))
     found = recalibrate(bundle, table, known, site, source=str(predictions))
-    path = found.save(bundle_folder)
+    path = found.save(place)
     for sentence in sentences(bundle, found):
         say(sentence)
     say(

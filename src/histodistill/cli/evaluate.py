@@ -75,7 +75,8 @@ def command(
         say_notes(labelled.notes)
         joined = labelled.table
         models = {f"Method {name}": text for name, text in labelled.bundles.items()}
-        models["Labels"] = f"{located(clinical)}, column {column or joined['target'].iloc[0]}"
+        columns = column or ", ".join(dict.fromkeys(joined["target"]))
+        models["Labels"] = f"{located(clinical)}, column {columns}"
     known = [contender.name for contender in contenders_in(joined)]
     if reference is not None and reference not in known:
         raise InputError(f"no contender {reference!r}: --reference is one of {', '.join(known)}")

@@ -25,6 +25,7 @@ from histodistill.cli.options import (
     GenomicBlocks,
     Layout,
     LeaveOutMissing,
+    OneTarget,
     PatientPattern,
     SlideMpp,
     SlidesTable,
@@ -59,6 +60,7 @@ def command(
     genomics: GenomicBlocks = None,
     gene: DrawnGenes = None,
     patient: ChosenPatients = None,
+    target: OneTarget = None,
     allow: AllowedCode = None,
     mpp: PicturesMpp = 8.0,
     slide_mpp: SlideMpp = None,
@@ -72,6 +74,7 @@ def command(
     """
     from histodistill.cli.progress import counting
     from histodistill.deploy import Bundle
+    from histodistill.deploy.panel import bundle_of
     from histodistill.explanation.predictability import require_shown
     from histodistill.workflows.explanation import ExplanationSettings, explain_patients
     from histodistill.workflows.new_features import NewFeatures
@@ -80,7 +83,7 @@ def command(
     if features is None and slides is None:
         raise InputError("give --features DIR, --slides DIR, or both")
     require_used(context, _NEEDS)
-    bundle = Bundle.load(bundle_folder, allow or ())
+    bundle = Bundle.load(bundle_of(bundle_folder, target), allow or ())
     say_notes(bundle.notes)
     require_shown(bundle, gene or ())  # before slides are extracted
     blocks, told = read_blocks(bundle, named_files(genomics or []))

@@ -46,7 +46,7 @@ def command(
         typer.Option(metavar="REGEX", help="Regular expression of the patient in a file name."),
     ] = None,
     target: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of an experiment; needed if several.")
+        str | None, typer.Option(metavar="NAME", help="Which target; needed if several.")
     ] = None,
     method: Annotated[
         str | None, typer.Option(metavar="NAME", help="Of an experiment; needed if several.")
@@ -80,6 +80,7 @@ def command(
     A bundle is explained on the patients that are given, an experiment on the test patients of
     each fold. Research use only; not a medical device.
     """
+    from histodistill.deploy.panel import bundle_of
     from histodistill.genomics.gene_sets import read_gene_sets
 
     known = {} if sets is None else read_gene_sets(sets)
@@ -90,12 +91,13 @@ def command(
         "--allow": allow,
         "--experiment": experiment,
     }
-    of_experiment = {"--target": target, "--method": method}
+    of_experiment = {"--method": method}
     if model.is_dir():
         _refuse(of_experiment, "a bundle; give an experiment (YAML)")
         _require_both({"--permutations": permutations, "--experiment": experiment})
         null = None if experiment is None else (experiment, permutations or 0)
-        found = _bundle(model, named_files(genomics or []), features, patient_pattern, allow or (),
+        place = bundle_of(model, target)
+        found = _bundle(place, named_files(genomics or []), features, patient_pattern, allow or (),
                         known, seed, null)  # fmt: skip
     else:
         _refuse(of_bundle, "an experiment, which names its own inputs")

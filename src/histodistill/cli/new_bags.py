@@ -32,7 +32,12 @@ def extracted_bags(
 
 
 def extract_apart(
-    place: Path, slides: Path, slide_mpp: float | None, pattern: str | None, allow: Sequence[str]
+    place: Path,
+    target: str | None,
+    slides: Path,
+    slide_mpp: float | None,
+    pattern: str | None,
+    allow: Sequence[str],
 ) -> Path:
     """Features of slides in the user's cache, extracted as a bundle's training slides were.
 
@@ -40,6 +45,7 @@ def extract_apart(
 
     Args:
         place: The bundle.
+        target: Which target of several.
         slides: A folder of slides.
         slide_mpp: µm/px of slides that record none.
         pattern: Regular expression of the patient in a slide's name.
@@ -52,16 +58,22 @@ def extract_apart(
     from multiprocessing import get_context
 
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        return pool.submit(_extract, place, slides, slide_mpp, pattern, allow).result()
+        return pool.submit(_extract, place, target, slides, slide_mpp, pattern, allow).result()
 
 
 def _extract(
-    place: Path, slides: Path, slide_mpp: float | None, pattern: str | None, allow: Sequence[str]
+    place: Path,
+    target: str | None,
+    slides: Path,
+    slide_mpp: float | None,
+    pattern: str | None,
+    allow: Sequence[str],
 ) -> Path:
     from histodistill.deploy import Bundle
+    from histodistill.deploy.panel import bundle_of
     from histodistill.files import user_cache
 
-    bundle = Bundle.load(place, allow)
+    bundle = Bundle.load(bundle_of(place, target), allow)
     name = f"{bundle.fingerprint} {slides.resolve()}"
     folder = user_cache() / "view" / hashlib.sha256(name.encode()).hexdigest()[:16]
     extracted_bags(bundle, slides, folder, slide_mpp, pattern)

@@ -16,6 +16,16 @@ ExperimentFile = Annotated[
 ]
 OutFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the results.")]
 BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="The model bundle.")]
+OneTarget = Annotated[
+    str | None,
+    typer.Option(
+        "--target", metavar="NAME", help="Which target, where the bundle answers several."
+    ),
+]
+SomeTargets = Annotated[
+    list[str] | None,
+    typer.Option("--target", metavar="NAME", help="Which targets, as often as needed; else all."),
+]
 AllowedCode = Annotated[
     list[str] | None,
     typer.Option(
@@ -90,6 +100,18 @@ def one_of(kind: str, chosen: str | None, known: list[str]) -> str:
         given = f"no {kind} {chosen!r}" if chosen else f"say which {kind}"
         raise InputError(f"{given}: --{kind} is one of {', '.join(known)}")
     return chosen
+
+
+def some_of(kind: str, chosen: list[str] | None, known: list[str]) -> list[str]:
+    """The chosen names, each once and in the order in which they are known; all without any.
+
+    Raises:
+        InputError: Unknown names.
+    """
+    unknown = [name for name in chosen or () if name not in known]
+    if unknown:
+        raise InputError(f"no {kind} {', '.join(unknown)}: --{kind} is one of {', '.join(known)}")
+    return [name for name in known if not chosen or name in chosen]
 
 
 def require_used(context: typer.Context, needs: Mapping[str, Sequence[str]]) -> None:

@@ -17,6 +17,7 @@ from histodistill.cli.options import (
     Json,
     Layout,
     LeaveOutMissing,
+    SomeTargets,
     named_files,
     require_used,
 )
@@ -47,6 +48,8 @@ from histodistill.cli.predict_options import (
 from histodistill.errors import Problems
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from histodistill.deploy import Predictions
     from histodistill.workflows.prediction import PredictionPlan, PredictionRequest
 
@@ -76,6 +79,7 @@ def command(
     layout: Layout = "auto",
     patient_pattern: PatientPattern = None,
     genomics: GenomicBlocks = None,
+    target: SomeTargets = None,
     allow: AllowedCode = None,
     max_missing_genes: MaxMissingGenes = 0.2,
     check_scale: CheckScale = True,
@@ -95,7 +99,8 @@ def command(
 ) -> None:
     """Predict patients from slides, from genomics, or from both.
 
-    Every patient who has something that the bundle reads gets a row: the probability by
+    Every patient who has something that the bundle reads gets a row, of a bundle of several
+    targets a row a target: the probability by
     student (slides), multimodal and genomic teacher, the call at the stored threshold, which
     network answered and why, and the calibrated probability. With a triage policy, stated here
     or when the model was trained, whom it would spare the test: positive, negative or send to
@@ -134,7 +139,7 @@ def command(
         site=site,
         device=device,
     )
-    predicted = _predicted(bundle_folder, allow or (), request, out)
+    predicted = _predicted(bundle_folder, target or (), allow or (), request, out)
     write_csv(out, predicted.table)
     _tell(predicted, out)
     if predicted.failed:  # as `extract` ends
@@ -142,18 +147,22 @@ def command(
 
 
 def _predicted(
-    bundle_folder: Path, allowed: Sequence[str], request: PredictionRequest, out: Path
+    folder: Path,
+    targets: Sequence[str],
+    allowed: Sequence[str],
+    request: PredictionRequest,
+    out: Path,
 ) -> Predictions:
     """The answers; all that can be checked is checked first."""
-    from histodistill.deploy import Bundle
+    from histodistill.deploy import Panel
     from histodistill.files import require_writable
     from histodistill.workflows.prediction import plan_prediction
 
-    bundle = Bundle.load(bundle_folder, allowed)
-    say_notes(bundle.notes)
+    panel = Panel.load(folder, allowed, targets)
+    say_notes(panel.notes)
     problems = Problems()
     problems.attempt(lambda: require_writable(out.absolute().parent))
-    plan = problems.attempt(lambda: plan_prediction(bundle, request))
+    plan = problems.attempt(lambda: plan_prediction(panel, request))
     problems.raise_any()
     assert plan is not None
     say_notes(plan.notes)
@@ -172,16 +181,29 @@ def _run(plan: PredictionPlan) -> Predictions:
 
 def _tell(predicted: Predictions, out: Path) -> None:
     say_notes(predicted.notes)
-    by_network = predicted.table["answered_by"].replace("", "nobody").value_counts()
-    answered = ", ".join(f"{count} by {name}" for name, count in by_network.items())
-    say(f"{counted(len(predicted.table), 'patient')} ({answered}): {located(out)}")
-    if "triage" in predicted.table:
-        ends = predicted.table["triage"].value_counts()
-        say(f"Triage: {', '.join(f'{count} {name}' for name, count in ends.items())}")
-        answer(triage=ends.to_dict())
+    table = predicted.table
+    by_target = {str(name): rows for name, rows in table.groupby("target", sort=False)}
+    for target, rows in by_target.items():
+        _tell_target(f"{target}: " if len(by_target) > 1 else "", rows, out)
     answer(
         predictions=out,
-        patients=len(predicted.table),
-        answered_by=by_network.to_dict(),
+        patients=table["PATIENT"].nunique(),
+        answered_by=_counts(table["answered_by"].replace("", "nobody")),
         failed_slides=predicted.failed,
     )
+    if "triage" in table:
+        answer(triage=_counts(table["triage"].dropna()))
+
+
+def _tell_target(named: str, rows: pd.DataFrame, out: Path) -> None:
+    by_network = _counts(rows["answered_by"].replace("", "nobody"))
+    answered = ", ".join(f"{count} by {name}" for name, count in by_network.items())
+    say(f"{named}{counted(len(rows), 'patient')} ({answered}): {located(out)}")
+    if "triage" in rows and rows["triage"].notna().any():
+        ends = _counts(rows["triage"])
+        say(f"{named}Triage: {', '.join(f'{count} {name}' for name, count in ends.items())}")
+
+
+def _counts(cells: pd.Series[str]) -> dict[str, int]:
+    """How often each text stands in some cells, the most frequent first."""
+    return {str(name): int(count) for name, count in cells.value_counts().items()}

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from histodistill.cli.console import answer, counted, located, say
-from histodistill.cli.options import ExperimentFile, Json, one_of
+from histodistill.cli.options import ExperimentFile, Json, SomeTargets, one_of, some_of
 from histodistill.errors import InputError
 
 
@@ -18,9 +18,7 @@ def command(
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder of the bundle; must not exist yet.")
     ],
-    target: Annotated[
-        str | None, typer.Option(metavar="NAME", help="What to predict; needed if several.")
-    ] = None,
+    target: SomeTargets = None,
     method: Annotated[
         str | None, typer.Option(metavar="NAME", help="Which method; needed if several.")
     ] = None,
@@ -39,15 +37,17 @@ def command(
     """Fit the model to deploy and write it as a bundle: safetensors and JSON, no pickle.
 
     Trains on all labelled patients; a validation part of them stops the training and chooses
-    the operating threshold. Resumes where it was interrupted.
+    the operating threshold. Resumes where it was interrupted. The folder answers all targets of
+    the experiment, or those that are named.
     """
     from histodistill.cli.progress import counting
     from histodistill.cli.training_progress import one_training
+    from histodistill.deploy import Panel
     from histodistill.experiment import load, read_experiment
-    from histodistill.training import fold_ensemble, forget_final, train_final
+    from histodistill.training import fold_ensemble, forget_final, train_panel
 
     experiment = read_experiment(experiment_file)
-    target = one_of("target", target, list(experiment.targets))
+    targets = some_of("target", target, list(experiment.targets))
     method = one_of("method", method, list(experiment.methods))
     if out.exists():
         raise InputError(f"{out}: exists already; remove it or choose another folder")
@@ -56,14 +56,19 @@ def command(
     with counting("Reading bags") as progress:
         data = load(experiment, progress)
     if ensemble:
-        bundle = fold_ensemble(experiment, data, target, method)
-        bundle.save(out, date.today())
+        panel = Panel({name: fold_ensemble(experiment, data, name, method) for name in targets})
+        panel.save(out, date.today())
     else:
         seed = experiment.seeds_of(method)[0] if seed is None else seed
         epochs = experiment.methods[method].training.max_epochs
-        with one_training(f"{target} {method}", epochs) as on_epoch:
-            bundle = train_final(experiment, data, target, method, seed=seed, on_epoch=on_epoch)
-        bundle.save(out, date.today())
-        forget_final(experiment, target, method, seed)
-    say(f"Bundle: {located(out)} ({counted(len(bundle.members), 'model')}; see MODEL_CARD.md)")
-    answer(bundle=out, target=target, method=method, seed=seed, models=len(bundle.members))
+        with one_training(f"{', '.join(targets)} {method}", epochs) as on_epoch:
+            trained = train_panel(experiment, data, targets, method, seed=seed, on_epoch=on_epoch)
+        panel = Panel(trained)
+        panel.save(out, date.today())
+        for name in targets:
+            forget_final(experiment, name, method, seed)
+    models = sum(len(bundle.members) for bundle in panel.bundles.values())
+    of = f" of {', '.join(targets)}" if len(targets) > 1 else ""
+    say(f"Bundle: {located(out)} ({counted(models, 'model')}{of}; see MODEL_CARD.md)")
+    named = {"target": targets[0]} if len(targets) == 1 else {"targets": targets}
+    answer(bundle=out, **named, method=method, seed=seed, models=models)

@@ -101,7 +101,7 @@ def command(
     if patient_pattern is not None and features is None and is_run(place):
         raise InputError("--patient-pattern has no effect on a run without --features.")
     if features is None and not is_run(place):
-        features = extract_apart(place, slides, slide_mpp, patient_pattern, allow or ())
+        features = extract_apart(place, target, slides, slide_mpp, patient_pattern, allow or ())
     request = Request(
         place,
         images,

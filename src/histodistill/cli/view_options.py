@@ -48,7 +48,7 @@ SiteColumn = Annotated[
     str | None, typer.Option(metavar="NAME", help="With --clinical: the sites' column.")
 ]
 TargetOfRun = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Which target of a run, if several.")
+    str | None, typer.Option(metavar="NAME", help="Which target, if there are several.")
 ]
 MethodOfRun = Annotated[
     str | None, typer.Option(metavar="NAME", help="Which method of a run, if several.")

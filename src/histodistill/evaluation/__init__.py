@@ -25,6 +25,8 @@ from histodistill.evaluation.external import (
     attach_labels,
     contradictions,
     question_of,
+    rows_of,
+    targets_in,
     unanswered_notes,
 )
 from histodistill.evaluation.fold_auc import fold_aucs, live_table
@@ -108,11 +110,13 @@ __all__ = [
     "require_metrics",
     "roc_auc",
     "roc_curve",
+    "rows_of",
     "runs_of",
     "score",
     "strata_table",
     "subgroup_table",
     "target_classes",
+    "targets_in",
     "unanswered_notes",
     "with_standard",
     "without_classes",

@@ -38,6 +38,26 @@ class Question:
     bundle: str | None = None
 
 
+def targets_in(predictions: pd.DataFrame) -> list[str]:
+    """The targets that a file's rows name, in their order; none where it does not say."""
+    return [] if "target" not in predictions else _texts(predictions["target"])
+
+
+def rows_of(predictions: pd.DataFrame, target: str | None) -> pd.DataFrame:
+    """The rows of one target, without columns that are empty there; all if none is named.
+
+    Args:
+        predictions: Predictions of a bundle, cells as text.
+        target: The target.
+    """
+    if target is None or target not in targets_in(predictions):
+        return predictions
+    mine = predictions[predictions["target"] == target].reset_index(drop=True)
+    if len(mine) == len(predictions):
+        return predictions
+    return mine.drop(columns=[name for name in mine if not _texts(mine[name])])
+
+
 def question_of(predictions: pd.DataFrame, source: str = "predictions") -> Question:
     """What the rows of a predictions file say that they answer.
 

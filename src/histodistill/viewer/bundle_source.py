@@ -7,6 +7,7 @@ import pandas as pd
 
 from histodistill.cohort import declared_target, read_clinical
 from histodistill.deploy import Bundle, predict
+from histodistill.deploy.panel import bundle_of
 from histodistill.errors import InputError
 from histodistill.explanation.predictability import require_shown
 from histodistill.viewer.cohort import Cohort, Labels, Request
@@ -20,7 +21,7 @@ def open_bundle(request: Request) -> Source:
     Raises:
         InputError: As :func:`histodistill.predict`; a table of labels that cannot be read.
     """
-    bundle = Bundle.load(request.place, request.allow)
+    bundle = Bundle.load(bundle_of(request.place, request.target), request.allow)
     if request.features is None:
         raise InputError(f"{request.place}: give --features DIR, or slides to extract them from")
     require_shown(bundle, request.expressed)

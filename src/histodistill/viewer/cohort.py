@@ -43,7 +43,7 @@ class Request:
         features: Patch features; None takes those that the run was made of.
         genomics: Tables of genes by the names of the blocks.
         labels: True classes for a bundle's answers.
-        target: Which target of a run.
+        target: Which target of several.
         method: Which method of a run.
         allow: Networks of other packages that may be run.
         expressed: Genes whose predicted expression is shown, as `explain --gene` takes them.

@@ -32,4 +32,4 @@ def _unused_by_run(request: Request) -> list[str]:
 
 
 def _unused_by_bundle(request: Request) -> list[str]:
-    return [f"--{name}" for name in ("target", "method") if getattr(request, name)]
+    return ["--method"] if request.method else []

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from histodistill.cohort import declared_target, read_clinical
-from histodistill.errors import InputError
+from histodistill.errors import InputError, Problems
 from histodistill.evaluation import (
     Question,
     attach_labels,
     check_predictions,
     contradictions,
     question_of,
+    rows_of,
+    targets_in,
     unanswered_notes,
 )
 from histodistill.spreadsheets import read_back
 from histodistill.tables import read_table
+
+
+# A table of one target, what answered each method, and notes.
+_Labelled = tuple[pd.DataFrame, dict[str, str], list[str]]
 
 
 @dataclass(frozen=True)
@@ -61,9 +68,10 @@ def label_predictions(
     """Read predictions of :func:`histodistill.predict` and give their patients their labels.
 
     Args:
-        paths: Files of predictions, a bundle each, all of one target.
+        paths: Files of predictions, a bundle each, all of the same target or targets.
         labels: Where the labels stand.
-        asked: Target, classes and positive class, for files that do not say them.
+        asked: Target, classes and positive class, for files that do not say them; of files with
+            several targets, the target that is wanted, all by default.
 
     Raises:
         InputError: A file contradicts what is asked, or another file; nobody says what the
@@ -71,8 +79,69 @@ def label_predictions(
     """
     told: list[str] = []
     tables = [read_back(read_table(path, told)) for path in paths]
+    asked = asked or Question(None, (), None)
+    targets = list(dict.fromkeys(name for table in tables for name in targets_in(table)))
+    several = any(len(targets_in(table)) > 1 for table in tables)
+    if not several or asked.target in targets:
+        tables = [rows_of(table, asked.target) for table in tables]
+        joined, bundles, notes = _labelled(paths, tables, labels, asked)
+        return LabelledPredictions(joined, bundles, (*told, *notes))
+    _refuse_of_one(targets, labels, asked)
+    found = _of_targets(paths, tables, targets, labels)
+    joined = pd.concat([own for own, _, _ in found.values()], ignore_index=True)
+    named = {
+        f"{method}, {name}": text
+        for name, (_, own, _) in found.items()
+        for method, text in own.items()
+    }
+    said = dict.fromkeys(note for _, _, own in found.values() for note in own)
+    table = check_predictions(joined, ", ".join(map(str, paths)))
+    return LabelledPredictions(table, named, (*told, *said))
+
+
+def _of_targets(
+    paths: Sequence[Path],
+    tables: Sequence[pd.DataFrame],
+    targets: Sequence[str],
+    labels: LabelTable,
+) -> dict[str, _Labelled]:
+    """What :func:`_labelled` makes of each target; the problems of all are told at once."""
+    problems = Problems()
+    found: dict[str, _Labelled] = {}
+    for name in targets:
+        own = [rows_of(table, name) for table in tables]
+        made = problems.attempt(partial(_labelled, paths, own, labels, Question(name)))
+        if made is not None:
+            found[name] = made
+    problems.raise_any()
+    return found
+
+
+def _refuse_of_one(targets: Sequence[str], labels: LabelTable, asked: Question) -> None:
+    """Refuse what is said of one target, where files answer several and none is named."""
+    given = {
+        "--target": asked.target,
+        "--column": labels.column,
+        "--classes": asked.classes,
+        "--positive": asked.positive,
+        "--map": labels.meanings,
+    }
+    named = [option for option, value in given.items() if value]
+    if asked.target is not None:
+        raise InputError(f"no target {asked.target!r}: --target is one of {', '.join(targets)}")
+    if named:
+        raise InputError(
+            f"the predictions are of {', '.join(targets)}, and {', '.join(named)} is of one: say "
+            "which with --target"
+        )
+
+
+def _labelled(
+    paths: Sequence[Path], tables: Sequence[pd.DataFrame], labels: LabelTable, asked: Question
+) -> _Labelled:
+    """The rows of one target with their labels; what answered each method; and notes."""
     said = [question_of(table, str(path)) for table, path in zip(tables, paths, strict=True)]
-    question = _question(paths, said, asked or Question(None, (), None))
+    question = _question(paths, said, asked)
     known, notes = read_labels(labels, question)
     methods = _method_names(paths, said)
     joined = [
@@ -88,9 +157,12 @@ def label_predictions(
     ]
     # One file's rows must not be averaged with another's that has the same method names.
     table = check_predictions(pd.concat(joined, ignore_index=True), ", ".join(map(str, paths)))
-    for own, path in zip(tables, paths, strict=True):
-        told += unanswered_notes(own, known, str(path))
-    return LabelledPredictions(table, _bundles(paths, said, methods), (*notes, *told))
+    told = [
+        note
+        for own, path in zip(tables, paths, strict=True)
+        for note in unanswered_notes(own, known, str(path))
+    ]
+    return table, _bundles(paths, said, methods), [*notes, *told]
 
 
 def _question(paths: Sequence[Path], said: Sequence[Question], asked: Question) -> Question:

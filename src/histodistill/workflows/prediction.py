@@ -14,7 +14,8 @@ import pandas as pd
 
 from histodistill.barcodes import PRIMARY_TUMOUR
 from histodistill.calibration.triage import TriagePolicy
-from histodistill.deploy import Bundle, Predictions, predict
+from histodistill.deploy import Bundle, Panel, Predictions, predict
+from histodistill.deploy.panel import told_of_targets
 from histodistill.deploy.predict import OnAnswers, check_request
 from histodistill.errors import InputError, Problems
 from histodistill.experiment.data import read_block
@@ -77,7 +78,7 @@ class PredictionPlan:
     """Patients that can be predicted.
 
     Attributes:
-        bundle: The model.
+        bundles: The model of each target.
         request: What was asked for.
         slides: Slides that are extracted first, if any.
         bags: Features that were extracted already, if any.
@@ -85,7 +86,7 @@ class PredictionPlan:
         notes: What was resolved or left out, in sentences.
     """
 
-    bundle: Bundle
+    bundles: Mapping[str, Bundle]
     request: PredictionRequest
     slides: SlidePlan | None
     bags: BagStore | None
@@ -112,13 +113,31 @@ class PredictionPlan:
         return replace(predicted, notes=notes, failed=extracted.failed)
 
     def _predicted(self, bags: BagStore | None, on_answers: OnAnswers | None) -> Predictions:
+        """The answers of all models, a row a patient and target."""
+        n = len(self.bundles)
+
+        def told(place: int) -> OnAnswers | None:
+            if on_answers is None or n == 1:
+                return on_answers
+            return lambda done, of: on_answers(place * of + done, n * of)
+
+        return _side_by_side(
+            {
+                name: self._answers(bundle, bags, told(place))
+                for place, (name, bundle) in enumerate(self.bundles.items())
+            }
+        )
+
+    def _answers(
+        self, bundle: Bundle, bags: BagStore | None, on_answers: OnAnswers | None
+    ) -> Predictions:
         return predict(
-            self.bundle,
+            bundle,
             bags=bags,
             genomics=self.genomics,
             max_missing_genes=self.request.max_missing_genes,
             check_scale=self.request.check_scale,
-            thresholds=_thresholds(self.bundle, self.request.threshold),
+            thresholds=_thresholds(bundle, self.request.threshold),
             triage=self.request.triage,
             site=self.request.site,
             device=self.request.device,
@@ -126,29 +145,44 @@ class PredictionPlan:
         )
 
 
-def plan_prediction(bundle: Bundle, request: PredictionRequest) -> PredictionPlan:
+def plan_prediction(model: Bundle | Panel, request: PredictionRequest) -> PredictionPlan:
     """Read and check everything but the slides themselves.
 
     Args:
-        bundle: A trained model.
+        model: A trained model, or those of several targets, of which each answers.
         request: Who shall be predicted, and from what.
 
     Raises:
         InputError: All problems at once, of the slides, the encoder, the features and the genes.
     """
+    bundles = model.bundles if isinstance(model, Panel) else {model.info.target: model}
+    info = next(iter(bundles.values())).info
     problems = Problems()
     notes: list[str] = []
-    genomics = _genomics(bundle, request, problems, notes)
+    if request.threshold is not None and len(bundles) > 1:
+        problems.add(
+            [f"a threshold is of one target: say with --target which of {', '.join(bundles)}"]
+        )
+    genomics = _genomics(bundles, request, problems, notes)
     slides = bags = None
     if request.slides is not None and request.how is not None:
-        slides = problems.attempt(partial(plan_slides, bundle.info, request.slides, request.how))
+        slides = problems.attempt(partial(plan_slides, info, request.slides, request.how))
         notes += slides.notes if slides else ()
     elif request.features is not None:
-        found = partial(request.features.open, bundle.info.patient_pattern)
+        found = partial(request.features.open, info.patient_pattern)
         bags, told = problems.attempt(found) or (None, [])
         notes += told
     problems.raise_any()
-    return PredictionPlan(bundle, request, slides, bags, genomics, tuple(notes))
+    return PredictionPlan(bundles, request, slides, bags, genomics, tuple(notes))
+
+
+def _side_by_side(predicted: Mapping[str, Predictions]) -> Predictions:
+    """The answers for several targets in one table, those of a patient one below the other."""
+    if len(predicted) == 1:
+        return next(iter(predicted.values()))
+    rows = pd.concat([own.table for own in predicted.values()], ignore_index=True)
+    table = rows.sort_values("PATIENT", kind="stable", ignore_index=True)
+    return Predictions(table, told_of_targets({n: own.notes for n, own in predicted.items()}))
 
 
 def read_blocks(
@@ -188,24 +222,37 @@ def read_blocks(
 
 
 def _genomics(
-    bundle: Bundle, request: PredictionRequest, problems: Problems, notes: list[str]
+    bundles: Mapping[str, Bundle],
+    request: PredictionRequest,
+    problems: Problems,
+    notes: list[str],
 ) -> dict[str, pd.DataFrame]:
-    """The blocks, held against the bundle."""
-    read = problems.attempt(partial(read_blocks, bundle, request.genomics, request.sample_types))
+    """The blocks, held against every bundle."""
+    first = next(iter(bundles.values()))
+    read = problems.attempt(partial(read_blocks, first, request.genomics, request.sample_types))
     blocks, told = read or ({}, [])
     notes += told
-    problems.attempt(
-        lambda: check_request(
-            bundle,
-            blocks,
-            max_missing_genes=request.max_missing_genes,
-            check_scale=request.check_scale,
-            thresholds=_thresholds(bundle, request.threshold),
-            triage=request.triage,
-            site=request.site,
-        )
-    )
+    refused: dict[str, tuple[str, ...]] = {}
+    for name, bundle in bundles.items():
+        try:
+            _check(bundle, request, blocks)
+        except InputError as error:
+            refused[name] = error.problems
+    if refused:
+        problems.add(told_of_targets({name: refused.get(name, ()) for name in bundles}))
     return blocks
+
+
+def _check(bundle: Bundle, request: PredictionRequest, blocks: Mapping[str, pd.DataFrame]) -> None:
+    check_request(
+        bundle,
+        blocks,
+        max_missing_genes=request.max_missing_genes,
+        check_scale=request.check_scale,
+        thresholds=_thresholds(bundle, request.threshold),
+        triage=request.triage,
+        site=request.site,
+    )
 
 
 def _thresholds(bundle: Bundle, threshold: float | None) -> dict[NetworkName, float] | None:

@@ -18,6 +18,10 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
+def order_of(balanced: bool, stream: torch.Generator) -> torch.Tensor:
+    return epoch_order(len(LABELS), sampling_weights(LABELS) if balanced else None, stream)
+
+
 def test_classes_share_the_labelled_weight_equally() -> None:
     weights = sampling_weights(LABELS)
     by_class = [weights[label == LABELS].sum().item() for label in range(3)]
@@ -32,29 +36,29 @@ def test_unknown_labels_are_drawn_as_often_as_they_occur() -> None:
 
 
 def test_a_balanced_epoch_meets_its_expectation() -> None:
-    drawn = torch.cat([LABELS[epoch_order(LABELS, True, generator(seed))] for seed in range(500)])
+    drawn = torch.cat([LABELS[order_of(True, generator(seed))] for seed in range(500)])
     shares = [(drawn == label).double().mean().item() for label in range(-1, 3)]
     # 20 000 draws: three standard errors are 0.01.
     assert shares == pytest.approx([7 / 40, 11 / 40, 11 / 40, 11 / 40], abs=0.01)
 
 
 def test_an_epoch_is_as_long_as_the_cohort_and_draws_with_replacement() -> None:
-    order = epoch_order(LABELS, True, generator())
+    order = order_of(True, generator())
     assert len(order) == len(LABELS)
     assert len(order.unique()) < len(order)
 
 
 def test_an_unbalanced_epoch_holds_everybody_once() -> None:
-    order = epoch_order(LABELS, False, generator())
+    order = order_of(False, generator())
     assert sorted(order.tolist()) == list(range(40))
     assert order.tolist() != list(range(40))
 
 
 @pytest.mark.parametrize("balanced", [True, False])
 def test_the_order_follows_the_seed(balanced: bool) -> None:
-    first = epoch_order(LABELS, balanced, generator(1))
-    assert torch.equal(first, epoch_order(LABELS, balanced, generator(1)))
-    assert not torch.equal(first, epoch_order(LABELS, balanced, generator(2)))
+    first = order_of(balanced, generator(1))
+    assert torch.equal(first, order_of(balanced, generator(1)))
+    assert not torch.equal(first, order_of(balanced, generator(2)))
 
 
 def test_the_last_batch_is_kept() -> None:
@@ -76,3 +80,26 @@ def test_seeds_are_the_same_on_every_machine_and_differ_by_every_part() -> None:
     assert len(seeds) == 5
     assert all(0 <= seed < 2**63 for seed in seeds)
     torch.manual_seed(max(seeds))  # PyTorch takes them
+
+
+def test_every_target_is_balanced() -> None:
+    """By raking: labels that go together, and gaps, notwithstanding."""
+    stream = generator(3)
+    first = (torch.rand(300, generator=stream) < 0.2).long()
+    second = torch.where(torch.rand(300, generator=stream) < 0.8, first, 1 - first)
+    third = torch.randint(-1, 3, (300,), generator=stream)
+    labels = torch.stack([first, second, third], dim=1)
+    weights = sampling_weights(labels)
+    assert weights.mean().item() == pytest.approx(1)
+    for column in labels.unbind(1):
+        shares = [weights[column == c].sum() for c in column.unique() if c >= 0]
+        torch.testing.assert_close(
+            torch.stack(shares),
+            torch.full_like(torch.stack(shares), float(shares[0])),
+            rtol=1e-6,
+            atol=0,
+        )
+
+
+def test_one_target_among_one_is_drawn_as_alone() -> None:
+    torch.testing.assert_close(sampling_weights(LABELS[:, None]), sampling_weights(LABELS))

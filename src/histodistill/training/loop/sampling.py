@@ -13,34 +13,33 @@ from histodistill.model.heads import label_columns
 _TURNS = 100
 
 
-def epoch_order(labels: Tensor, balanced: bool, generator: torch.Generator) -> Tensor:
+def epoch_order(size: int, weights: Tensor | None, generator: torch.Generator) -> Tensor:
     """Positions of the patients of one epoch, [n] int64.
 
-    Balanced, patients are drawn with replacement so that every class is equally frequent on
-    average; those without a label are drawn as often as they occur. Otherwise everybody
-    comes once, in random order.
-
     Args:
-        labels: Class indices of the training patients, [n] int64, of T targets [n, T]; -1 where
-            unknown.
-        balanced: Whether classes are balanced, those of every target.
+        size: Number n of training patients.
+        weights: How often each is drawn, with replacement, [n] float64, as
+            :func:`sampling_weights`; None for everybody once, in random order.
         generator: Random stream.
     """
-    if not balanced:
-        return torch.randperm(len(labels), generator=generator)
-    return torch.multinomial(
-        sampling_weights(labels), len(labels), replacement=True, generator=generator
-    )
+    if weights is None:
+        return torch.randperm(size, generator=generator)
+    return torch.multinomial(weights, size, replacement=True, generator=generator)
 
 
 def sampling_weights(labels: Tensor) -> Tensor:
     """Weight of each patient in balanced sampling, [n] float64, mean 1.
 
-    Of several targets, each in turn is balanced anew until all are: raking. Where no weights
+    Every class is equally frequent on average; those without a label are drawn as often as they
+    occur. Of several targets, each in turn is balanced anew until all are: raking. Where no weights
     balance all of them, they are the best that this many turns give.
 
     Source: Deming & Stephan, "On a least squares adjustment of a sampled frequency table when the
     expected marginal totals are known", Annals of Mathematical Statistics 1940.
+
+    Args:
+        labels: Class indices of the training patients, [n] int64, of T targets [n, T]; -1 where
+            unknown.
     """
     columns = label_columns(labels)
     weights = torch.ones(len(labels), dtype=torch.float64)

@@ -8,6 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ from histodistill.training.loop.epoch import Epoch, OnEpoch
 from histodistill.training.loop.freed_memory import keep_freed_memory
 from histodistill.training.loop.frozen_teachers import FrozenTeachers
 from histodistill.training.loop.precision import precision_of
-from histodistill.training.loop.sampling import batches, epoch_order
+from histodistill.training.loop.sampling import batches, epoch_order, sampling_weights
 from histodistill.training.loop.seeds import derived_seed
 from histodistill.training.loop.validation import EarlyStopping, Figures, validation_figures
 
@@ -148,14 +149,20 @@ class Trainer:
         """Seed of all that is random in the present epoch."""
         return derived_seed(self._seed, "epoch", self._epoch)
 
+    @cached_property
+    def _drawn(self) -> Tensor | None:
+        """How often each training patient is drawn; None where everybody comes once."""
+        if not self._settings.balanced:
+            return None
+        return sampling_weights(self._prepared.labels(self._training))
+
     def epoch_batches(self) -> tuple[int, Iterator[tuple[list[str], Batch]]]:
         """How many batches the present epoch has; the patients of each, and the batch.
 
         They are made one by one, and read ahead where the bags lie on disk.
         """
         generator = torch.Generator().manual_seed(self.epoch_seed)  # order, patches
-        labels = self._prepared.labels(self._training)
-        order = epoch_order(labels, self._settings.balanced, generator)
+        order = epoch_order(len(self._training), self._drawn, generator)
         parts = batches(order, self._settings.batch_size)
         made = self._made(parts, generator)
         return len(parts), made if self._prepared.in_memory else prefetched(made)

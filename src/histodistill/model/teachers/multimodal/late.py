@@ -19,7 +19,6 @@ from histodistill.model.teachers.multimodal.base import MultimodalTeacher
     "late",
     text="late fusion: the mean of a slide network's and a gene network's log-probabilities",
     differs="this library's baseline; both are trained together",
-    heads=True,
 )
 class LateFusion(MultimodalTeacher):
     """The mean of the log-probabilities of two networks that are trained together.
