@@ -39,6 +39,8 @@ class BundleInfo(Settings):
         target: What it predicts.
         classes: Class names, in the order of the networks' outputs.
         positive: The positive one of two classes; None beyond two.
+        ordered: Whether more than two classes stand in an order; written only where they do, so
+            that other bundles are read by earlier versions as well.
         features: Patch features that it reads; None where it reads genes alone.
         blocks: For each genomic block, the settings with which its table was read.
         recipe: Name of the recipe.
@@ -49,6 +51,7 @@ class BundleInfo(Settings):
     target: str
     classes: tuple[str, ...] = Field(min_length=2)
     positive: str | None = None
+    ordered: bool = Field(default=False, exclude_if=lambda ordered: not ordered)
     features: FeatureOrigin | None = None
     blocks: dict[str, dict[str, Any]] = Field(default_factory=dict)
     recipe: str
@@ -62,6 +65,8 @@ class BundleInfo(Settings):
             raise ValueError("two classes have a positive one, and more have none")
         if self.positive is not None and self.positive not in self.classes:
             raise ValueError(f"the positive class {self.positive} is none of the classes")
+        if self.ordered and self.positive is not None:
+            raise ValueError("two classes are not called ordered")
         return self
 
     @property

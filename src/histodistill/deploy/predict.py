@@ -24,7 +24,7 @@ from histodistill.deploy.scope import (
 )
 from histodistill.deploy.triage import triage_rules
 from histodistill.errors import InputError, listed
-from histodistill.evaluation.layout import joined_classes
+from histodistill.evaluation.layout import ORDERED, joined_classes
 from histodistill.experiment.same_patients import same_new_patients
 from histodistill.features import BagStore
 from histodistill.features.flat import flat_bags
@@ -371,6 +371,8 @@ def _tabulate(
     if positive is not None:
         columns["positive_class"] = bundle.info.positive
         columns |= {f"{name}_threshold": value for name, value in thresholds.items()}
+    if bundle.info.ordered:
+        columns[ORDERED] = joined_classes(classes)
     columns |= {
         "target": bundle.info.target,
         "classes": joined_classes(classes),

@@ -46,7 +46,7 @@ from histodistill.evaluation.registry import (
     without_classes,
 )
 from histodistill.evaluation.runs import Runs, auc_of, runs_of
-from histodistill.evaluation.scores import Scores, require_metrics, roc_auc, score
+from histodistill.evaluation.scores import Scores, is_of_order, require_metrics, roc_auc, score
 from histodistill.evaluation.strata import strata_table
 from histodistill.evaluation.subgroups import subgroup_table
 from histodistill.evaluation.summary import EvaluationTables, evaluate
@@ -96,6 +96,7 @@ __all__ = [
     "evaluate",
     "fold_aucs",
     "holm",
+    "is_of_order",
     "live_table",
     "metric_label",
     "networks_in",

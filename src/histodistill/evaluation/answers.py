@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from histodistill.evaluation.layout import class_columns, rest_of
+from histodistill.evaluation.layout import are_ordered, class_columns, from_name, rest_of
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -29,6 +29,7 @@ class Answers:
             none, and beyond two classes.
         decided: [n] int64, the class called, where neither thresholds nor the most probable class
             decide.
+        ordered: Whether the classes stand in an order, from the least to the most.
     """
 
     patients: tuple[str, ...]
@@ -37,6 +38,7 @@ class Answers:
     classes: tuple[str, ...]
     thresholds: FloatArray
     decided: IntArray | None = None
+    ordered: bool = False
 
     @classmethod
     def two_class(
@@ -104,6 +106,17 @@ class Answers:
             (self.calls == index).astype(np.int64) if self.has_calls else None,
         )
 
+    def from_class(self, index: int) -> Answers:
+        """That class and all above it against those below, without calls (ordered classes)."""
+        p = self.probabilities[:, index:].sum(axis=1)
+        return Answers(
+            self.patients,
+            (self.y >= index).astype(np.int64),
+            np.column_stack([1 - p, p]),
+            (f"below {self.classes[index]}", from_name(self.classes[index])),
+            np.full(len(self), np.nan),
+        )
+
     def missing_classes(self) -> list[str]:
         """Names of the classes that no patient has."""
         present = set(self.y.tolist())
@@ -120,6 +133,7 @@ class Answers:
             self.classes,
             self.thresholds[rows],
             None if self.decided is None else self.decided[rows],
+            self.ordered,
         )
 
 
@@ -153,6 +167,7 @@ def answers_of(rows: pd.DataFrame, network: str, classes: tuple[str, ...]) -> An
         probabilities=np.hstack([1 - p, p]) if len(columns) == 1 else p,
         classes=classes,
         thresholds=means["threshold"].to_numpy(dtype=np.float64),
+        ordered=are_ordered(rows),
     )
 
 

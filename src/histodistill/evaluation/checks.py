@@ -10,8 +10,10 @@ from histodistill.evaluation.layout import (
     COLUMNS,
     NETWORKS,
     NUMBER_COLUMNS,
+    ORDERED,
     TEXT_COLUMNS,
     class_columns,
+    joined_classes,
     network_columns,
     probability_columns,
     target_classes,
@@ -73,7 +75,8 @@ def _typed(frame: pd.DataFrame, source: str, problems: list[str]) -> pd.DataFram
     """Columns in the contract's order and types; what does not convert goes to ``problems``."""
     columns: dict[str, pd.Series] = {}
     defaulted = frame if "repeat" in frame else frame.assign(repeat=0)
-    for name in (*COLUMNS, *network_columns(frame)):
+    order = (ORDERED,) if ORDERED in frame and frame[ORDERED].notna().any() else ()
+    for name in (*COLUMNS, *order, *network_columns(frame)):
         column = defaulted[name]
         if name in TEXT_COLUMNS:
             text = column.astype(object).where(column.isna(), column.astype(str))
@@ -173,6 +176,12 @@ def _multiclass_problems(rows: pd.DataFrame, where: str) -> list[str]:
             "the classes; name the positive class of two, or give one column a class."
         ]
     problems = []
+    orders = [str(o) for o in rows[ORDERED].dropna().unique()] if ORDERED in rows else []
+    if any(order != joined_classes(classes) for order in orders):
+        problems.append(
+            f"{where}: column {ORDERED} says {listed(orders)}, and the NETWORK:CLASS columns "
+            f"stand in the order {joined_classes(classes)}."
+        )
     unknown = rows["label"].notna() & ~rows["label"].isin(list(classes))
     if unknown.any():
         problems.append(

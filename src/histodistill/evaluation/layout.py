@@ -5,6 +5,8 @@ One row a patient, target, method, seed and repeat. Columns:
 - ``PATIENT``, ``target``, ``method``, ``seed``, ``repeat``, ``fold``;
 - ``label``: the patient's class, empty where it is unknown;
 - ``positive_class``: for a target of two classes; empty for a target of more;
+- ``ordered``, where a target of the table has ordered classes: its classes from the least to the
+  most, joined by ``|``; empty in rows of other targets;
 - for each network NAME (``student``, ``multimodal``, ``genomic``), two classes: ``NAME``, the
   probability of the positive class, and ``NAME_threshold``, the operating threshold that the
   fold's inner validation set chose; more classes: one column ``NAME:CLASS`` a class;
@@ -36,7 +38,8 @@ _REST = "not "
 CLASS_SEPARATOR = "|"
 
 COLUMNS = ("PATIENT", "target", "method", "seed", "repeat", "fold", "label", "positive_class")
-TEXT_COLUMNS = ("PATIENT", "target", "method", "label", "positive_class")
+ORDERED = "ordered"
+TEXT_COLUMNS = ("PATIENT", "target", "method", "label", "positive_class", ORDERED)
 NUMBER_COLUMNS = ("seed", "repeat", "fold")
 
 
@@ -70,6 +73,11 @@ def class_columns(frame: pd.DataFrame, network: str) -> dict[str, str]:
     }
 
 
+def are_ordered(rows: pd.DataFrame) -> bool:
+    """Whether the classes of rows of one target stand in an order."""
+    return ORDERED in rows and bool(rows[ORDERED].notna().any())
+
+
 def target_classes(frame: pd.DataFrame) -> tuple[str, ...]:
     """The classes of a table's only target: (negative, positive), or the class columns' order.
 
@@ -88,6 +96,11 @@ def target_classes(frame: pd.DataFrame) -> tuple[str, ...]:
 def rest_of(name: str) -> str:
     """The name of all other classes together."""
     return f"{_REST}{name}"
+
+
+def from_name(name: str) -> str:
+    """The name of an ordered class and all above it together."""
+    return f"{name} or above"
 
 
 def absence(name: str) -> str:

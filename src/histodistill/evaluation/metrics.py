@@ -167,6 +167,24 @@ def kappa(answers: Answers, weights: FloatArray) -> FloatArray:
     return np.where(several, ratio(agreement - chance, 1 - chance), np.nan)
 
 
+def weighted_kappa(answers: Answers, weights: FloatArray) -> FloatArray:
+    """[B] quadratic-weighted kappa of ordered classes; NaN where all patients are of one class.
+
+    ``1 - sum d observed / sum d expected``, d the squared distance of the called class from the
+    true one: a call two classes away counts four times one that is next to it.
+
+    Source: Cohen, "Weighted kappa", Psychological Bulletin 1968.
+    """
+    counts = confusion(answers, weights)
+    place = np.arange(len(answers.classes))
+    distance = np.square(place[:, None] - place).astype(np.float64)
+    true, called = counts.sum(axis=2), counts.sum(axis=1)
+    chance = np.einsum("bi,ij,bj->b", true, distance, called)
+    apart = (counts * distance).sum(axis=(1, 2)) * counts.sum(axis=(1, 2))
+    several = (true > 0).sum(axis=1) > 1
+    return np.where(several, 1 - ratio(apart, chance), np.nan)
+
+
 @METRICS.declare(
     "brier",
     label="Brier",

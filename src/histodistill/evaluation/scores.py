@@ -10,10 +10,11 @@ import numpy.typing as npt
 
 from histodistill.errors import InputError
 from histodistill.evaluation.answers import Answers, FloatArray
-from histodistill.evaluation.layout import absence
-from histodistill.evaluation.metrics import area, auc
+from histodistill.evaluation.layout import absence, from_name
+from histodistill.evaluation.metrics import area, auc, weighted_kappa
 from histodistill.evaluation.registry import METRICS, STANDARD_METRICS, metric_label
 
+QUADRATIC = "kappa:quadratic"
 _SLACK = 1e-9  # of bounds, for sums that are not exact
 
 
@@ -34,7 +35,9 @@ def score(answers: Answers, metrics: Sequence[str] = STANDARD_METRICS) -> Scores
     """The metrics of one set of patients.
 
     Beyond two classes, a metric of one class against the rest is the unweighted mean over the
-    classes, and ``NAME:CLASS`` is each class's own.
+    classes, and ``NAME:CLASS`` is each class's own. Ordered classes have beside the AUC
+    ``auc:CLASS or above``, that of each cut, and beside kappa ``kappa:quadratic``, in which a call
+    counts by its squared distance from the label.
 
     Args:
         answers: The patients' answers.
@@ -104,7 +107,24 @@ def weighted_metrics(
             values |= {f"{name}:{label}": value for label, value in own.items()}
         else:
             values[name] = _computed(name, answers, weights)
+        if answers.ordered:
+            values |= _of_order(name, answers, weights)
     return values
+
+
+def _of_order(name: str, answers: Answers, weights: FloatArray) -> dict[str, FloatArray]:
+    """What a metric has for ordered classes beside what it has for any."""
+    if name == "kappa":
+        return {QUADRATIC: weighted_kappa(answers, weights)}
+    if name != "auc":
+        return {}
+    cuts = (answers.from_class(index) for index in range(1, len(answers.classes)))
+    return {f"auc:{cut.classes[1]}": auc(cut, weights) for cut in cuts}
+
+
+def is_of_order(metric: str) -> bool:
+    """Whether a metric's name is of one that ordered classes alone have."""
+    return metric == QUADRATIC or (metric.startswith("auc:") and metric.endswith(from_name("")))
 
 
 def roc_auc(y: npt.ArrayLike, probabilities: npt.ArrayLike) -> float:

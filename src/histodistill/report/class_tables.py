@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from histodistill.evaluation import METRICS, NETWORKS, metric_label, parts, without_classes
+from histodistill.evaluation import (
+    METRICS,
+    NETWORKS,
+    is_of_order,
+    metric_label,
+    parts,
+    without_classes,
+)
 from histodistill.report.tables import EMPTY, INPUTS, Cell, Section, Table, estimate_text
 
 KEY = ["target", "method", "network"]
@@ -63,6 +70,39 @@ def class_table(figures: pd.DataFrame) -> Table:
             sections.append(Section(INPUTS[network], tuple(rows)))
     header = ("Method", "Class", "Patients", *(metric_label(name) for name in metrics))
     return Table(header, tuple(sections))
+
+
+def order_table(summary: pd.DataFrame) -> Table | None:
+    """What one target with ordered classes is judged by besides; None for any other.
+
+    Args:
+        summary: The target's rows of ``EvaluationTables.summary``.
+
+    Returns:
+        A section for each kind of input, a row a method: quadratic-weighted kappa, and the AUC of
+        each cut between two classes.
+    """
+    metrics = [str(name) for name in summary["metric"].unique() if is_of_order(str(name))]
+    if not metrics:
+        return None
+    sections = []
+    for network in NETWORKS:
+        own = summary[summary["network"] == network]
+        rows = []
+        for method, of_method in own.groupby("method", sort=False):
+            by_metric = {row["metric"]: row for row in of_method.to_dict("records")}
+            texts = [estimate_text(by_metric[name]) for name in metrics]
+            rows.append(tuple(Cell(text) for text in (str(method), *texts)))
+        if rows:
+            sections.append(Section(INPUTS[network], tuple(rows)))
+    header = ("Method", *(_of_order(name) for name in metrics))
+    return Table(header, tuple(sections))
+
+
+def _of_order(metric: str) -> str:
+    """What a table calls a metric of ordered classes."""
+    name, _, part = metric.partition(":")
+    return f"{metric_label(name)}, {part}"
 
 
 def confusions(predictions: pd.DataFrame) -> pd.DataFrame:

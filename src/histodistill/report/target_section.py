@@ -27,6 +27,7 @@ from histodistill.report.class_tables import (
     confusion_matrix,
     confusion_table,
     confusions,
+    order_table,
 )
 from histodistill.report.confusion import confusion_figure
 from histodistill.report.depth.section import Asked, DepthSection, depth_section
@@ -71,6 +72,7 @@ class TargetSection:
         folds: All metrics over folds; None where nothing is of folds.
         calibration: Slopes and intercepts; None beyond two classes.
         classes: Each class's own figures; None for two classes.
+        order: What ordered classes are judged by besides; None for others.
         confusion: Who was called what; None without calls.
         matrices: Pictures of the same.
         averages: What the figures of more than two classes average, in a sentence.
@@ -83,6 +85,7 @@ class TargetSection:
     folds: Table | None
     calibration: Table | None
     classes: Table | None
+    order: Table | None
     confusion: Table | None
     matrices: tuple[Picture, ...]
     averages: str
@@ -129,6 +132,7 @@ def target_section(
         folds and replace(folds, source="tables/summary.csv"),
         _calibration(tables, stem, rows, classes),
         _classes(tables, stem, rows, own),
+        _order(tables, stem, own),
         _confusion(tables, stem, rows),
         tuple(_matrices(folder, stem, few)),
         "" if len(classes) == 2 else _averages(own["metric"], classes),
@@ -248,6 +252,15 @@ def _classes(tables: Path, stem: str, rows: pd.DataFrame, summary: pd.DataFrame)
     table = class_table(figures)
     table = replace(table, source=f"tables/classes-{stem}.csv")
     write_table(table, tables, f"classes-{stem}", "Each class against the rest.")
+    return table
+
+
+def _order(tables: Path, stem: str, summary: pd.DataFrame) -> Table | None:
+    table = order_table(summary)
+    if table is None:
+        return None
+    table = replace(table, source="tables/summary.csv")
+    write_table(table, tables, f"order-{stem}", "Ordered classes: calls by distance, and cuts.")
     return table
 
 

@@ -24,7 +24,6 @@ from histodistill.evaluation import (
 from histodistill.spreadsheets import read_back
 from histodistill.tables import read_table
 
-
 # A table of one target, what answered each method, and notes.
 _Labelled = tuple[pd.DataFrame, dict[str, str], list[str]]
 

@@ -34,13 +34,9 @@ TARGETS = {
 def known(world: World) -> World:
     """Labels of both targets; every eleventh patient has none of the second."""
     clinical = world.data.clinical
-    subtypes = np.resize(["basal", "luminal", "normal"], len(clinical.labels))
-    places = pd.Series(subtypes, index=clinical.labels.index).map(
-        ["basal", "luminal", "normal"].index
-    )
-    places = places.astype("Int64")
-    places.iloc[::11] = pd.NA
-    labels = clinical.labels.assign(SUBTYPE=places)
+    places = [pd.NA if i % 11 == 0 else i % 3 for i in range(len(clinical.labels))]
+    subtypes = pd.Series(places, index=clinical.labels.index, dtype="Int64")
+    labels = clinical.labels.assign(SUBTYPE=subtypes)
     return replace(world, data=replace(world.data, clinical=replace(clinical, labels=labels)))
 
 
@@ -63,7 +59,7 @@ def weights(model: FittedModel) -> dict[str, torch.Tensor]:
     return model.member.networks.state_dict()
 
 
-def relabelled(data: ExperimentData, target: str, patients: Any, label: object) -> ExperimentData:
+def relabelled(data: ExperimentData, target: str, patients: Any, label: Any) -> ExperimentData:
     labels = data.clinical.labels.copy()
     labels.loc[list(patients), target] = label
     return replace(data, clinical=replace(data.clinical, labels=labels))

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from histodistill.cohort import Target
+from histodistill.evaluation.layout import ORDERED, joined_classes
 from histodistill.inference import Probabilities
 from histodistill.model import NetworkName
 from histodistill.training.fold.fold_data import FoldData
@@ -44,6 +45,8 @@ def prediction_rows(
         "label": [None if pd.isna(i) else target.classes[int(i)] for i in labels],
         "positive_class": target.positive,
     }
+    if target.ordered:
+        columns[ORDERED] = joined_classes(target.classes)
     for name, answer in answers.items():
         if target.positive is not None:
             columns[name] = answer[:, target.classes.index(target.positive)]

@@ -45,6 +45,7 @@ def bundle_info(
         target=name_of_target,
         classes=declared.classes,
         positive=declared.positive,
+        ordered=declared.ordered,
         features=_origin(inputs.data.bags) if reads.reads_slides else None,
         blocks={
             block_name: block.model_dump(mode="json", include=_READING)
