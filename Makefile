@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types contracts docs coverage wheel-check
+.PHONY: demo test lint types contracts docs coverage wheel-check gpu gpu-wheels
 
 # Exact, tested versions; the stamp is renewed when they change.
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -41,3 +41,11 @@ coverage: $(VENV)/installed
 # The wheel alone, in an empty environment, runs the README's first experiment; takes minutes.
 wheel-check: $(VENV)/installed
 	$(BIN)/python -m tests.wheel_check
+
+# What only an NVIDIA GPU can show: tests, then benchmarks, in build/gpu/report.txt. It installs
+# from build/gpu/wheels, which another machine made, and takes PyTorch from PYTHON.
+gpu:
+	PYTHON=$(PYTHON) bash benchmarks/gpu.sh
+
+gpu-wheels: $(VENV)/installed
+	$(BIN)/python benchmarks/gpu_wheels.py

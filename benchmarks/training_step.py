@@ -2,6 +2,9 @@
 
     python benchmarks/training_step.py
     python benchmarks/training_step.py --patches 2000 --precisions float32 --rounds 7
+    python benchmarks/training_step.py --device cuda --cpu-threads 2
+    ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 python benchmarks/training_step.py \
+        --precisions float32        # the products of a processor with AVX2 alone
 
 Three networks, a batch of 16 patients, bags of patches x 1,024, 8,192 genes. The plain
 protocol is what a straightforward program does: one bag a forward, sixteen graphs kept and
@@ -9,12 +12,14 @@ walked backward twice, ``nn.Bilinear``, the row of the expression looked up in a
 start from the same weights and the same data, and the first thing that is checked is that they
 agree on every loss and every gradient. Rounds alternate between the two and a large matrix
 product, so that a busy machine slows all three; what counts are the ratios in a round. In every
-precision the library is measured against the plain protocol in float32.
+precision the library is measured against the plain protocol in float32, on the same device and,
+with ``--cpu-threads``, on so many threads of the CPU beside a GPU.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +32,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from histodistill.computing.precision import times_as_fast
 from histodistill.model import (
     Bags,
     Batch,
@@ -40,6 +46,7 @@ from histodistill.model import (
 )
 from histodistill.model.layers.attention import GatedAttention
 from histodistill.model.layers.fusion import GatedModality
+from histodistill.model.pooling.kernels import kernel_instructions
 from histodistill.training.loop.freed_memory import keep_freed_memory
 
 PATIENTS = 16
@@ -258,6 +265,40 @@ def measure(
         )
 
 
+def beside_cpu(n_patches: int, dtype: torch.dtype, device: torch.device, threads: int) -> str:
+    """A row of the second table: a step on the device, beside the plain protocol on the CPU."""
+    cpu = torch.device("cpu")
+    cohort = generated(n_patches, cpu)
+    plain, ours = PlainStep(cohort), OurStep(generated(n_patches, device))
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    slow = min(_again(partial(step, plain, torch.float32), cpu, 2))
+    torch.set_num_threads(before)
+    fast = min(_again(partial(step, ours, dtype), device, 6))
+    per_bag = 1000 / PATIENTS
+    return (
+        f"| {n_patches:,} | {str(dtype).removeprefix('torch.')} | {slow * per_bag:.1f} "
+        f"| {fast * per_bag:.2f} | {slow / fast:.0f} |"
+    )
+
+
+def _again(run: Callable[[], object], device: torch.device, times: int) -> list[float]:
+    return [seconds(run, device, time.perf_counter) for _ in range(times)]
+
+
+def processor(device: torch.device) -> str:
+    """What computes, with the instructions that were used."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA")
+    limited = f", products limited to {limit}" if limit else ""
+    return (
+        f"CPU; PyTorch's own code: {torch.backends.cpu.get_cpu_capability()}{limited}; "
+        f"kernels: {kernel_instructions() or 'not compiled'}; products in bfloat16 "
+        f"{times_as_fast('bfloat16'):.2g} times as fast as in float32 on one thread"
+    )
+
+
 def _spread(values: Sequence[float], digits: str) -> str:
     low, high = min(values), max(values)
     return f"{statistics.median(values):{digits}} ({low:{digits}} to {high:{digits}})"
@@ -280,9 +321,13 @@ def main() -> None:
         action="store_true",
         help="count processor time, not the clock: for one thread on a busy machine",
     )
+    parser.add_argument(
+        "--cpu-threads", type=int, help="measure the plain protocol on so many as well"
+    )
     options = parser.parse_args()
     keep_freed_memory()  # for both, as the trainer does
-    print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads, {options.device}\n")
+    print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads")
+    print(f"{processor(options.device)}\n")
     print(
         "| patches a bag | precision | plain protocol in float32, ms a bag "
         "| this library, ms a bag | times faster | GFLOP/s | of a large product | share, % |\n"
@@ -293,6 +338,15 @@ def main() -> None:
     for n_patches in options.patches:
         for row in measure(n_patches, dtypes, options.rounds, options.device, clock):
             print(row, flush=True)
+    if options.cpu_threads:
+        print(
+            f"\n| patches a bag | precision | plain protocol in float32 on {options.cpu_threads} "
+            "CPU threads, ms a bag | this library, ms a bag | times faster |\n|" + "---|" * 5
+        )
+        for n_patches in options.patches:
+            print(
+                beside_cpu(n_patches, dtypes[-1], options.device, options.cpu_threads), flush=True
+            )
 
 
 if __name__ == "__main__":
