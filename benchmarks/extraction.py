@@ -6,24 +6,34 @@ busy machine slows both; the ratio of each round is told, with its spread.
 
     python benchmarks/extraction.py --encoder efficientnet-lite0 --rounds 5
     python benchmarks/extraction.py --encoder uni --weights uni.bin --device cuda --slides FOLDER
+    python benchmarks/extraction.py --giant 100000      # one slide of 40x to its end: time, memory
+
+A giant slide is a tiled JPEG pyramid at 0.25 µm/px, white but for a disc of tissue; its patches are
+read at the encoder's µm/px.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import tifffile
 import torch
+from numpy.typing import NDArray
 
 from histodistill.encoders import PatchEncoder, load_encoder
 from histodistill.extraction import ExtractionSettings, SlideEntry, extract_slides, list_slides
 from histodistill.extraction.run import CPU_BATCH, CUDA_BATCH, DEFAULT_WORKERS
 from histodistill.tiling import TilingSettings
+
+TILE = 256
 
 
 def main() -> None:
@@ -34,6 +44,9 @@ def main() -> None:
     batch_size = options.batch_size or (CUDA_BATCH if "cuda" in options.device else CPU_BATCH)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        if options.giant:
+            print(giant(folder, options.giant, encoder, batch_size, options.workers))
+            return
         if options.slides is None:
             for number in range(options.count):
                 write_slide(folder / "slides" / f"{number}.tiff", options.side, seed=number)
@@ -53,6 +66,26 @@ def main() -> None:
         f"share of the encoder's own speed: median {statistics.median(ratios):.2f} "
         f"({min(ratios):.2f} to {max(ratios):.2f})"
     )
+
+
+def giant(folder: Path, side: int, encoder: PatchEncoder, batch_size: int, workers: int) -> str:
+    """What one large slide takes from its file to its features, and the memory of it."""
+    write_giant(folder / "slides" / "giant.tiff", side)
+    before = _peak_mb()
+    start = time.process_time()
+    slides = list_slides(folder / "slides")
+    pipeline, n = pipeline_speed(slides, encoder, folder / "out", batch_size, workers)
+    taken = time.process_time() - start
+    alone = encoder_speed(encoder, n, batch_size)
+    return (
+        f"{side:,} x {side:,} px at 0.25 µm/px: {n} patches in {n / pipeline:.0f} s, "
+        f"{taken:.0f} s of processor time, {pipeline / alone:.2f} of the encoder's own speed; "
+        f"peak of the process {_peak_mb():.0f} MB, before it {before:.0f} MB"
+    )
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 
 
 def pipeline_speed(
@@ -103,6 +136,46 @@ def write_slide(path: Path, side: int, seed: int) -> None:
             )
 
 
+def write_giant(path: Path, side: int) -> None:
+    """A slide at 0.25 µm/px, tile by tile: a disc of tissue, an eighth of the side wide, on white.
+
+    Levels are a quarter of the one before, as scanners write them. A tile is compressed once, and
+    those alike share its bytes.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 25, (TILE // 8, TILE // 8, 3)).repeat(8, 0).repeat(8, 1)
+    tissue = np.clip(np.array([175, 100, 155]) + noise, 0, 255).astype(np.uint8)
+    white, purple = _compressed(np.full((TILE, TILE, 3), 243, np.uint8)), _compressed(tissue)
+    with tifffile.TiffWriter(path, bigtiff=True) as writer:
+        for level, step in enumerate((1, 4, 16, 64)):
+            width = -(-side // step)
+            writer.write(
+                _tiles(width, side / step / 16, white, purple),
+                shape=(width, width, 3),
+                dtype=np.uint8,
+                tile=(TILE, TILE),
+                photometric="ycbcr",
+                subsampling=(1, 1),
+                compression="jpeg",
+                resolution=(4e4 / step, 4e4 / step),
+                resolutionunit=3,
+                subfiletype=int(level > 0),
+            )
+
+
+def _compressed(tile: NDArray[np.uint8]) -> bytes:
+    return bytes(imagecodecs.jpeg8_encode(tile, level=85, subsampling="444"))
+
+
+def _tiles(width: int, radius: float, white: bytes, purple: bytes) -> Iterator[bytes]:
+    """Tiles of a level, row by row: tissue where their centre is within the disc."""
+    places = (np.arange(-(-width // TILE)) + 0.5) * TILE - width / 2
+    for y in places:
+        for x in places:
+            yield purple if x**2 + y**2 < radius**2 else white
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--encoder", default="efficientnet-lite0")
@@ -115,6 +188,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--slides", type=Path, help="folder of slides; default: generated ones")
     parser.add_argument("--count", type=int, default=3, help="slides to generate")
     parser.add_argument("--side", type=int, default=4096, help="their side, level-0 px")
+    parser.add_argument("--giant", type=int, metavar="SIDE", help="one large slide instead")
     return parser.parse_args()
 
 

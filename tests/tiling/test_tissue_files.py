@@ -233,3 +233,10 @@ def test_large_slides_have_small_previews(tmp_path: Path) -> None:
     path = write_pyramid(tmp_path / "a.tif", glass(4500, 600), downsamples=(1,))
     with open_slide(path) as slide:
         assert draw_preview(slide, Tissue.of([], slide.mpp)).size[0] == 2000
+
+
+def test_a_preview_is_of_a_level_that_is_nearly_as_small(tmp_path: Path) -> None:
+    """Reading level 0 for it took as long as encoding a tenth of such a slide's patches."""
+    path = write_pyramid(tmp_path / "a.tif", glass(4500, 600), downsamples=(1, 3, 9))
+    with open_slide(path) as slide:
+        assert draw_preview(slide, Tissue.of([], slide.mpp)).size[0] == 1500

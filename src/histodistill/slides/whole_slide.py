@@ -64,8 +64,11 @@ class WholeSlide(Slide):
             region = self._file.read_region((x, y), level, size)
         except openslide.OpenSlideError as error:
             raise _damaged(self.path, error) from error
+        opacity = region.getchannel("A")
+        if opacity.getextrema() == (255, 255):  # as nearly everywhere: nothing to paste
+            return region.convert("RGB")
         white = Image.new("RGB", size, "white")
-        white.paste(region, mask=region.getchannel("A"))
+        white.paste(region, mask=opacity)
         return white
 
 

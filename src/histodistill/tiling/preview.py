@@ -43,8 +43,7 @@ def write_preview(path: Path, slide: Slide, tissue: Tissue, grid: PatchGrid | No
 
 def draw_preview(slide: Slide, tissue: Tissue, grid: PatchGrid | None = None) -> Image.Image:
     """Draw the picture that ``write_preview`` writes."""
-    mpp = max(max(slide.dimensions) / LONGEST_SIDE_PX, 1.0) * slide.mpp
-    thumbnail = Image.fromarray(slide.thumbnail(mpp))
+    thumbnail = Image.fromarray(slide.thumbnail(_reduction(slide) * slide.mpp))
     scale = thumbnail.width / slide.dimensions[0]
     draw = ImageDraw.Draw(thumbnail)
     if grid is not None:
@@ -54,6 +53,17 @@ def draw_preview(slide: Slide, tissue: Tissue, grid: PatchGrid | None = None) ->
     picture.paste(thumbnail)
     _draw_footer(picture, slide.mpp / scale, _caption(tissue, grid))
     return picture
+
+
+def _reduction(slide: Slide) -> float:
+    """How many times smaller than the slide its picture is.
+
+    As little as the longest side allows, or up to twice as much where a level of the slide is of
+    that size: reading the finer level would take as long as encoding a tenth of a small slide.
+    """
+    least = max(max(slide.dimensions) / LONGEST_SIDE_PX, 1.0)
+    at_hand = [level for level in slide.level_downsamples if least <= level <= 2 * least]
+    return min(at_hand, default=least)
 
 
 def _draw_patches(draw: ImageDraw.ImageDraw, grid: PatchGrid, scale: float) -> None:
