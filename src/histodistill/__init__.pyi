@@ -1,5 +1,5 @@
 from .calibration.triage import TriagePolicy as TriagePolicy
-from .deploy import Bundle as Bundle, predict as predict
+from .deploy import Bundle as Bundle, Panel as Panel, predict as predict
 from .deploy.recalibration import recalibrate as recalibrate
 from .diagnosis import Diagnosis as Diagnosis, diagnose as diagnose
 from .drafting import Draft as Draft, Given as Given, draft_experiment as draft_experiment
@@ -51,6 +51,7 @@ from .training import (
     cross_validate as cross_validate,
     fold_ensemble as fold_ensemble,
     train_final as train_final,
+    train_panel as train_panel,
 )
 from .workflows.external_evaluation import (
     LabelTable as LabelTable,

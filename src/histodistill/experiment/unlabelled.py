@@ -14,6 +14,7 @@ from histodistill.experiment.settings import Experiment
 
 COLUMNS = ("PATIENT", "target", "method", "lesson")
 PROGRAMMES = "what slides show of gene expression"
+OTHER_TARGETS = "what is known of other targets (`joint`)"
 TERMS = "terms of the loss that need no class (`unlabelled: true`)"
 
 
@@ -22,29 +23,41 @@ def unlabelled_teachers(
 ) -> pd.DataFrame:
     """Who teaches which method without a label for a target, in one of its folds or more.
 
-    Whatever is learnt of them is between slides and genomics: who lacks one of both teaches nobody.
+    What is learnt of them is between slides and genomics, and who lacks one of both teaches none of
+    it; or it is a label of another target that the method learns together with this one.
 
     Returns:
         Columns ``PATIENT``, ``target``, ``method`` and ``lesson``, in words.
     """
-    admitted = {p for fold in folds for p in extra_patients(experiment, data, target, fold)}
+    labelled = data.labels(target).index
+    admitted = {p for fold in folds for p in extra_patients(experiment, data, labelled, fold)}
     rows = [
         (patient, target, name, lesson)
         for name, method in experiment.methods.items()
-        for lesson in _lessons(method)
+        for lesson, teachers in _lessons(method, data, target)
         for patient in data.patients
-        if patient in admitted & data.with_slides & _measured(method, data)
+        if patient in admitted and patient in teachers
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _lessons(method: MethodSettings) -> Iterator[str]:
+def _lessons(
+    method: MethodSettings, data: ExperimentData, target: str
+) -> Iterator[tuple[str, Collection[str]]]:
+    """What patients without a label for a target may teach a method, and which patients could."""
     network, objective = method.network, method.objective
+    paired = data.with_slides & _measured(method, data)
     if network.programmes is not None and network.reads_slides:
-        yield PROGRAMMES
+        yield PROGRAMMES, paired
     between = objective.between_networks and len(network.networks) > 1
     if method.training.unlabelled and (between or objective.reads_genes):
-        yield TERMS
+        yield TERMS, paired
+    others = [name for name in method.learnt_with(target) if name != target]
+    if others:
+        slides = data.with_slides if network.reads_slides else frozenset()
+        genes = _measured(method, data) if network.reads_genes else set()
+        known = {p for name in others for p in data.labels(name).index}
+        yield OTHER_TARGETS, known & (slides | genes)
 
 
 def _measured(method: MethodSettings, data: ExperimentData) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,11 @@ import torch
 from pydantic import ValidationError
 
 from histodistill.deploy import predict
+from histodistill.errors import InputError
 from histodistill.evaluation import read_predictions
-from histodistill.experiment import Experiment, ExperimentData
+from histodistill.experiment import Experiment, ExperimentData, folds_for
+from histodistill.experiment.recorded import CONFIGURATION
+from histodistill.experiment.unlabelled import OTHER_TARGETS, unlabelled_teachers
 from histodistill.training import cross_validate, train_panel
 from histodistill.training.fit.ensemble import fit_ensemble
 from histodistill.training.fit.fitted_model import FittedModel, fit_model, fit_models
@@ -22,6 +26,7 @@ from histodistill.training.fit.trainings import in_one_pass
 from histodistill.training.fold.fold_data import FoldData, prepare_fold
 from histodistill.training.fold.lesson import lesson_of
 from histodistill.training.fold.reading import prepare
+from histodistill.training.run.run_folder import open_run
 from tests.training.cohorts import World, experiment
 
 TARGETS = {
@@ -50,8 +55,6 @@ def setup_of(world: World, output: Path, recipe: str = "abmil", **changes: Any) 
 
 
 def inputs_of(setup: Experiment, data: ExperimentData, target: str = "ER") -> FoldData:
-    from histodistill.experiment import folds_for
-
     return prepare_fold(setup, data, target, folds_for(setup, data, target).folds[0])
 
 
@@ -218,3 +221,38 @@ def test_a_final_model_is_trained_once_for_all_targets(known: World, tmp_path: P
     assert np.isfinite(table["student"]).all()
     both = train_panel(setup, known.data, ["SUBTYPE"], "joint", seed=0)
     assert list(both) == ["SUBTYPE"]
+
+
+def test_a_run_that_knew_of_one_target_alone_goes_on(known: World, tmp_path: Path) -> None:
+    """Its record says nothing of targets together, or of an order."""
+    setup = setup_of(known, tmp_path, targets={"ER": TARGETS["ER"]}, methods={"abmil": {}})
+    setup = setup.model_copy(update={"genomics": {}})
+    with open_run(setup, known.data):
+        pass
+    path = tmp_path / CONFIGURATION
+    record = json.loads(path.read_text())
+    del record["methods"]["abmil"]["joint"]
+    del record["targets"]["ER"]["ordered"]
+    path.write_text(json.dumps(record))
+    with open_run(setup, known.data):
+        assert json.loads(path.read_text())["methods"]["abmil"]["joint"] == {}
+
+
+def test_other_targets_make_another_configuration(known: World, tmp_path: Path) -> None:
+    with open_run(setup_of(known, tmp_path), known.data):
+        pass
+    fewer = setup_of(known, tmp_path, targets={"ER": TARGETS["ER"]})
+    with pytest.raises(InputError, match=r"methods\.joint\.joint"), open_run(fewer, known.data):
+        pass
+
+
+def test_who_teaches_by_another_label_is_told(known: World, tmp_path: Path) -> None:
+    setup = setup_of(known, tmp_path)
+    folds = folds_for(setup, known.data, "ER").folds
+    teaching = unlabelled_teachers(setup, known.data, "ER", folds)
+    er, subtype = known.data.labels("ER").index, known.data.labels("SUBTYPE").index
+    expected = {p for p in subtype.difference(er) if p in known.data.with_slides}
+    assert expected
+    assert set(teaching["PATIENT"]) == expected
+    assert set(teaching["method"]) == {"joint"}
+    assert set(teaching["lesson"]) == {OTHER_TARGETS}

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from histodistill.inference import Probabilities
+from histodistill.model.heads import Head
 from histodistill.training.loop.trainer import cosine
 from histodistill.training.loop.validation import EarlyStopping, validation_figures
 
@@ -97,3 +98,18 @@ def test_schedule_is_that_of_pytorch() -> None:
         theirs.step()
     assert cosine(1.0, 0, 50) == 1
     assert cosine(1.0, 50, 50) == 0
+
+
+def test_figures_of_several_targets_are_weighted_means() -> None:
+    """A target that nobody is labelled for has no say; ordered classes are judged by cuts."""
+    heads = (Head(2, weight=1), Head(3, ordered=True, weight=3), Head(2))
+    first = two_classes([0.2, 0.9, 0.4])
+    second = np.array([[0.7, 0.2, 0.1], [0.2, 0.5, 0.3], [0.1, 0.1, 0.8]])
+    answers: Probabilities = {"student": np.hstack([first, second, first])}
+    labels = np.array([[0, -1, -1], [1, 1, -1], [-1, 2, -1]])
+    figures = validation_figures(answers, labels, heads)
+    of_first = -(math.log(0.8) + math.log(0.9)) / 2
+    cuts = [math.log(0.8) + math.log(0.7), math.log(0.9) + math.log(0.8)]
+    of_second = -sum(cuts) / 4
+    assert figures["student_loss"] == pytest.approx(of_first / 4 + 3 * of_second / 4)
+    assert figures["student_auc"] == 1  # of the first; the second lacks a class
