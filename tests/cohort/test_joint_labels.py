@@ -44,4 +44,4 @@ def test_every_target_is_balanced_over_parts() -> None:
     for name in frame:
         share = frame[name].mean()
         for fold in folds:
-            assert abs(frame.loc[list(fold.test), name].mean() - share) < 0.1
+            assert abs(frame[name].reindex(list(fold.test)).mean() - share) < 0.1
