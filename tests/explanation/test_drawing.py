@@ -90,6 +90,21 @@ def test_a_map_without_evidence_is_not_painted() -> None:
     assert (np.ptp(pixels, axis=2) == 0).all()
 
 
+@pytest.mark.parametrize("wider", [2, 3])
+def test_a_wide_picture_has_a_legend_as_large_for_whoever_sees_it_whole(wider: int) -> None:
+    legend = Legend("slide", ["Faithful."], "negative", "positive", marks=[0])
+    places = PatchPlaces(np.array([[0.0, 0.0]]), 100.0)
+
+    def drawn(width: int) -> int:
+        size, scale = (width, width // 2), 1200 / width
+        picture = draw_overlay(
+            None, places, np.ones(1), legend, size=size, downsample=scale, mpp=scale
+        )
+        return picture.height - size[1]
+
+    assert drawn(wider * 1200) == pytest.approx(wider * drawn(1200), rel=0.02)
+
+
 def test_geojson_has_the_coordinates_that_qupath_counts(tmp_path: Path) -> None:
     places = PatchPlaces(np.array([[1000.0, 2000.0], [1224.5, 2000.0]]), 224.5)
     write_geojson(tmp_path / "a.geojson", places, {"ER": np.array([0.5, -1.0])}, (900, 1900))

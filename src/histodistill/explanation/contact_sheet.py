@@ -20,7 +20,7 @@ def contact_sheet(
     rows: Sequence[tuple[str, Sequence[int], Sequence[str]]],
     first_number: int = 1,
 ) -> Image.Image:
-    """Draw rows of patches.
+    """Draw rows of patches, below their size.
 
     Args:
         slide: The open slide.
@@ -33,10 +33,12 @@ def contact_sheet(
     """
     columns = max(len(patches) for _, patches, _ in rows)
     width = _GAP + columns * (_SIDE + _GAP)
-    height = _GAP + len(rows) * (_SIDE + 2 * _LABEL + _GAP)
+    height = _GAP + _LABEL + len(rows) * (_SIDE + 2 * _LABEL + _GAP)
     sheet = Image.new("RGB", (width, height), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.truetype(FONT, 15)
-    number, y = first_number, _GAP
+    about = f"Patches of {places.side * slide.mpp:.0f} µm; share in the log odds x patches"
+    draw.text((_GAP, _GAP), about, fill=_INK, font=font)
+    number, y = first_number, _GAP + _LABEL
     for title, patches, labels in rows:
         draw.text((_GAP, y), title, fill=_INK, font=font)
         for column, (patch, label) in enumerate(zip(patches, labels, strict=True)):

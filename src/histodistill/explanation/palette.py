@@ -14,8 +14,9 @@ if TYPE_CHECKING:  # colours are painted where nothing is computed, and PyTorch 
 # Log odds of a probability of .05 and .95: what lies beyond has the strongest colour. The scale is
 # the same for every slide and every model, so a negative slide never looks as hot as a positive.
 LIMIT = 3.0
-# The weakest evidence is clear, the strongest hides this much of the tissue.
-OPACITY = 0.75
+# The weakest evidence is clear, the strongest hides this much of the tissue: what is below must be
+# seen, since it is what the map is about.
+OPACITY = 0.6
 
 RGBA = NDArray[np.uint8]
 

@@ -148,12 +148,17 @@ def sentences(found: PatientMap) -> Iterator[str]:
     changes = (
         "no part of the patches changes the call when it is taken away"
         if certificate.necessary is None
-        else f"without the {certificate.necessary} most supportive the call changes"
+        else f"without the {_most(certificate.necessary)} the call changes"
     )
+    keep = "keeps" if certificate.sufficient == 1 else "keep"
     yield (
-        f"Of {certificate.n_patches} patches the {certificate.sufficient} most supportive alone "
-        f"keep the call; {changes}. Shares: {found.contributions.way}."
+        f"Of {certificate.n_patches} patches the {_most(certificate.sufficient)} alone {keep} the "
+        f"call; {changes}. Shares: {found.contributions.way}."
     )
+
+
+def _most(n_patches: int) -> str:
+    return "most supportive" if n_patches == 1 else f"{n_patches} most supportive"
 
 
 def _write_sheet(
