@@ -1,4 +1,4 @@
-"""Work that several processes need and one of them does."""
+"""Files that several processes of one machine write in turn."""
 
 from __future__ import annotations
 
@@ -15,16 +15,3 @@ def held(folder: Path) -> Iterator[None]:
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-@contextmanager
-def claimed(folder: Path) -> Iterator[bool]:
-    """Hold a folder unless somebody else does, without waiting; whether it is held."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True

@@ -15,10 +15,10 @@ import tifffile
 import torch
 from PIL import Image
 
+from histodistill.claims import Claims
 from histodistill.encoders import PatchEncoder
 from histodistill.errors import InputError
 from histodistill.extraction import SlideEntry, extract_slides, with_tissue_files
-from histodistill.extraction.claims import Claims
 from histodistill.extraction.run import Progress
 from histodistill.slides import open_slide
 from histodistill.tiling import TilingSettings, segment_tissue, tile

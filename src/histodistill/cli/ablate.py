@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from histodistill.cli.console import answer, located, say, show
-from histodistill.cli.options import ExperimentFile, Jobs, Json, Threads
+from histodistill.cli.options import ExperimentFile, Jobs, Json, On, Threads
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 def command(
     experiment_file: ExperimentFile,
-    jobs: Jobs = 1,
+    on: On = "local",
+    jobs: Jobs = None,
     threads: Threads = None,
     _json: Json = False,
 ) -> None:
@@ -27,7 +28,7 @@ def command(
     from histodistill.report.ablation import write_ablation
 
     experiment = read_ablation(experiment_file)
-    _, predictions = train_and_watch(experiment, jobs, threads)
+    _, predictions = train_and_watch(experiment, on, jobs, threads)
     tidy = write_ablation(
         predictions, components(experiment), experiment.output, reference=REFERENCE
     )

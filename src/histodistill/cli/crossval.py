@@ -7,12 +7,13 @@ from typing import Annotated
 import typer
 
 from histodistill.cli.console import answer, located, say, say_notes
-from histodistill.cli.options import ExperimentFile, Jobs, Json, Threads
+from histodistill.cli.options import ExperimentFile, Jobs, Json, On, Threads
 
 
 def command(
     experiment_file: ExperimentFile,
-    jobs: Jobs = 1,
+    on: On = "local",
+    jobs: Jobs = None,
     threads: Threads = None,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write TensorBoard events (an extra).")
@@ -39,7 +40,13 @@ def command(
     say_notes(data.notes)
     with fits_progress(experiment, fits_of(experiment, data)) as watcher:
         predictions = cross_validate(
-            experiment, data, watcher=watcher, jobs=jobs, threads=threads, tensorboard=tensorboard
+            experiment,
+            data,
+            watcher=watcher,
+            jobs=jobs,
+            threads=threads,
+            tensorboard=tensorboard,
+            on=on,
         )
     show_aucs(predictions)
     show_calibration(predictions)

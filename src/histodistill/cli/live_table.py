@@ -105,7 +105,7 @@ def live(table: LiveTable) -> Iterator[None]:
 
 
 def train_and_watch(
-    experiment: Experiment, jobs: int, threads: int | None
+    experiment: Experiment, on: str, jobs: int | None, threads: int | None
 ) -> tuple[ExperimentData, pd.DataFrame]:
     """Read the cohort and cross-validate every method under a live table.
 
@@ -117,7 +117,9 @@ def train_and_watch(
     say_notes(data.notes)
     table = LiveTable(experiment, fits_of(experiment, data))
     with live(table):
-        predictions = cross_validate(experiment, data, watcher=table, jobs=jobs, threads=threads)
+        predictions = cross_validate(
+            experiment, data, watcher=table, jobs=jobs, threads=threads, on=on
+        )
     return data, predictions
 
 

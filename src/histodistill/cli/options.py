@@ -34,16 +34,42 @@ AllowedCode = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option(metavar="NAME", help=DEVICE_HELP)]
+
+
+def _on(text: str) -> str:
+    """Refuse an engine that there is not, before anything is read."""
+    from histodistill.engines.choice import Place
+
+    Place.named(text).require()
+    return text
+
+
+On = Annotated[
+    str,
+    typer.Option(
+        "--on",
+        metavar="ENGINE",
+        callback=_on,
+        help="Where it runs: local, this machine; ray or ray://HOST:PORT, a Ray cluster; slurm, "
+        "arrays of jobs. Elsewhere all paths have to be seen by all machines.",
+    ),
+]
 Jobs = Annotated[
-    int, typer.Option(min=1, metavar="N", help="Trainings at the same time, each in a process.")
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Trainings at the same time, each in a process; by default 1 on this machine, and as "
+        "many as there is room for elsewhere.",
+    ),
 ]
 Threads = Annotated[
     int | None,
     typer.Option(
         min=1,
         metavar="N",
-        help="Threads of each training; by default the cores are divided among the jobs. Results "
-        "are the same for any number of jobs as long as this number is.",
+        help="Threads of each training; by default the cores are divided among the jobs, and 1 "
+        "elsewhere. Results are the same for any number of jobs as long as this number is.",
     ),
 ]
 # The group acts on it, whatever the command: a command takes it only to know the word.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from histodistill.cli.console import answer, counted, located, say, show
-from histodistill.cli.options import ExperimentFile, Jobs, Json, Threads
+from histodistill.cli.options import ExperimentFile, Jobs, Json, On, Threads
 from histodistill.errors import InputError, listed
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ def _list_methods(asked: bool) -> None:
 
 def command(
     experiment_file: ExperimentFile,
-    jobs: Jobs = 1,
+    on: On = "local",
+    jobs: Jobs = None,
     threads: Threads = None,
     reference: Annotated[
         str | None,
@@ -70,7 +71,7 @@ def command(
 
     experiment = read_experiment(experiment_file)
     reference = _reference(experiment, reference)
-    data, predictions = train_and_watch(experiment, jobs, threads)
+    data, predictions = train_and_watch(experiment, on, jobs, threads)
     page = write_leaderboard(
         predictions,
         read_back(pd.read_csv(experiment.output / COSTS)),

@@ -13,9 +13,9 @@ from typing import Protocol
 
 import torch
 
+from histodistill.claims import Claims
 from histodistill.encoders import PatchEncoder
 from histodistill.errors import InputError
-from histodistill.extraction.claims import Claims
 from histodistill.extraction.defaults import CPU_BATCH, CUDA_BATCH, DEFAULT_WORKERS
 from histodistill.extraction.output_folder import DiskFullError, OutputFolder, SlideRecord
 from histodistill.extraction.settings import ExtractionSettings

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from histodistill.claims import claimed, held
 from histodistill.experiment.methods import MethodSettings
-from histodistill.locks import claimed, held
 from histodistill.model import Batch, Networks
 from histodistill.training.fit.fitted_model import FittedModel, fit_model
 from histodistill.training.fit.joint_training import train_stage

@@ -17,8 +17,9 @@ from histodistill.training.fit.trainings import Steps
 from histodistill.training.fold.fold_data import FoldData, prepare_fold
 from histodistill.training.loop.trainer import CHECKPOINT
 from histodistill.training.run import fit_runner
+from histodistill.training.run.attempts import FAILURE
 from histodistill.training.run.fit_runner import FitRunner
-from histodistill.training.run.parallel import FAILURE, Silent, run_fits
+from histodistill.training.run.parallel import Running, Silent, run_fits
 from tests.training.cohorts import World, described, experiment
 from tests.training.run.test_resume import assert_same, living, results, wait_until
 
@@ -199,7 +200,7 @@ def test_a_worker_that_dies_is_told_in_a_sentence(world: World, tmp_path: Path) 
     setup = experiment(world.files, tmp_path, **CHANGES)
     fits = fits_of(setup, world.data)
     with pytest.raises(InputError, match="for lack of memory; what is finished is kept"):
-        run_fits(_Dying(setup, world.data), fits, Silent(), jobs=2, threads=1)
+        run_fits(_Dying(setup, world.data), fits, Silent(), Running(jobs=2, threads=1))
 
 
 @pytest.mark.slow

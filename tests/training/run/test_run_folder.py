@@ -1,10 +1,8 @@
-"""A run's folder belongs to one configuration and to one process at a time."""
+"""A run's folder belongs to one configuration."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +13,14 @@ import torch
 from histodistill.errors import InputError
 from histodistill.experiment import read_experiment
 from histodistill.training import cross_validate
-from histodistill.training.run.run_folder import open_run, resolved
+from histodistill.training.run.run_folder import begin_run, resolved
 from tests.training.cohorts import World, described, experiment
 
 
 def test_configuration_versions_and_exclusions_are_written(world: World, tmp_path: Path) -> None:
     setup = experiment(world.files, tmp_path / "run")
-    with open_run(setup, world.data) as folder:
-        assert folder == tmp_path / "run"
+    begin_run(setup, world.data)
+    folder = tmp_path / "run"
     written = json.loads((folder / "experiment.json").read_text())
     assert written == resolved(setup)
     # Fully resolved: what the file did not say is there too.
@@ -40,8 +38,7 @@ def test_configuration_versions_and_exclusions_are_written(world: World, tmp_pat
 
 
 def test_another_configuration_is_refused_by_name(world: World, tmp_path: Path) -> None:
-    with open_run(experiment(world.files, tmp_path), world.data):
-        pass
+    begin_run(experiment(world.files, tmp_path), world.data)
     before = (tmp_path / "experiment.json").read_bytes()
     changed = experiment(
         world.files,
@@ -75,15 +72,11 @@ def test_a_record_of_an_earlier_version_is_of_the_same_configuration(
     for network in ("student", "multimodal", "genomic"):
         del old["network"][f"{network}_options"]
     (tmp_path / "experiment.json").write_text(json.dumps(record))
-    with open_run(setup, world.data):
-        pass
+    begin_run(setup, world.data)
     old["objective"]["reconstruction"] = 2
     (tmp_path / "experiment.json").write_text(json.dumps(record))
-    with (
-        pytest.raises(InputError, match=r"differs in .*reconstruction"),
-        open_run(setup, world.data),
-    ):
-        pass
+    with pytest.raises(InputError, match=r"differs in .*reconstruction"):
+        begin_run(setup, world.data)
 
 
 def test_methods_targets_and_seeds_come_and_go(world: World, tmp_path: Path) -> None:
@@ -94,64 +87,17 @@ def test_methods_targets_and_seeds_come_and_go(world: World, tmp_path: Path) -> 
         {"methods": {"genomic": {}}, "targets": {"PR": classes, "ER": classes}},
     ]
     for changes in runs:
-        with open_run(experiment(world.files, tmp_path, **changes), world.data):
-            pass
+        begin_run(experiment(world.files, tmp_path, **changes), world.data)
     written = json.loads((tmp_path / "experiment.json").read_text())
     assert list(written["methods"]) == ["mkd", "abmil", "genomic"]
     # A name that is gone does not come back with another meaning.
     again = {"methods": {"abmil": {"training": {"patience": 9}}}}
-    with (
-        pytest.raises(InputError, match=r"differs in methods\.abmil\.training\.patience;"),
-        open_run(experiment(world.files, tmp_path, **again), world.data),
-    ):
-        pass
+    with pytest.raises(InputError, match=r"differs in methods\.abmil\.training\.patience;"):
+        begin_run(experiment(world.files, tmp_path, **again), world.data)
 
 
 def test_the_same_configuration_is_welcome_again(world: World, tmp_path: Path) -> None:
     file = tmp_path / "experiment.yaml"
     file.write_text(json.dumps(described(world.files, tmp_path / "run")))  # JSON is YAML
     for _ in range(2):
-        with open_run(read_experiment(file), world.data):
-            pass
-
-
-def test_a_folder_in_use_is_refused_and_freed_by_death(world: World, tmp_path: Path) -> None:
-    setup = experiment(world.files, tmp_path)
-    hold = (
-        "import fcntl, sys\n"
-        "lock = open(sys.argv[1], 'w')\n"
-        "fcntl.flock(lock, fcntl.LOCK_EX)\n"
-        "print('held', flush=True)\n"
-        "sys.stdin.read()\n"
-    )
-    holder = subprocess.Popen(
-        [sys.executable, "-S", "-c", hold, str(tmp_path / ".lock")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "held\n"
-    try:
-        with pytest.raises(InputError, match="another process is writing here; wait for it"):
-            cross_validate(setup, world.data)
-        assert [path.name for path in tmp_path.iterdir()] == [".lock"]
-    finally:
-        holder.kill()
-        holder.communicate()
-    with open_run(setup, world.data):
-        pass
-
-
-def test_a_run_holds_its_folder_to_the_end(world: World, tmp_path: Path) -> None:
-    setup = experiment(world.files, tmp_path)
-    with (
-        open_run(setup, world.data),
-        pytest.raises(InputError, match="another process is writing here"),
-        open_run(setup, world.data),
-    ):
-        pass
-    with pytest.raises(RuntimeError), open_run(setup, world.data):
-        raise RuntimeError
-    with open_run(setup, world.data):
-        pass
+        begin_run(read_experiment(file), world.data)

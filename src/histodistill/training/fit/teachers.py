@@ -9,12 +9,12 @@ from typing import Any, cast
 
 from safetensors.torch import save_file
 
+from histodistill.claims import claimed
 from histodistill.computing.device import resolve_device
 from histodistill.experiment.methods import MethodSettings
 from histodistill.files import whole_file, write_json, write_text
 from histodistill.gate.records import Seconds, damaged_record, read_record
 from histodistill.gate.tensors import read_safetensors
-from histodistill.locks import claimed
 from histodistill.model import NetworkName, Networks, NetworkSettings, ObjectiveSettings
 from histodistill.model.heads import n_classes_of
 from histodistill.preparation import PreparedPatients

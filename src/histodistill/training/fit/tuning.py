@@ -8,12 +8,12 @@ from pathlib import Path
 
 from pydantic import FiniteFloat, NonNegativeFloat, PositiveFloat
 
+from histodistill.claims import held
 from histodistill.errors import InputError
 from histodistill.experiment.methods import MethodSettings, TuningSettings
 from histodistill.experiment.settings import Experiment
 from histodistill.files import write_json
 from histodistill.gate.records import read_record
-from histodistill.locks import held
 from histodistill.training.fit.fitted_model import fit_model
 from histodistill.training.fold.fold_data import FoldData
 from histodistill.training.loop.trainer import CHECKPOINT

@@ -27,6 +27,9 @@ COLUMNS = (
     *("parameters", "training_seconds", "inference_ms"),
 )
 
+# A fit of a published cohort in patch features, where none has been measured.
+USUAL_SECONDS = 30.0
+
 # Enough for a median, few enough to cost nothing beside the training.
 _TIMED_PATIENTS = 5
 
@@ -95,6 +98,22 @@ def collected_costs(fits: Sequence[Fit], output: Path) -> pd.DataFrame:
         for network, cost in stored.networks.items()
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def seconds_of_fits(fits: Sequence[Fit], output: Path) -> dict[str, float]:
+    """What a fit of each method will take to train: the mean of those that have been measured.
+
+    A method of which none has been costs what the others do on average, or a usual time.
+    """
+    times: dict[str, list[float]] = {fit.method: [] for fit in fits}
+    for fit in fits:
+        path = fit.folder(output) / COST
+        if path.exists():
+            remedy = f"remove {path.parent} to train this fit again"
+            times[fit.method].append(read_record(path, _Cost, remedy).training_seconds)
+    means = {method: statistics.mean(own) for method, own in times.items() if own}
+    usual = statistics.mean(means.values()) if means else USUAL_SECONDS
+    return {method: means.get(method, usual) for method in times}
 
 
 def _inference_ms(fitted: FittedModel, name: NetworkName, patients: Sequence[str]) -> float | None:

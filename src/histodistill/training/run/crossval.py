@@ -10,6 +10,8 @@ import pandas as pd
 from histodistill import finished, sealing
 from histodistill.calibration.columns import with_calibrated
 from histodistill.calibration.network_calibrator import CalibrationSettings, too_few_patients
+from histodistill.claims import held
+from histodistill.engines.choice import Place
 from histodistill.errors import AnswersSealedError, InputError
 from histodistill.evaluation import read_predictions, write_predictions
 from histodistill.experiment.data import ExperimentData
@@ -19,10 +21,10 @@ from histodistill.training.fit.tuning import require_optuna
 from histodistill.training.folders import PREDICTIONS, VALIDATION
 from histodistill.training.run.costs import COSTS, collected_costs
 from histodistill.training.run.fit_runner import FitRunner
-from histodistill.training.run.parallel import Silent, Watcher, run_fits
+from histodistill.training.run.parallel import Running, Silent, Watcher, run_fits
 from histodistill.training.run.planned_fits import Fit, fits_of
 from histodistill.training.run.precision import require_fast_precision, with_precision
-from histodistill.training.run.run_folder import open_run
+from histodistill.training.run.run_folder import begin_run
 from histodistill.training.run.tensorboard import require_tensorboard
 
 
@@ -31,9 +33,10 @@ def cross_validate(
     data: ExperimentData,
     *,
     watcher: Watcher | None = None,
-    jobs: int = 1,
+    jobs: int | None = None,
     threads: int | None = None,
     tensorboard: bool = False,
+    on: str = "local",
 ) -> pd.DataFrame:
     """Cross-validate an experiment and write out-of-fold predictions.
 
@@ -41,16 +44,21 @@ def cross_validate(
     on from its last epoch. The folder ``experiment.output`` gets ``predictions.csv`` (test
     patients), ``validation.csv``, ``costs.csv``, the resolved configuration, versions, and for
     each training its curves, its cost and its model. A training that fails stops no other.
+    Several calls, on one machine or several, may share the folder: they divide the trainings.
 
     Args:
         experiment: The experiment.
         data: Its inputs, from ``load``.
         watcher: Told of progress; with several jobs of epochs in another thread.
-        jobs: Trainings at the same time, in processes of their own.
-        threads: Threads of each training; by default the cores are divided among the jobs.
-            Results are the same for any number of jobs, as long as this one is. Trainings that
-            share a pass differ in the last digits where an interrupted run goes on with others.
+        jobs: Trainings at the same time, in processes of their own; by default 1, in this process,
+            and as many as there is room for elsewhere.
+        threads: Threads of each training; by default the cores are divided among the jobs, and 1
+            elsewhere. Results are the same for any number of jobs, as long as this one is, and
+            everywhere. Trainings that share a pass differ in the last digits where an interrupted
+            run goes on with others.
         tensorboard: Write TensorBoard events beside the training curves (an extra).
+        on: Where: ``local``, this machine; ``ray`` or ``ray://HOST:PORT``, a Ray cluster;
+            ``slurm``, arrays of jobs. Elsewhere epochs are not told.
 
     Returns:
         The out-of-fold predictions, as ``histodistill.evaluation.layout`` describes.
@@ -62,6 +70,8 @@ def cross_validate(
         AnswersSealedError: All is trained, and ``splits.seal`` keeps the answers to test patients
             sealed.
     """
+    running = Running(Place.named(on), jobs, threads)
+    running.place.require()
     if tensorboard:
         require_tensorboard()
     if experiment.tuning is not None:
@@ -72,17 +82,19 @@ def cross_validate(
     require_calibration(experiment, fits)
     experiment = with_precision(experiment)
     require_fast_precision(experiment, fits)
-    with open_run(experiment, data):
-        if experiment.splits.seal:
+    begin_run(experiment, data)
+    if experiment.splits.seal:
+        with held(experiment.output):  # one key, whoever else begins
             sealing.begin(experiment.output)
-        runner = FitRunner(experiment, data, tensorboard=tensorboard)
-        failures = run_fits(runner, fits, watcher or Silent(), jobs=jobs, threads=threads)
-        if failures:
-            raise InputError(
-                *(sentence for failure in failures for sentence in failure.sentences()),
-                f"{len(failures)} of {len(fits)} trainings failed; the others are finished and "
-                "are not trained again by the same command",
-            )
+    runner = FitRunner(experiment, data, tensorboard=tensorboard)
+    failures = run_fits(runner, fits, watcher or Silent(), running)
+    if failures:
+        raise InputError(
+            *(sentence for failure in failures for sentence in failure.sentences()),
+            f"{len(failures)} of {len(fits)} trainings failed; the others are finished and "
+            "are not trained again by the same command",
+        )
+    with held(experiment.output):
         return _collect(fits, experiment.output, experiment.calibration)
 
 

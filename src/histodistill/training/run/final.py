@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 
+from histodistill.claims import claimed
 from histodistill.cohort import Fold, joint_labels, site_preserved_folds, stratified_folds
 from histodistill.deploy.bundle import Bundle
 from histodistill.deploy.info import BundleInfo
@@ -31,7 +33,7 @@ from histodistill.training.run.crossval import require_calibration
 from histodistill.training.run.known_performance import out_of_fold_performance
 from histodistill.training.run.planned_fits import Fit, fits_of
 from histodistill.training.run.precision import require_fast_precision, with_precision
-from histodistill.training.run.run_folder import open_run
+from histodistill.training.run.run_folder import begin_run
 
 
 def train_final(
@@ -83,9 +85,10 @@ def train_panel(
     bundles: dict[str, Bundle] = {}
     first = Fit(targets[0], method, seed, final_fold(experiment, data, targets[0]))
     require_fast_precision(experiment, [first])
-    with open_run(experiment, data):
-        for together in lessons:
-            wanted = [target for target in targets if target in together]
+    begin_run(experiment, data)
+    for together in lessons:
+        wanted = [target for target in targets if target in together]
+        with _claimed(_folder(experiment, together, method, seed)):
             bundles |= _trained(experiment, data, together, wanted, method, seed, on_epoch)
     return {target: bundles[target] for target in targets}
 
@@ -200,6 +203,19 @@ def _require_calibration(experiment: Experiment, data: ExperimentData, fit: Fit)
     if experiment.methods[fit.method].training.members > 1:
         held_out += len(fit.fold.train)
     require_supported(experiment, data, fit.target, fit.method, held_out)
+
+
+@contextmanager
+def _claimed(folder: Path) -> Iterator[None]:
+    """Be the only process that trains this.
+
+    Raises:
+        InputError: Another one does.
+    """
+    with claimed(folder) as mine:
+        if not mine:
+            raise InputError(f"{folder}: another process is training this; wait for it")
+        yield
 
 
 def _n_parts(experiment: Experiment) -> int:

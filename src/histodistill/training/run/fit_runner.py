@@ -61,7 +61,7 @@ class FitRunner:
     ) -> None:
         self.experiment = experiment
         self._data = data
-        self._tensorboard = tensorboard
+        self.tensorboard = tensorboard
         self._scaled_genes = ScaledGenes()
         self._folds: dict[tuple[str, Fold], FoldData] = {}
 
@@ -136,7 +136,7 @@ class FitRunner:
         self, method: MethodSettings, fit: Fit, inputs: FoldData, on_epoch: OnEpoch | None
     ) -> Steps[FittedEnsemble]:
         folder = fit.folder(self.experiment.output)
-        with event_writer(folder) if self._tensorboard else nullcontext() as write_events:
+        with event_writer(folder) if self.tensorboard else nullcontext() as write_events:
 
             def told(epoch: Epoch) -> None:
                 if on_epoch is not None:

@@ -1,33 +1,42 @@
-"""Fits one after the other or side by side; one that fails does not stop the others."""
+"""The fits of a run through an engine: those that others hold are waited for, failures told."""
 
 from __future__ import annotations
 
-import os
-import signal
-import traceback
+import time
 import warnings
-from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
-from pathlib import Path
 from typing import Protocol
 
-import joblib
 import torch
 
-from histodistill.errors import InputError
-from histodistill.files import write_text
-from histodistill.training.fit.trainings import in_one_pass
+from histodistill.engines.choice import Place, opened
+from histodistill.engines.engine import Engine, LostTaskError, Work
+from histodistill.engines.scheduling import batched, run_tasks
+from histodistill.experiment import Experiment
 from histodistill.training.loop.epoch import Epoch
+from histodistill.training.run.attempts import (
+    Attempted,
+    FitsHere,
+    FitsThere,
+    Group,
+    Outcome,
+    Recorded,
+    claim_name,
+    claims_of,
+)
+from histodistill.training.run.costs import seconds_of_fits
 from histodistill.training.run.fit_runner import FitRunner
 from histodistill.training.run.planned_fits import Fit
 from histodistill.training.run.worker_epochs import epochs_of_workers, tell_epoch
-from histodistill.workers import end_with_parent
 
-FAILURE = "failure.txt"
+# What a scheduler writes, in the folder of the results.
+_TASKS = ".tasks"
+# Between looks at what other processes hold.
+_WAIT_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -46,7 +55,7 @@ class Watcher(Protocol):
     """What wants to know how a cross-validation proceeds."""
 
     def on_epoch(self, fit: Fit, epoch: Epoch) -> None:
-        """After every epoch."""
+        """After every epoch of a training on this machine."""
 
     def on_fit(self, fit: Fit) -> None:
         """After every training, those that an earlier run had finished included."""
@@ -68,57 +77,64 @@ class Silent:
         """Say nothing."""
 
 
-class _Telling(Silent):
-    """Tells the process that started this one of epochs; that one sees the outcomes anyway."""
+@dataclass(frozen=True)
+class Running:
+    """Where the trainings of a run are done.
 
-    def __init__(self, address: str) -> None:
-        self._address = address
+    Attributes:
+        place: The engine.
+        jobs: Trainings at the same time, each in a process of its own; by default 1 on this
+            machine, in this process, and as many as there is room for elsewhere.
+        threads: Threads of each; by default the cores are divided among the jobs on this machine,
+            and 1 elsewhere.
+    """
 
-    def on_epoch(self, fit: Fit, epoch: Epoch) -> None:
-        """Tell of it."""
-        tell_epoch(self._address, fit, epoch)
+    place: Place = field(default_factory=Place)
+    jobs: int | None = None
+    threads: int | None = None
+
+    @property
+    def threads_of_each(self) -> int:
+        """Threads of a training."""
+        here = max(1, torch.get_num_threads() // (self.jobs or 1))
+        return self.threads or (here if self.place.engine == "local" else 1)
 
 
 def run_fits(
-    runner: FitRunner, fits: Sequence[Fit], watcher: Watcher, *, jobs: int, threads: int | None
+    runner: FitRunner, fits: Sequence[Fit], watcher: Watcher, running: Running
 ) -> list[Failure]:
-    """Run all fits that are not finished yet.
+    """Run all fits that are not finished yet, and that no other process is at work on.
+
+    Fits that are faster together share a process, and their trainings a pass. Those that another
+    process has claimed are waited for, and taken over where it dies.
 
     Args:
         runner: Runs one.
         fits: All fits.
         watcher: Told of epochs and of every fit; with several jobs of epochs in another thread.
-        jobs: Fits at the same time, each in a process of its own; 1 stays in this process.
-            Fits that are faster together share a process, and their trainings a pass.
-        threads: Threads of a fit; by default the cores are divided among the jobs.
+        running: Where they are done.
 
     Returns:
         Those that failed.
     """
-    waiting = []
+    output = runner.experiment.output
+    waiting = {}
     for fit in fits:
-        if fit.finished(runner.experiment.output):
+        if fit.finished(output):
             watcher.on_fit(fit)
         else:
-            waiting.append(fit)
-    threads = threads or max(1, torch.get_num_threads() // jobs)
+            waiting[str(fit)] = fit
+    if not waiting:
+        return []
     failures = []
-    outcomes = (
-        _one_by_one(runner, passes(runner, waiting), watcher, threads)
-        if jobs == 1
-        else _side_by_side(runner, passes(runner, waiting), watcher, jobs, threads)
-    )
-    with closing(outcomes):  # at once, whatever ends this: workers shall not go on
-        for fit, failure in outcomes:
-            if failure is None:
-                watcher.on_fit(fit)
-            else:
-                failures.append(failure)
-                watcher.on_failure(failure)
+    for outcome in _outcomes(runner, fits, waiting, watcher, running):
+        fit = waiting.pop(outcome.fit)
+        if outcome.problems:
+            failures.append(Failure(fit, outcome.problems))
+            watcher.on_failure(failures[-1])
+        else:
+            watcher.on_fit(fit)
     return failures
-
-
-Outcome = tuple[Fit, Failure | None]
 
 
 def passes(runner: FitRunner, fits: Sequence[Fit]) -> list[tuple[Fit, ...]]:
@@ -130,95 +146,87 @@ def passes(runner: FitRunner, fits: Sequence[Fit]) -> list[tuple[Fit, ...]]:
     return groups
 
 
-def _one_by_one(
-    runner: FitRunner, groups: Sequence[Sequence[Fit]], watcher: Watcher, threads: int
-) -> Generator[Outcome]:
-    with _torch_threads(threads):
-        for fits in groups:
-            yield from _attempt(runner, fits, watcher)
+def _outcomes(
+    runner: FitRunner,
+    fits: Sequence[Fit],
+    waiting: Mapping[str, Fit],
+    watcher: Watcher,
+    running: Running,
+) -> Iterator[Outcome]:
+    """What becomes of each fit that waits; round by round, while others hold some."""
+    experiment = runner.experiment
+    seconds = seconds_of_fits(fits, experiment.output)
+    # Of all fits, whatever is finished: the same for every process that shares the folder.
+    groups = [tuple(str(fit) for fit in group) for group in passes(runner, fits)]
 
+    def price(group: Group) -> float:
+        return sum(seconds[waiting[name].method] for name in group)
 
-def _side_by_side(
-    runner: FitRunner, groups: Sequence[Sequence[Fit]], watcher: Watcher, jobs: int, threads: int
-) -> Generator[Outcome]:
-    waiting = [fit for fits in groups for fit in fits]
-    with epochs_of_workers(waiting, watcher.on_epoch) as address:
-        yield from _of_workers(runner, groups, address, jobs, threads)
-
-
-def _of_workers(
-    runner: FitRunner, groups: Sequence[Sequence[Fit]], address: str, jobs: int, threads: int
-) -> Generator[Outcome]:
-    with joblib.parallel_config(backend="loky", inner_max_num_threads=threads):
-        parallel = joblib.Parallel(
-            n_jobs=jobs,
-            return_as="generator_unordered",
-            batch_size=1,
-            initializer=_begin,
-            initargs=(runner, threads, os.getpid()),
-        )
-        outcomes = parallel(joblib.delayed(_attempt_here)(fits, address) for fits in groups)
-    try:
-        for together, warned in outcomes:
-            for text in warned:
-                warnings.warn(text, stacklevel=2)
-            yield from together
-    except BrokenProcessPool as error:
-        raise InputError(
-            "a process that trained was ended, most likely for lack of memory; what is finished "
-            "is kept: run the same command again with fewer --jobs"
-        ) from error
-    finally:
-        with warnings.catch_warnings(action="ignore"):  # that some fits are not done is known
-            outcomes.close()  # ends the workers then
-
-
-# A worker's own, sent to it once, with the bags that it has read and the folds it has prepared.
-_runner: list[FitRunner] = []
-
-
-def _begin(runner: FitRunner, threads: int, parent: int) -> None:
-    """Make a worker ready."""
-    # They reach every process of a terminal or a job: the parent decides, and ends its workers.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    end_with_parent(parent)
-    torch.set_num_threads(threads)
-    _runner[:] = [runner]
-
-
-def _attempt_here(fits: Sequence[Fit], address: str) -> tuple[list[Outcome], list[str]]:
-    """The outcomes, and what was warned of on the way, which the parent tells."""
-    with warnings.catch_warnings(record=True) as seen:
-        warnings.simplefilter("default", UserWarning)
-        outcomes = list(_attempt(_runner[0], fits, _Telling(address)))
-    warned = [str(each.message) for each in seen if issubclass(each.category, UserWarning)]
-    return outcomes, list(dict.fromkeys(warned))
-
-
-def _attempt(runner: FitRunner, fits: Sequence[Fit], watcher: Watcher) -> Iterator[Outcome]:
-    """Run fits together; a failure is written down beside its results and told."""
-    steps = {fit: runner.steps(fit, partial(watcher.on_epoch, fit)) for fit in fits}
-    for fit, ended in in_one_pass(steps, min(runner.models_in_a_pass(f.method) for f in fits)):
-        path = fit.folder(runner.experiment.output) / FAILURE
-        if isinstance(ended, Exception):
-            yield fit, _failure(fit, ended, path)
-        else:
-            path.unlink(missing_ok=True)
-            yield fit, None
-
-
-def _failure(fit: Fit, error: Exception, path: Path) -> Failure:
-    write_text(path, "".join(traceback.format_exception(error)))
-    unforeseen = (f"{type(error).__name__}: {error} ({path} tells where)",)
-    return Failure(fit, error.problems if isinstance(error, InputError) else unforeseen)
+    with (
+        _engine(experiment, running) as engine,
+        _work(runner, list(waiting.values()), watcher, running) as work,
+    ):
+        while groups := _with_waiting(groups, waiting):
+            tasks = batched(_free(experiment, groups), price, engine)
+            for outcome in _ended(engine, work, tasks):
+                if not outcome.elsewhere:
+                    yield outcome
 
 
 @contextmanager
-def _torch_threads(threads: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def _engine(experiment: Experiment, running: Running) -> Iterator[Engine]:
+    """The engine, which tells what to know of it."""
+    with opened(
+        running.place,
+        experiment.output / _TASKS,
+        jobs=running.jobs,
+        threads=running.threads_of_each,
+        gpu=any(m.training.device.startswith("cuda") for m in experiment.methods.values()),
+    ) as engine:
+        for note in engine.notes:
+            warnings.warn(note, stacklevel=2)
+        yield engine
+
+
+def _with_waiting(groups: Sequence[Group], waiting: Collection[str]) -> list[Group]:
+    """The groups without fits that are over."""
+    left = (tuple(name for name in group if name in waiting) for group in groups)
+    return [group for group in left if group]
+
+
+def _free(experiment: Experiment, groups: Sequence[Group]) -> list[Group]:
+    """Groups that nobody holds a fit of; waits until there is one."""
+    with claims_of(experiment) as claims:
+        while True:
+            free = [g for g in groups if not any(claims.is_held(claim_name(n)) for n in g)]
+            if free:
+                return free
+            time.sleep(_WAIT_SECONDS)
+
+
+def _ended(engine: Engine, work: Work, tasks: Sequence[tuple[Group, ...]]) -> Iterator[Outcome]:
+    """What became of the fits of tasks."""
+    for task, attempted in run_tasks(engine, work, tasks):
+        if isinstance(attempted, LostTaskError):
+            told = f"its worker ended each time that it was tried, last: {attempted}"
+            yield from (Outcome(name, (told,)) for group in task for name in group)
+            continue
+        assert isinstance(attempted, Attempted)
+        for text in attempted.warned:
+            warnings.warn(text, stacklevel=2)
+        yield from attempted.outcomes
+
+
+@contextmanager
+def _work(
+    runner: FitRunner, fits: Sequence[Fit], watcher: Watcher, running: Running
+) -> Iterator[Work]:
+    """What a task does: with this process's data on this machine, with its own elsewhere."""
+    threads = running.threads_of_each
+    if running.place.engine != "local":
+        yield FitsThere(runner.experiment, threads, tensorboard=runner.tensorboard)
+    elif running.jobs in (None, 1):
+        yield FitsHere(runner, fits, threads, watcher.on_epoch)
+    else:
+        with epochs_of_workers(fits, watcher.on_epoch) as address:
+            yield Recorded(FitsHere(runner, fits, threads, partial(tell_epoch, address)))

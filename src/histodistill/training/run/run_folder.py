@@ -1,19 +1,18 @@
-"""A run's folder: its configuration, versions, and the promise that only one run writes it."""
+"""A run's folder: its configuration, versions, and that its results are of one experiment."""
 
 from __future__ import annotations
 
-import fcntl
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import torch
 from pydantic import ValidationError
 
 from histodistill.calibration.network_calibrator import CalibrationSettings
+from histodistill.claims import held
 from histodistill.errors import InputError, listed
 from histodistill.experiment.data import ExperimentData
 from histodistill.experiment.recorded import CONFIGURATION
@@ -35,28 +34,20 @@ _FREE = ("seeds", "metrics", "triage")
 _PACKAGES = ("histodistill", "torch", "numpy", "pandas", "scikit-learn", "scipy", "h5py")
 
 
-@contextmanager
-def open_run(experiment: Experiment, data: ExperimentData) -> Iterator[Path]:
-    """Hold the experiment's folder while its results are made.
+def begin_run(experiment: Experiment, data: ExperimentData) -> None:
+    """Make the experiment's folder ready for its results.
 
     Writes the resolved configuration, the versions and who was excluded. Methods, targets and
-    seeds may be added to what an earlier run has made.
+    seeds may be added to what an earlier run has made, or another one is making.
 
     Raises:
-        InputError: Another process is writing there, or the folder holds results of another
-            configuration.
+        InputError: The folder holds results of another configuration.
     """
     folder = experiment.output
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"{folder}: another process is writing here; wait for it") from None
+    with held(folder):
         write_json(folder / CONFIGURATION, _agreed(experiment))
         write_json(folder / VERSIONS, versions())
         write_csv(folder / EXCLUDED, data.excluded)
-        yield folder
 
 
 def resolved(experiment: Experiment) -> dict[str, Any]:

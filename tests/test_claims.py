@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from histodistill.extraction.claims import Claims
+from histodistill.claims import Claims
 
 
 @pytest.fixture

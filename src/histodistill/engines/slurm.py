@@ -1,0 +1,217 @@
+"""Tasks of SLURM arrays, by way of submitit."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+from importlib import import_module
+from itertools import count
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+from histodistill.engines.elsewhere import Elsewhere
+from histodistill.engines.engine import LostTaskError, Work, thread_variables
+from histodistill.errors import InputError
+
+_POLL_SECONDS = 2.0
+# SLURM's own default of MaxArraySize is 1001, whose greatest index is 1000.
+_ROOM = 1000
+# Tasks take minutes. Where an hour is too short, as for one long training, the task is put into
+# the queue again and goes on from its last checkpoint.
+_MINUTES = 60
+_REQUEUES = 1000
+# The signal comes so long before the end, and a checkpoint is not older than 20 seconds.
+_WARNING_SECONDS = 120
+# A task that has left the queue may have written its answer where it is not seen at once.
+_LATE_SECONDS = 30.0
+
+
+def require_slurm() -> None:
+    """Refuse a machine that cannot submit.
+
+    Raises:
+        InputError: submitit, which is an extra, or SLURM's `sbatch` is missing.
+    """
+    _submitit()
+    if shutil.which("sbatch") is None:
+        raise InputError(
+            "--on slurm: there is no `sbatch` here; run the command on a machine from which jobs "
+            "are submitted, such as the login node"
+        )
+
+
+def _submitit() -> ModuleType:
+    try:
+        return import_module("submitit")
+    except ImportError as error:
+        raise InputError(
+            "--on slurm needs the extra 'slurm': pip install 'histodistill[slurm]'"
+        ) from error
+
+
+class SlurmArrays:
+    """Submits tasks as arrays. What a site wants to know, the variables of ``sbatch`` tell.
+
+    ``SBATCH_PARTITION``, ``SBATCH_ACCOUNT``, ``SBATCH_QOS``, ``SBATCH_TIMELIMIT``, ... are read by
+    ``sbatch`` itself and go before what is written here.
+
+    Args:
+        folder: Gets the tasks, their answers and logs; all nodes see it.
+        threads: CPU cores of a task, and the threads of its libraries.
+        gpu: Whether a task reserves a GPU.
+        jobs: Most tasks at the same time.
+        cluster: ``local`` runs tasks in processes of this machine and ``debug`` in this process,
+            as ``submitit`` does, to try what they do.
+    """
+
+    task_seconds = 180.0
+
+    def __init__(
+        self,
+        folder: Path,
+        threads: int,
+        *,
+        gpu: bool = False,
+        jobs: int | None = None,
+        cluster: Literal["slurm", "local", "debug"] = "slurm",
+    ) -> None:
+        submitit = _submitit()
+        self._cluster = cluster
+        self.room = min(_ROOM, _largest_array() if cluster == "slurm" else jobs or 1)
+        # How much of a shared cluster is free nobody knows; an array waits for it.
+        self.slots = jobs or 1
+        self._folder = folder.absolute()
+        self._executor = submitit.AutoExecutor(folder=self._folder / "%A", cluster=cluster)
+        parameters: dict[str, Any] = {"timeout_min": _MINUTES, "cpus_per_task": threads}
+        if gpu:
+            parameters["gpus_per_node"] = 1
+        if cluster == "slurm":
+            exports = [f"export {k}={v}" for k, v in thread_variables(threads).items()]
+            parameters |= {
+                "slurm_array_parallelism": jobs or self.room,
+                "slurm_setup": exports,
+                "slurm_signal_delay_s": _WARNING_SECONDS,
+                "slurm_max_num_timeout": _REQUEUES,
+                "name": "histodistill",
+            }
+        self._executor.update_parameters(**parameters)
+        self.notes: tuple[str, ...] = (
+            f"SLURM: arrays of at most {self.room} tasks, each with {threads} threads (--threads) "
+            f"and a limit of {_limit()}; logs in {self._folder}",
+        )
+        self._numbers = count()
+        self._running: dict[int, Any] = {}
+        self._gone: dict[int, float] = {}
+        self._ended: dict[int, Any] = {}
+
+    def submit(self, work: Work, tasks: Sequence[Any]) -> list[int]:
+        """Submit an array.
+
+        Raises:
+            InputError: SLURM refuses it; says why.
+        """
+        call = Elsewhere(work, Path.cwd())
+        try:
+            jobs = self._executor.map_array(call, tasks)
+        except Exception as error:  # submitit's own, or of the process that it calls
+            if self._cluster != "slurm":
+                raise
+            raise InputError(f"SLURM does not take the tasks: {_said(error)}") from error
+        tickets = [next(self._numbers) for _ in jobs]
+        self._running |= zip(tickets, jobs, strict=True)
+        return tickets
+
+    def poll(self) -> list[int]:
+        """Those whose answer is there, or that are in the queue no more."""
+        if not self._running:
+            return []
+        told = self._answered() or self._left()
+        if not told:
+            time.sleep(_POLL_SECONDS)
+        for ticket in told:
+            self._ended[ticket] = self._running.pop(ticket)
+            self._gone.pop(ticket, None)
+        return told
+
+    def collect(self, ticket: int) -> Any:
+        """What it returned; one that left the queue without an answer is lost."""
+        job = self._ended.pop(ticket)
+        if self._cluster != "debug" and not job.paths.result_pickle.exists():
+            raise LostTaskError(f"SLURM task {job.job_id} {_last_words(job.paths.stderr)}")
+        if job.exception() is not None:
+            raise LostTaskError(f"SLURM task {job.job_id} {_last_words(job.paths.stderr)}")
+        return job.result().result()
+
+    def cancel(self) -> None:
+        """Take out of the queue what waits, and end what runs."""
+        if self._cluster == "slurm":
+            arrays = sorted({job.job_id.partition("_")[0] for job in self._running.values()})
+            if arrays:
+                subprocess.run(["scancel", *arrays], check=False, capture_output=True)
+        else:
+            for job in self._running.values():
+                job.cancel()
+        self._running.clear()
+
+    def _answered(self) -> list[int]:
+        if self._cluster == "debug":
+            return list(self._running)
+        return [t for t, job in self._running.items() if job.paths.result_pickle.exists()]
+
+    def _left(self) -> list[int]:
+        """Those that have left the queue and whose answer does not come."""
+        now = time.monotonic()
+        present = self._present()
+        for ticket, job in self._running.items():
+            if present is None or job.job_id in present:
+                self._gone.pop(ticket, None)
+            else:
+                self._gone.setdefault(ticket, now)
+        late = _LATE_SECONDS if self._cluster == "slurm" else 0.0
+        return [ticket for ticket, since in self._gone.items() if now - since >= late]
+
+    def _present(self) -> set[str] | None:
+        """Tasks that wait or run; None where it cannot be asked now."""
+        if self._cluster == "local":
+            return {job.job_id for job in self._running.values() if not job.done()}
+        asked = subprocess.run(
+            ["squeue", "--me", "--noheader", "--array", "--format=%F_%K"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return None if asked.returncode else set(asked.stdout.split())
+
+
+def _largest_array() -> int:
+    """The most tasks of an array that the cluster takes."""
+    try:
+        told = subprocess.run(
+            ["scontrol", "show", "config"], capture_output=True, text=True, check=False
+        ).stdout
+    except OSError:
+        return _ROOM
+    found = re.search(r"^MaxArraySize\s*=\s*(\d+)", told, re.MULTILINE)
+    return max(1, int(found[1]) - 1) if found else _ROOM
+
+
+def _limit() -> str:
+    return os.environ.get("SBATCH_TIMELIMIT") or f"{_MINUTES} min (SBATCH_TIMELIMIT)"
+
+
+def _said(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _last_words(log: Path) -> str:
+    """How a task ended, as far as its log tells."""
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    except OSError:
+        lines = []
+    return f"ended without an answer: {lines[-1]} ({log})" if lines else "ended without a word"
