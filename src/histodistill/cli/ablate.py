@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from histodistill.cli.console import answer, located, say, show
-from histodistill.cli.options import ExperimentFile, Jobs, Json, On, Threads
+from histodistill.cli.options import DryRun, ExperimentFile, Jobs, Json, On, Threads
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,6 +16,7 @@ def command(
     on: On = "local",
     jobs: Jobs = None,
     threads: Threads = None,
+    dry_run: DryRun = False,
     _json: Json = False,
 ) -> None:
     """Train the method without each of its parts, and write the ablation table.
@@ -23,12 +24,17 @@ def command(
     Takes the experiment's cohort, folds, targets and seeds. The folder ablation in its output
     gets the table as CSV, Markdown and LaTeX; it resumes where it was interrupted.
     """
-    from histodistill.cli.live_table import train_and_watch
+    from histodistill.cli.dry_run import show_plan
+    from histodistill.cli.live_table import read_cohort, train_and_watch
     from histodistill.experiment.ablation import REFERENCE, components, read_ablation
     from histodistill.report.ablation import write_ablation
 
     experiment = read_ablation(experiment_file)
-    _, predictions = train_and_watch(experiment, on, jobs, threads)
+    data = read_cohort(experiment)
+    if dry_run:
+        show_plan(experiment, data, on, jobs, threads)
+        return
+    predictions = train_and_watch(experiment, data, on, jobs, threads)
     tidy = write_ablation(
         predictions, components(experiment), experiment.output, reference=REFERENCE
     )

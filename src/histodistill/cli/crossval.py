@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from histodistill.cli.console import answer, located, say, say_notes
-from histodistill.cli.options import ExperimentFile, Jobs, Json, On, Threads
+from histodistill.cli.options import DryRun, ExperimentFile, Jobs, Json, On, Threads
 
 
 def command(
@@ -19,6 +19,7 @@ def command(
         bool, typer.Option("--tensorboard", help="Write TensorBoard events (an extra).")
     ] = False,
     report: Annotated[bool, typer.Option(help="Write the report when all is trained.")] = True,
+    dry_run: DryRun = False,
     _json: Json = False,
 ) -> None:
     """Cross-validate every method of an experiment; resumes where it was interrupted.
@@ -26,6 +27,7 @@ def command(
     Writes out-of-fold predictions (predictions.csv, a row a patient), the models of all
     folds, training curves, the resolved configuration, and a report with intervals.
     """
+    from histodistill.cli.dry_run import show_plan
     from histodistill.cli.progress import counting
     from histodistill.cli.results import show_aucs, show_calibration
     from histodistill.cli.training_progress import fits_progress
@@ -38,6 +40,9 @@ def command(
     with counting("Reading bags") as progress:
         data = load(experiment, progress)
     say_notes(data.notes)
+    if dry_run:
+        show_plan(experiment, data, on, jobs, threads)
+        return
     with fits_progress(experiment, fits_of(experiment, data)) as watcher:
         predictions = cross_validate(
             experiment,

@@ -25,10 +25,12 @@ from histodistill.cli.options import (
     GenomicBlocks,
     Layout,
     LeaveOutMissing,
+    On,
     OneTarget,
     PatientPattern,
     SlideMpp,
     SlidesTable,
+    Threads,
     named_files,
     require_used,
 )
@@ -65,7 +67,9 @@ def command(
     mpp: PicturesMpp = 8.0,
     slide_mpp: SlideMpp = None,
     patches: PatchesShown = 8,
-    jobs: PatientsAtOnce = 1,
+    on: On = "local",
+    jobs: PatientsAtOnce = None,
+    threads: Threads = None,
 ) -> None:
     """Show where a model looked: maps of what each patch brought, each with a certificate.
 
@@ -75,14 +79,17 @@ def command(
     from histodistill.cli.progress import counting
     from histodistill.deploy import Bundle
     from histodistill.deploy.panel import bundle_of
+    from histodistill.engines.choice import Place
     from histodistill.explanation.predictability import require_shown
     from histodistill.workflows.explanation import ExplanationSettings, explain_patients
     from histodistill.workflows.new_features import NewFeatures
+    from histodistill.workflows.new_slides import NewSlideSettings
     from histodistill.workflows.prediction import read_blocks
 
     if features is None and slides is None:
         raise InputError("give --features DIR, --slides DIR, or both")
     require_used(context, _NEEDS)
+    place = Place.named(on)
     bundle = Bundle.load(bundle_of(bundle_folder, target), allow or ())
     say_notes(bundle.notes)
     require_shown(bundle, gene or ())  # before slides are extracted
@@ -91,13 +98,22 @@ def command(
     images = _images(slides, slide_mpp)
     if features is None:
         assert slides is not None
-        files = extracted_bags(bundle, slides, out / "features", slide_mpp, patient_pattern)
+        extraction = NewSlideSettings(
+            out / "features",
+            slide_mpp=slide_mpp,
+            patient_pattern=patient_pattern,
+            place=place,
+            threads=threads,
+        )
+        files = extracted_bags(bundle, slides, extraction)
     else:
         found = NewFeatures(features, slides_table, patient_pattern, layout, leave_out_missing)
         files, told = found.open(bundle.info.patient_pattern)
         say_notes(told)
     genes = tuple(gene or ())
-    how = ExplanationSettings(out, images, mpp, genes, n_shown=patches, jobs=jobs)
+    how = ExplanationSettings(
+        out, images, mpp, genes, n_shown=patches, jobs=jobs, threads=threads, place=place
+    )
     with counting("Patients") as progress:
         explained = explain_patients(
             bundle, files, blocks, how, patients=patient or (), progress=progress

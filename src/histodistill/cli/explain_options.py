@@ -42,5 +42,11 @@ PatchesShown = Annotated[
     typer.Option(min=1, metavar="N", help="Most and least supportive patches on a sheet."),
 ]
 PatientsAtOnce = Annotated[
-    int, typer.Option(min=1, metavar="N", help="Patients at the same time, each in a process.")
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Patients at the same time, each in a process; by default 1 on this machine, and as "
+        "many as there is room for elsewhere.",
+    ),
 ]

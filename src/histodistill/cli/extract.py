@@ -27,7 +27,6 @@ from histodistill.cli.extract_options import (
     Overlap,
     PatchPx,
     Precision,
-    RayCluster,
     SlideMpp,
     SlidesArgument,
     StainNormalisation,
@@ -37,7 +36,7 @@ from histodistill.cli.extract_options import (
     Weights,
     Workers,
 )
-from histodistill.cli.options import Json, require_used
+from histodistill.cli.options import Json, On, require_used
 from histodistill.errors import InputError, Problems
 from histodistill.extraction.defaults import DEFAULT_WORKERS
 
@@ -80,11 +79,12 @@ def command(
     precision: Precision = "auto",
     batch_size: BatchSize = None,
     workers: Workers = DEFAULT_WORKERS,
-    ray: RayCluster = None,
+    on: On = "local",
     _json: Json = False,
 ) -> None:
     """Turn slides into patch features: tissue, patches, encoder, one HDF5 file a slide."""
     from histodistill.cli.progress import ExtractionProgress
+    from histodistill.engines.choice import Place
     from histodistill.tiling import TissueSettings
     from histodistill.workflows import extraction as work
 
@@ -102,7 +102,7 @@ def command(
     tissue = problems.attempt(lambda: _checked(TissueSettings, shape))
     problems.raise_any()
     files = None if tissue_dir is None else work.TissueFiles(tissue_dir, tuple(tissue_class or ()))
-    computing = work.ExtractionComputing(device, batch_size, workers, ray)
+    computing = work.ExtractionComputing(device, batch_size, workers, Place.named(on))
     request = work.ExtractionRequest(
         slides, out, choice, tiling, tissue, stain, slide_mpp, files, computing
     )

@@ -192,11 +192,3 @@ Workers = Annotated[
         rich_help_panel=_RUNNING,
     ),
 ]
-RayCluster = Annotated[
-    str | None,
-    typer.Option(
-        help="Run slides as tasks of a Ray cluster: its address (host:port, auto), or 'local'. "
-        "--workers is then the CPU cores of a task.",
-        rich_help_panel=_RUNNING,
-    ),
-]

@@ -104,23 +104,25 @@ def live(table: LiveTable) -> Iterator[None]:
         yield
 
 
-def train_and_watch(
-    experiment: Experiment, on: str, jobs: int | None, threads: int | None
-) -> tuple[ExperimentData, pd.DataFrame]:
-    """Read the cohort and cross-validate every method under a live table.
-
-    Returns:
-        The cohort, and the predictions.
-    """
+def read_cohort(experiment: Experiment) -> ExperimentData:
+    """Read the cohort, and say what was noted."""
     with counting("Reading bags") as progress:
         data = load(experiment, progress)
     say_notes(data.notes)
+    return data
+
+
+def train_and_watch(
+    experiment: Experiment,
+    data: ExperimentData,
+    on: str,
+    jobs: int | None,
+    threads: int | None,
+) -> pd.DataFrame:
+    """Cross-validate every method under a live table; the predictions."""
     table = LiveTable(experiment, fits_of(experiment, data))
     with live(table):
-        predictions = cross_validate(
-            experiment, data, watcher=table, jobs=jobs, threads=threads, on=on
-        )
-    return data, predictions
+        return cross_validate(experiment, data, watcher=table, jobs=jobs, threads=threads, on=on)
 
 
 def _auc(value: float) -> str:

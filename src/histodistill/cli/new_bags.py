@@ -12,17 +12,15 @@ from histodistill.cli.console import located, say, say_notes
 if TYPE_CHECKING:
     from histodistill.deploy import Bundle
     from histodistill.features import BagStore
+    from histodistill.workflows.new_slides import NewSlideSettings
 
 
-def extracted_bags(
-    bundle: Bundle, slides: Path, folder: Path, slide_mpp: float | None, pattern: str | None
-) -> BagStore:
+def extracted_bags(bundle: Bundle, slides: Path, how: NewSlideSettings) -> BagStore:
     """Bags of slides, extracted as the bundle's training slides were."""
     from histodistill.cli.progress import ExtractionProgress
     from histodistill.features import open_bags
-    from histodistill.workflows.new_slides import NewSlideSettings, plan_slides
+    from histodistill.workflows.new_slides import plan_slides
 
-    how = NewSlideSettings(folder, slide_mpp=slide_mpp, patient_pattern=pattern)
     plan = plan_slides(bundle.info, slides, how)
     say_notes(plan.notes)
     with ExtractionProgress(len(plan.entries)) as progress:
@@ -72,10 +70,12 @@ def _extract(
     from histodistill.deploy import Bundle
     from histodistill.deploy.panel import bundle_of
     from histodistill.files import user_cache
+    from histodistill.workflows.new_slides import NewSlideSettings
 
     bundle = Bundle.load(bundle_of(place, target), allow)
     name = f"{bundle.fingerprint} {slides.resolve()}"
     folder = user_cache() / "view" / hashlib.sha256(name.encode()).hexdigest()[:16]
-    extracted_bags(bundle, slides, folder, slide_mpp, pattern)
+    how = NewSlideSettings(folder, slide_mpp=slide_mpp, patient_pattern=pattern)
+    extracted_bags(bundle, slides, how)
     say(f"Features of {located(slides)} are kept in {folder}.")
     return folder

@@ -72,6 +72,16 @@ Threads = Annotated[
         "elsewhere. Results are the same for any number of jobs as long as this number is.",
     ),
 ]
+TaskThreads = Annotated[
+    int | None,
+    typer.Option(
+        min=1, metavar="N", help="With --on ray or slurm: CPU cores of a task; by default 1."
+    ),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Show what would be done, how long it takes, and end."),
+]
 # The group acts on it, whatever the command: a command takes it only to know the word.
 Json = Annotated[
     bool,
@@ -158,6 +168,16 @@ def require_used(context: typer.Context, needs: Mapping[str, Sequence[str]]) -> 
     ]
     if problems:
         raise InputError(*problems)
+
+
+def require_elsewhere(context: typer.Context, on: str, parameter: str) -> None:
+    """Refuse an option that has no effect on this machine.
+
+    Raises:
+        InputError: It was given, and the work is done here.
+    """
+    if on == "local" and _is_given(context, parameter):
+        raise InputError(f"--{parameter} has no effect without --on ray or --on slurm.")
 
 
 def _is_given(context: typer.Context, parameter: str) -> bool:

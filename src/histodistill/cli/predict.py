@@ -17,8 +17,11 @@ from histodistill.cli.options import (
     Json,
     Layout,
     LeaveOutMissing,
+    On,
     SomeTargets,
+    TaskThreads,
     named_files,
+    require_elsewhere,
     require_used,
 )
 from histodistill.cli.policy import (
@@ -95,6 +98,8 @@ def command(
     slide_mpp: SlideMpp = None,
     sample_types: SampleTypes = None,
     device: Device = "auto",
+    on: On = "local",
+    threads: TaskThreads = None,
     _json: Json = False,
 ) -> None:
     """Predict patients from slides, from genomics, or from both.
@@ -106,13 +111,16 @@ def command(
     or when the model was trained, whom it would spare the test: positive, negative or send to
     IHC, with the reason. Research use only; not a medical device.
     """
+    from histodistill.engines.choice import Place
     from histodistill.spreadsheets import write_csv
     from histodistill.workflows.new_features import NewFeatures
     from histodistill.workflows.new_slides import NewSlideSettings
     from histodistill.workflows.prediction import PredictionRequest
 
     require_used(context, _NEEDS)
+    require_elsewhere(context, on, "threads")
     wanted = sample_types or [PRIMARY_TUMOUR]
+    place = Place.named(on)
     how = NewSlideSettings(
         folder=features_out or out.with_name(f"{out.stem}-features"),
         weights=weights,
@@ -121,6 +129,8 @@ def command(
         patient_pattern=patient_pattern,
         sample_types=wanted,
         device=device,
+        place=place,
+        threads=threads,
     )
     request = PredictionRequest(
         slides=slides,
@@ -138,6 +148,9 @@ def command(
         triage=stated_policy(max_missed, max_false_alarms, min_ppv, costs),
         site=site,
         device=device,
+        place=place,
+        threads=threads,
+        scratch=out.with_name(f".{out.stem}-tasks"),
     )
     predicted = _predicted(bundle_folder, target or (), allow or (), request, out)
     write_csv(out, predicted.table)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from histodistill.cli.console import answer, counted, located, say, show
-from histodistill.cli.options import ExperimentFile, Jobs, Json, On, Threads
+from histodistill.cli.options import DryRun, ExperimentFile, Jobs, Json, On, Threads
 from histodistill.errors import InputError, listed
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def command(
             help="Show every method by name, with its source.",
         ),
     ] = False,
+    dry_run: DryRun = False,
     _json: Json = False,
 ) -> None:
     """Train many methods on the same folds, and rank them; resumes where it was interrupted.
@@ -60,7 +61,8 @@ def command(
     """
     import pandas as pd
 
-    from histodistill.cli.live_table import train_and_watch
+    from histodistill.cli.dry_run import show_plan
+    from histodistill.cli.live_table import read_cohort, train_and_watch
     from histodistill.evaluation import live_table, with_standard
     from histodistill.experiment import read_experiment
     from histodistill.report import write_leaderboard
@@ -71,7 +73,11 @@ def command(
 
     experiment = read_experiment(experiment_file)
     reference = _reference(experiment, reference)
-    data, predictions = train_and_watch(experiment, on, jobs, threads)
+    data = read_cohort(experiment)
+    if dry_run:
+        show_plan(experiment, data, on, jobs, threads)
+        return
+    predictions = train_and_watch(experiment, data, on, jobs, threads)
     page = write_leaderboard(
         predictions,
         read_back(pd.read_csv(experiment.output / COSTS)),

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from histodistill.cli.console import answer, counted, located, say
-from histodistill.cli.options import ExperimentFile, Json, SomeTargets, one_of, some_of
+from histodistill.cli.options import (
+    ExperimentFile,
+    Json,
+    On,
+    SomeTargets,
+    Threads,
+    one_of,
+    some_of,
+)
 from histodistill.errors import InputError
+
+if TYPE_CHECKING:
+    from histodistill.deploy import Bundle
+    from histodistill.experiment import Experiment, ExperimentData
 
 
 def command(
@@ -32,6 +44,8 @@ def command(
             help="Average all models of a finished cross-validation instead of training.",
         ),
     ] = False,
+    on: On = "local",
+    threads: Threads = None,
     _json: Json = False,
 ) -> None:
     """Fit the model to deploy and write it as a bundle: safetensors and JSON, no pickle.
@@ -41,10 +55,9 @@ def command(
     the experiment, or those that are named.
     """
     from histodistill.cli.progress import counting
-    from histodistill.cli.training_progress import one_training
     from histodistill.deploy import Panel
     from histodistill.experiment import load, read_experiment
-    from histodistill.training import fold_ensemble, forget_final, train_panel
+    from histodistill.training import fold_ensemble, forget_final
 
     experiment = read_experiment(experiment_file)
     targets = some_of("target", target, list(experiment.targets))
@@ -60,10 +73,7 @@ def command(
         panel.save(out, date.today())
     else:
         seed = experiment.seeds_of(method)[0] if seed is None else seed
-        epochs = experiment.methods[method].training.max_epochs
-        with one_training(f"{', '.join(targets)} {method}", epochs) as on_epoch:
-            trained = train_panel(experiment, data, targets, method, seed=seed, on_epoch=on_epoch)
-        panel = Panel(trained)
+        panel = Panel(_trained(experiment, data, targets, method, seed, on, threads))
         panel.save(out, date.today())
         for name in targets:
             forget_final(experiment, name, method, seed)
@@ -72,3 +82,34 @@ def command(
     say(f"Bundle: {located(out)} ({counted(models, 'model')}{of}; see MODEL_CARD.md)")
     named = {"target": targets[0]} if len(targets) == 1 else {"targets": targets}
     answer(bundle=out, **named, method=method, seed=seed, models=models)
+
+
+def _trained(
+    experiment: Experiment,
+    data: ExperimentData,
+    targets: list[str],
+    method: str,
+    seed: int,
+    on: str,
+    threads: int | None,
+) -> dict[str, Bundle]:
+    """The bundles of targets: trained here, with their epochs, or elsewhere."""
+    import torch
+
+    from histodistill.cli.training_progress import one_training
+    from histodistill.engines.choice import Place
+    from histodistill.training import train_panel
+    from histodistill.training.run.attempts import torch_threads
+    from histodistill.training.run.final_elsewhere import train_elsewhere
+
+    place = Place.named(on)
+    if place.engine != "local":
+        return train_elsewhere(
+            experiment, targets, method, seed=seed, place=place, threads=threads
+        )
+    epochs = experiment.methods[method].training.max_epochs
+    with (
+        torch_threads(threads or torch.get_num_threads()),
+        one_training(f"{', '.join(targets)} {method}", epochs) as on_epoch,
+    ):
+        return train_panel(experiment, data, targets, method, seed=seed, on_epoch=on_epoch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -68,7 +69,7 @@ def opened(
     threads: int | None = None,
     gpu: bool = False,
 ) -> Iterator[Engine]:
-    """The engine of a place, whose tasks end with the block.
+    """The engine of a place, whose tasks end with the block; warns of what to know of it.
 
     Args:
         place: Where.
@@ -82,6 +83,19 @@ def opened(
     Raises:
         InputError: As :meth:`Place.require`.
     """
+    with _engine(place, folder, jobs, threads, gpu) as engine:
+        for note in engine.notes:
+            warnings.warn(note, stacklevel=3)
+        try:
+            yield engine
+        finally:
+            engine.cancel()
+
+
+@contextmanager
+def _engine(
+    place: Place, folder: Path, jobs: int | None, threads: int | None, gpu: bool
+) -> Iterator[Engine]:
     if place.engine == "ray":
         from histodistill.engines.ray import RayCluster, connected
 

@@ -51,7 +51,7 @@ class Engine(Protocol):
         Raises:
             InputError: As the work raised it.
             LostTaskError: The task ended without an answer.
-            RuntimeError: The work has a bug; tells where.
+            Exception: The work has a bug; of another machine a RuntimeError that tells where.
         """
 
     def cancel(self) -> None:

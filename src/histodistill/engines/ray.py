@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -161,7 +162,11 @@ def connected(address: str | None) -> Iterator[ModuleType]:
     require_answer(address)
     client = address is not None and address.endswith(f":{_CLIENT_PORT}")
     try:
-        ray.init(address=f"ray://{address}" if client else address, log_to_driver=False)
+        ray.init(
+            address=f"ray://{address}" if client else address,
+            log_to_driver=False,
+            logging_level=logging.WARNING,
+        )
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise InputError(f"no Ray cluster answers at {address!r} ({error})") from error
     try:

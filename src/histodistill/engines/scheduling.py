@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from histodistill.engines.engine import Engine, LostTaskError, Work
 
@@ -43,7 +43,7 @@ def batched(
 
 def run_tasks(
     engine: Engine, work: Work, tasks: Sequence[tuple[T, ...]]
-) -> Generator[tuple[tuple[T, ...], object]]:
+) -> Generator[tuple[tuple[T, ...], Any]]:
     """Run tasks, each a tuple of pieces of work; what was begun is cancelled at the end.
 
     A task that is lost is divided: its pieces come back one by one, so that one that takes its
@@ -66,7 +66,7 @@ def run_tasks(
     losses: Counter[T] = Counter()
     try:
         while waiting or running:
-            if len(running) <= engine.room // 2:  # several at once, as an array
+            if waiting and len(running) <= engine.room // 2:  # several at once, as an array
                 room = min(engine.room - len(running), len(waiting))
                 chosen = [waiting.popleft() for _ in range(room)]
                 running |= zip(engine.submit(work, chosen), chosen, strict=True)

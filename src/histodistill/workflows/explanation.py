@@ -9,9 +9,12 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from joblib import Parallel, delayed
 
+from histodistill.claims import Claims
 from histodistill.deploy import Bundle, predict
+from histodistill.engines.choice import Place, opened
+from histodistill.engines.engine import LostTaskError
+from histodistill.engines.sharing import all_claimed, run_shared
 from histodistill.errors import InputError, Problems, listed
 from histodistill.explanation.expression import ExpressionMap, explain_expression
 from histodistill.explanation.patients import PatientMap, explain
@@ -25,6 +28,8 @@ from histodistill.slides import SlideImage
 from histodistill.spreadsheets import read_back, write_csv
 
 _RECORD, _MAPS = "explained.json", "maps.csv"
+# Of a patient, where nothing is known.
+_SECONDS = 10.0
 _EXPRESSION, _PREDICTABILITY = "expression.csv", "predictability.csv"
 
 
@@ -38,7 +43,10 @@ class ExplanationSettings:
         mpp: µm in a pixel of the pictures.
         genes: Genes whose predicted expression is drawn, ``block:gene`` or the gene alone.
         n_shown: Most and least supportive patches on a contact sheet.
-        jobs: Patients at the same time, each in a process.
+        jobs: Patients at the same time, each in a process; by default 1, and as many as there is
+            room for elsewhere.
+        threads: Threads of each; by default the cores are divided among the jobs, and 1 elsewhere.
+        place: Where patients are explained.
         seed: Of the random orders that certificates compare with.
     """
 
@@ -47,7 +55,9 @@ class ExplanationSettings:
     mpp: float = 8.0
     genes: tuple[str, ...] = ()
     n_shown: int = 8
-    jobs: int = 1
+    jobs: int | None = None
+    threads: int | None = None
+    place: Place = field(default_factory=Place)
     seed: int = 0
 
 
@@ -111,13 +121,9 @@ def explain_patients(
     _refuse_misplaced(how, bags, open_ones)
     answers = predicted.table.set_index("PATIENT")
     blocks = {name: table.loc[table.index.isin(wanted)] for name, table in (genomics or {}).items()}
-    run = Parallel(n_jobs=how.jobs, return_as="generator_unordered")
-    tasks = (
-        delayed(_explain_one)(bundle, bags, blocks, how, p, places[p], record[p], answers.loc[p])
-        for p in open_ones
-    )
     done = len(wanted) - len(open_ones)
-    for finished, _ in enumerate(run(tasks), start=done + 1):
+    work = _Explaining(bundle, bags, blocks, how, record, answers)
+    for finished, _ in enumerate(_explained(work, open_ones), start=done + 1):
         if progress is not None:
             progress(finished, len(wanted))
     maps = _collected(how.folder, _MAPS, places.values())
@@ -137,6 +143,64 @@ def _collected(folder: Path, name: str, places: Iterable[Path]) -> pd.DataFrame:
     table = read_back(pd.concat(parts, ignore_index=True))
     write_csv(folder / name, table)
     return table
+
+
+@dataclass(frozen=True)
+class _Explaining:
+    """Explains patients, in any process: the bags that it takes along are the paths of files."""
+
+    bundle: Bundle
+    bags: BagStore
+    genomics: Mapping[str, pd.DataFrame]
+    how: ExplanationSettings
+    record: Mapping[str, dict[str, object]]
+    answers: pd.DataFrame
+
+    def __call__(self, patients: Sequence[str]) -> list[bool | None]:
+        """Explain those that nobody else does; None for the others."""
+        with self.claims() as claims:
+            return [self._explain(patient, claims) for patient in patients]
+
+    def claims(self) -> Claims:
+        """Of patients, in the folder of maps."""
+        return Claims(self.how.folder / ".claims")
+
+    def _explain(self, patient: str, claims: Claims) -> bool | None:
+        with all_claimed([folder_name(patient)], claims) as mine:
+            if not mine:
+                return None
+            place = self.how.folder / folder_name(patient)
+            if not place.exists():
+                answer, record = self.answers.loc[patient], self.record[patient]
+                assert isinstance(answer, pd.Series)  # patients are unique
+                _explain_one(
+                    self.bundle, self.bags, self.genomics, self.how, patient, place, record, answer
+                )
+            return True
+
+
+def _explained(work: _Explaining, patients: Sequence[str]) -> Iterator[str]:
+    """Explain patients, by one of the commands that share the folder; each as it is over.
+
+    Raises:
+        InputError: The worker that explained some of them ended each time.
+    """
+    if not patients:
+        return
+    how, lost = work.how, []
+    with (
+        opened(how.place, how.folder / ".tasks", jobs=how.jobs, threads=how.threads) as engine,
+        work.claims() as claims,
+    ):
+        named = run_shared(
+            engine, work, patients, lambda _: _SECONDS, claims, lambda p: [folder_name(p)]
+        )
+        for patient, answer in named:
+            if isinstance(answer, LostTaskError):
+                lost.append(f"{patient}: the worker ended each time that it was tried: {answer}")
+            yield patient
+    if lost:
+        raise InputError(*lost)
 
 
 def _explain_one(

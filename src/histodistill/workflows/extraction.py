@@ -18,6 +18,7 @@ from histodistill.encoders import (
     resolve_precision,
 )
 from histodistill.encoders.encoder import Triple
+from histodistill.engines.choice import Place
 from histodistill.errors import Problems
 from histodistill.extraction import (
     ExtractionSettings,
@@ -29,8 +30,8 @@ from histodistill.extraction import (
     list_slides,
     with_tissue_files,
 )
-from histodistill.extraction.cluster import ClusterTask, extract_on_cluster
 from histodistill.extraction.defaults import DEFAULT_WORKERS, Stain
+from histodistill.extraction.elsewhere import SlidesThere, extract_elsewhere
 from histodistill.files import require_writable, sha256
 from histodistill.tiling import TilingSettings, TissueSettings
 
@@ -85,16 +86,16 @@ class ExtractionComputing:
 
     Attributes:
         device: ``auto`` (an NVIDIA GPU where there is one, else the CPU), ``cpu``, ``cuda``,
-            ``cuda:<n>`` or ``mps``. On a cluster ``auto`` is looked up on this machine.
+            ``cuda:<n>`` or ``mps``. Elsewhere ``auto`` is looked up on this machine.
         batch_size: Patches encoded together; by default 16 on a CPU, 128 on a GPU.
-        workers: Threads that read and decode patches; on a cluster the CPU cores of a task.
-        ray: Address of a Ray cluster whose tasks the slides are, or ``local``.
+        workers: Threads that read and decode patches; elsewhere the CPU cores of a task.
+        place: Where the slides are extracted.
     """
 
     device: str = "auto"
     batch_size: int | None = None
     workers: int = DEFAULT_WORKERS
-    ray: str | None = None
+    place: Place = field(default_factory=Place)
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ class ExtractionPlan:
         entries: The slides.
         encoder: The encoder's description.
         settings: Everything that decides what is in a feature file.
-        loaded: The encoder itself; None on a cluster, whose tasks load it.
+        loaded: The encoder itself; None elsewhere, whose tasks load it.
         notes: What to know of the list of slides, in sentences.
     """
 
@@ -168,16 +169,16 @@ class ExtractionPlan:
                 workers=computing.workers,
                 progress=progress,
             )
-        task = ClusterTask(
+        work = SlidesThere(
             self.settings,
             self.request.folder.resolve(),
             encoder.weights,
-            _device_of_tasks(computing.device),
+            device_of_tasks(computing.device),
             computing.batch_size,
             computing.workers,
             encoder.allow_code,
         )
-        return extract_on_cluster(self.entries, task, str(computing.ray), progress)
+        return extract_elsewhere(self.entries, work, computing.place, progress)
 
 
 def plan_extraction(request: ExtractionRequest) -> ExtractionPlan:
@@ -256,7 +257,7 @@ def _settings(
     """What decides the features, and the encoder; on a cluster its tasks load it."""
     choice, computing = request.encoder, request.computing
     wanted = (request.tiling, request.tissue, request.stain)
-    if computing.ray is None:
+    if computing.place.engine == "local":
         loaded = load_encoder(
             encoder,
             weights=choice.weights,
@@ -266,11 +267,11 @@ def _settings(
         )
         return ExtractionSettings.of(loaded, *wanted), loaded
     weights = sha256(find_weights(encoder, choice.weights))
-    precision = resolve_precision(choice.precision, _device_of_tasks(computing.device))
+    precision = resolve_precision(choice.precision, device_of_tasks(computing.device))
     return ExtractionSettings.planned(encoder, weights, precision, *wanted), None
 
 
-def _device_of_tasks(name: str) -> str:
+def device_of_tasks(name: str) -> str:
     """The device that a cluster's tasks look for where they run; ``auto`` is looked up here."""
     if name == "auto":
         return resolve_device(name).type

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,19 +18,22 @@ from histodistill.cohort.slides import patient_reader
 from histodistill.deploy import Bundle, BundleInfo, Predictions, predict
 from histodistill.deploy.predict import check_request
 from histodistill.encoders import PatchEncoder
+from histodistill.engines.choice import Place
 from histodistill.errors import InputError, Problems, listed
 from histodistill.extraction import (
     ExtractionSettings,
+    ExtractionSummary,
     OutputFolder,
     Progress,
     SlideEntry,
     extract_slides,
     list_slides,
 )
+from histodistill.extraction.elsewhere import SlidesThere, extract_elsewhere
 from histodistill.features import open_bags
 from histodistill.files import require_writable
 from histodistill.model import NetworkName
-from histodistill.workflows.extraction import unused_mpp
+from histodistill.workflows.extraction import device_of_tasks, unused_mpp
 from histodistill.workflows.new_features import chosen_pattern
 
 
@@ -48,6 +51,8 @@ class NewSlideSettings:
         sample_types: TCGA sample types that are read.
         device: ``auto`` (an NVIDIA GPU where there is one, else the CPU), ``cpu``, ``cuda``,
             ``cuda:<n>`` or ``mps``.
+        place: Where they are extracted.
+        threads: Elsewhere, the CPU cores of a task; by default 1.
     """
 
     folder: Path
@@ -57,6 +62,8 @@ class NewSlideSettings:
     patient_pattern: str | None = None
     sample_types: Collection[str] = (PRIMARY_TUMOUR,)
     device: str = "auto"
+    place: Place = field(default_factory=Place)
+    threads: int | None = None
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,8 @@ class SlidePlan:
         folder: Where the features go.
         notes: Slides that are left out, and why, in sentences.
         slide_mpp: µm/px of level 0 that was given for the slides that record none.
+        place: Where they are extracted.
+        there: What is done there, where that is not here.
     """
 
     entries: tuple[SlideEntry, ...]
@@ -95,6 +104,8 @@ class SlidePlan:
     folder: Path
     notes: tuple[str, ...]
     slide_mpp: float | None = None
+    place: Place = field(default_factory=Place)
+    there: SlidesThere | None = None
 
     def extract(self, progress: Progress | None = None) -> ExtractedSlides:
         """Extract the slides; one that cannot be used is told and left out.
@@ -102,9 +113,7 @@ class SlidePlan:
         Raises:
             InputError: No slide could be used.
         """
-        summary = extract_slides(
-            self.entries, self.encoder, self.folder, self.settings, progress=progress
-        )
+        summary = self._summary(progress)
         unused = [record for record in summary.records if record.status != "done"]
         if len(unused) == len(self.entries):
             raise InputError(f"no slide could be used; the reasons are in {self.folder}")
@@ -119,6 +128,13 @@ class SlidePlan:
                 *unused_mpp(self.slide_mpp, summary),
             ),
             tuple(record.slide for record in summary.with_status("failed")),
+        )
+
+    def _summary(self, progress: Progress | None) -> ExtractionSummary:
+        if self.there is not None:
+            return extract_elsewhere(self.entries, self.there, self.place, progress)
+        return extract_slides(
+            self.entries, self.encoder, self.folder, self.settings, progress=progress
         )
 
 
@@ -151,7 +167,29 @@ def plan_slides(info: BundleInfo, slides: Path, how: NewSlideSettings) -> SlideP
     problems.raise_any()
     assert settings is not None
     assert encoder is not None
-    return SlidePlan(entries, patients, settings, encoder, how.folder, tuple(told), how.slide_mpp)
+    return SlidePlan(
+        entries,
+        patients,
+        settings,
+        encoder,
+        how.folder,
+        tuple(told),
+        how.slide_mpp,
+        how.place,
+        None if how.place.engine == "local" else _work(settings, how),
+    )
+
+
+def _work(settings: ExtractionSettings, how: NewSlideSettings) -> SlidesThere:
+    """What a task on another machine does."""
+    return SlidesThere(
+        settings,
+        how.folder.resolve(),
+        how.weights,
+        device_of_tasks(how.device),
+        workers=how.threads or 1,
+        allow_code=how.allow_code,
+    )
 
 
 def _known(

@@ -17,6 +17,8 @@ from histodistill.calibration.triage import TriagePolicy
 from histodistill.deploy import Bundle, Panel, Predictions, predict
 from histodistill.deploy.panel import told_of_targets
 from histodistill.deploy.predict import OnAnswers, check_request
+from histodistill.engines.choice import Place
+from histodistill.engines.single_task import run_one
 from histodistill.errors import InputError, Problems
 from histodistill.experiment.data import read_block
 from histodistill.experiment.inputs import BlockSettings
@@ -44,6 +46,9 @@ class PredictionRequest:
         site: The hospital of all patients, as for :func:`histodistill.predict`.
         device: ``auto`` (an NVIDIA GPU where there is one, else the CPU), ``cpu``, ``cuda``,
             ``cuda:<n>`` or ``mps``.
+        place: Where the answers are computed, in one task; slides are extracted where ``how`` says.
+        threads: Elsewhere, the threads of that task; by default 1.
+        scratch: Elsewhere, a folder that all machines see, for what a scheduler writes.
 
     Raises:
         InputError: There is nothing to predict from, or slides and features as well.
@@ -60,6 +65,9 @@ class PredictionRequest:
     triage: TriagePolicy | None = None
     site: str | None = None
     device: str = "auto"
+    place: Place = field(default_factory=Place)
+    threads: int | None = None
+    scratch: Path = Path(".tasks")
 
     def __post_init__(self) -> None:
         if self.slides is None and self.features is None and not self.genomics:
@@ -113,7 +121,19 @@ class PredictionPlan:
         return replace(predicted, notes=notes, failed=extracted.failed)
 
     def _predicted(self, bags: BagStore | None, on_answers: OnAnswers | None) -> Predictions:
-        """The answers of all models, a row a patient and target."""
+        request = self.request
+        if request.place.engine == "local":
+            return self.answered(bags, on_answers)
+        gpu = request.device.startswith("cuda")
+        # Slides are extracted by now, and their encoder stays here.
+        work = _Answering(replace(self, slides=None, bags=bags))
+        answers: Predictions = run_one(
+            request.place, request.scratch, work, threads=request.threads, gpu=gpu
+        )
+        return answers
+
+    def answered(self, bags: BagStore | None, on_answers: OnAnswers | None = None) -> Predictions:
+        """Predict from features that are there, in this process."""
         n = len(self.bundles)
 
         def told(place: int) -> OnAnswers | None:
@@ -143,6 +163,16 @@ class PredictionPlan:
             device=self.request.device,
             on_answers=on_answers,
         )
+
+
+@dataclass(frozen=True)
+class _Answering:
+    """Predicts in another process; the bags that it takes along are the paths of files."""
+
+    plan: PredictionPlan
+
+    def __call__(self, _task: object) -> Predictions:
+        return self.plan.answered(self.plan.bags)
 
 
 def plan_prediction(model: Bundle | Panel, request: PredictionRequest) -> PredictionPlan:

@@ -6,12 +6,13 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
 import torch
 
 from histodistill.claims import Claims
+from histodistill.engines.sharing import all_claimed
 from histodistill.errors import InputError
 from histodistill.experiment import Experiment, load
 from histodistill.files import folder_name, write_text
@@ -29,30 +30,15 @@ Group = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of a fit, told in words that travel.
-
-    Attributes:
-        fit: Its name.
-        problems: Why it failed, in sentences; none where it is finished.
-        elsewhere: Another process is at work on it.
-    """
-
-    fit: str
-    problems: tuple[str, ...] = ()
-    elsewhere: bool = False
-
-
-@dataclass(frozen=True)
 class Attempted:
-    """What became of the fits of a task.
+    """What became of a group of fits, told in words that travel.
 
     Attributes:
-        outcomes: One a fit.
+        problems: Of each fit by its name, in sentences; none where it is finished.
         warned: What was warned of on the way, for whoever submitted the task to tell.
     """
 
-    outcomes: tuple[Outcome, ...]
+    problems: dict[str, tuple[str, ...]]
     warned: tuple[str, ...] = ()
 
 
@@ -61,9 +47,9 @@ def claims_of(experiment: Experiment) -> Claims:
     return Claims(experiment.output / _CLAIMS)
 
 
-def claim_name(fit: str) -> str:
-    """The name of the claim on a fit."""
-    return folder_name(fit)
+def claim_names(group: Group) -> list[str]:
+    """What the fits of a group are claimed by."""
+    return [folder_name(fit) for fit in group]
 
 
 class FitsHere:
@@ -84,46 +70,58 @@ class FitsHere:
         self._threads = threads
         self._on_epoch = on_epoch
 
-    def __call__(self, task: Sequence[Group]) -> Attempted:
+    def __call__(self, task: Sequence[Group]) -> list[Attempted | None]:
         """Attempt the groups of a task, one after the other."""
         with torch_threads(self._threads), claims_of(self._runner.experiment) as claims:
-            outcomes = [
-                outcome
-                for group in task
-                for outcome in self._attempt([self._fits[name] for name in group], claims)
-            ]
-        return Attempted(tuple(outcomes))
+            return [self.attempt(group, claims) for group in task]
 
-    def _attempt(self, group: Sequence[Fit], claims: Claims) -> Iterator[Outcome]:
-        """Run a group that nobody else has claimed a fit of: its fits share a pass."""
-        with _claimed(group, claims) as mine:
+    def attempt(self, group: Group, claims: Claims) -> Attempted | None:
+        """Run the fits of a group that are not finished; None where others hold one of them."""
+        with all_claimed(claim_names(group), claims) as mine:
             if not mine:
-                yield from (Outcome(str(fit), elsewhere=True) for fit in group)
-                return
-            open_fits = []
-            for fit in group:
-                if fit.finished(self._runner.experiment.output):
-                    yield Outcome(str(fit))
-                else:
-                    open_fits.append(fit)
-            yield from self._run(open_fits)
+                return None
+            fits = [self._fits[name] for name in group]
+            output = self._runner.experiment.output
+            ended: dict[str, tuple[str, ...]] = {str(f): () for f in fits if f.finished(output)}
+            return Attempted(ended | self._run([f for f in fits if str(f) not in ended]))
 
-    def _run(self, fits: Sequence[Fit]) -> Iterator[Outcome]:
+    def _run(self, fits: Sequence[Fit]) -> dict[str, tuple[str, ...]]:
         """Run fits together; a failure is written down beside its results and told."""
         if not fits:
-            return
+            return {}
         steps = {fit: self._runner.steps(fit, partial(self._on_epoch, fit)) for fit in fits}
         most = min(self._runner.models_in_a_pass(fit.method) for fit in fits)
-        for fit, ended in in_one_pass(steps, most):
-            path = fit.folder(self._runner.experiment.output) / FAILURE
-            if isinstance(ended, Exception):
-                write_text(path, "".join(traceback.format_exception(ended)))
-                unforeseen = (f"{type(ended).__name__}: {ended} ({path} tells where)",)
-                told = ended.problems if isinstance(ended, InputError) else unforeseen
-                yield Outcome(str(fit), told)
-            else:
-                path.unlink(missing_ok=True)
-                yield Outcome(str(fit))
+        return {str(fit): self._problems(fit, end) for fit, end in in_one_pass(steps, most)}
+
+    def _problems(self, fit: Fit, ended: Exception | None) -> tuple[str, ...]:
+        path = fit.folder(self._runner.experiment.output) / FAILURE
+        if ended is None:
+            path.unlink(missing_ok=True)
+            return ()
+        write_text(path, "".join(traceback.format_exception(ended)))
+        if isinstance(ended, InputError):
+            return ended.problems
+        return (f"{type(ended).__name__}: {ended} ({path} tells where)",)
+
+
+class Recorded:
+    """Attempts fits in another process, and keeps warnings for the one that tells them.
+
+    Args:
+        work: What may warn.
+    """
+
+    def __init__(self, work: FitsHere) -> None:
+        self._work = work
+
+    def __call__(self, task: Sequence[Group]) -> list[Attempted | None]:
+        """Attempt the groups of a task."""
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("default", UserWarning)
+            attempted = self._work(task)
+        told = [str(each.message) for each in seen if issubclass(each.category, UserWarning)]
+        once = tuple(dict.fromkeys(told))
+        return [each and replace(each, warned=once) for each in attempted]
 
 
 class FitsThere:
@@ -143,44 +141,10 @@ class FitsThere:
         self._threads = threads
         self._tensorboard = tensorboard
 
-    def __call__(self, task: Sequence[Group]) -> Attempted:
+    def __call__(self, task: Sequence[Group]) -> list[Attempted | None]:
         """Attempt the groups of a task."""
         runner, fits = _opened(self._experiment, self._tensorboard)
         return Recorded(FitsHere(runner, fits, self._threads, _untold))(task)
-
-
-class Recorded:
-    """Keeps warnings of another process for the one that tells them.
-
-    Args:
-        work: What may warn.
-    """
-
-    def __init__(self, work: FitsHere) -> None:
-        self._work = work
-
-    def __call__(self, task: Sequence[Group]) -> Attempted:
-        """Attempt the groups of a task."""
-        with warnings.catch_warnings(record=True) as seen:
-            warnings.simplefilter("default", UserWarning)
-            outcomes = self._work(task).outcomes
-        warned = [str(each.message) for each in seen if issubclass(each.category, UserWarning)]
-        return Attempted(outcomes, tuple(dict.fromkeys(warned)))
-
-
-@contextmanager
-def _claimed(group: Sequence[Fit], claims: Claims) -> Iterator[bool]:
-    """Claim all fits of a group or none; whether they are claimed."""
-    taken: list[str] = []
-    try:
-        for name in (claim_name(str(fit)) for fit in group):
-            if not claims.take(name):
-                break
-            taken.append(name)
-        yield len(taken) == len(group)
-    finally:
-        for name in taken:
-            claims.release(name)
 
 
 @lru_cache(maxsize=1)

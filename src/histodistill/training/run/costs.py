@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -101,19 +102,24 @@ def collected_costs(fits: Sequence[Fit], output: Path) -> pd.DataFrame:
 
 
 def seconds_of_fits(fits: Sequence[Fit], output: Path) -> dict[str, float]:
-    """What a fit of each method will take to train: the mean of those that have been measured.
+    """What a fit of each method will take to train, in seconds.
 
-    A method of which none has been costs what the others do on average, or a usual time.
+    A method of which none has been measured costs what the others do on average, or a usual time.
     """
-    times: dict[str, list[float]] = {fit.method: [] for fit in fits}
+    means = measured_seconds(fits, output)
+    usual = statistics.mean(means.values()) if means else USUAL_SECONDS
+    return {fit.method: means.get(fit.method, usual) for fit in fits}
+
+
+def measured_seconds(fits: Sequence[Fit], output: Path) -> dict[str, float]:
+    """The mean training time of each method of which a fit has been measured, in seconds."""
+    times: defaultdict[str, list[float]] = defaultdict(list)
     for fit in fits:
         path = fit.folder(output) / COST
         if path.exists():
             remedy = f"remove {path.parent} to train this fit again"
             times[fit.method].append(read_record(path, _Cost, remedy).training_seconds)
-    means = {method: statistics.mean(own) for method, own in times.items() if own}
-    usual = statistics.mean(means.values()) if means else USUAL_SECONDS
-    return {method: means.get(method, usual) for method in times}
+    return {method: statistics.mean(own) for method, own in times.items()}
 
 
 def _inference_ms(fitted: FittedModel, name: NetworkName, patients: Sequence[str]) -> float | None:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import time
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
+from pathlib import Path
 from typing import Protocol
 
 import torch
 
 from histodistill.engines.choice import Place, opened
 from histodistill.engines.engine import Engine, LostTaskError, Work
-from histodistill.engines.scheduling import batched, run_tasks
+from histodistill.engines.sharing import run_shared
 from histodistill.experiment import Experiment
 from histodistill.training.loop.epoch import Epoch
 from histodistill.training.run.attempts import (
@@ -23,9 +23,8 @@ from histodistill.training.run.attempts import (
     FitsHere,
     FitsThere,
     Group,
-    Outcome,
     Recorded,
-    claim_name,
+    claim_names,
     claims_of,
 )
 from histodistill.training.run.costs import seconds_of_fits
@@ -35,8 +34,6 @@ from histodistill.training.run.worker_epochs import epochs_of_workers, tell_epoc
 
 # What a scheduler writes, in the folder of the results.
 _TASKS = ".tasks"
-# Between looks at what other processes hold.
-_WAIT_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -117,24 +114,29 @@ def run_fits(
     Returns:
         Those that failed.
     """
-    output = runner.experiment.output
-    waiting = {}
-    for fit in fits:
-        if fit.finished(output):
-            watcher.on_fit(fit)
-        else:
-            waiting[str(fit)] = fit
+    finished, waiting = _divided(fits, runner.experiment.output)
+    for fit in finished:
+        watcher.on_fit(fit)
     if not waiting:
         return []
     failures = []
-    for outcome in _outcomes(runner, fits, waiting, watcher, running):
-        fit = waiting.pop(outcome.fit)
-        if outcome.problems:
-            failures.append(Failure(fit, outcome.problems))
-            watcher.on_failure(failures[-1])
-        else:
-            watcher.on_fit(fit)
+    for group, ended in _attempts(runner, fits, list(waiting.values()), watcher, running):
+        for name, problems in _problems(group, ended).items():
+            if name not in waiting:  # it was finished before
+                continue
+            if problems:
+                failures.append(Failure(waiting[name], problems))
+                watcher.on_failure(failures[-1])
+            else:
+                watcher.on_fit(waiting[name])
     return failures
+
+
+def _divided(fits: Sequence[Fit], output: Path) -> tuple[list[Fit], dict[str, Fit]]:
+    """The fits that are finished, and the others by name."""
+    finished = [fit for fit in fits if fit.finished(output)]
+    done = set(finished)
+    return finished, {str(fit): fit for fit in fits if fit not in done}
 
 
 def passes(runner: FitRunner, fits: Sequence[Fit]) -> list[tuple[Fit, ...]]:
@@ -146,36 +148,43 @@ def passes(runner: FitRunner, fits: Sequence[Fit]) -> list[tuple[Fit, ...]]:
     return groups
 
 
-def _outcomes(
-    runner: FitRunner,
-    fits: Sequence[Fit],
-    waiting: Mapping[str, Fit],
-    watcher: Watcher,
-    running: Running,
-) -> Iterator[Outcome]:
-    """What becomes of each fit that waits; round by round, while others hold some."""
+def _attempts(
+    runner: FitRunner, fits: Sequence[Fit], waiting: Sequence[Fit], watcher: Watcher, how: Running
+) -> Iterator[tuple[Group, Attempted | LostTaskError]]:
+    """What becomes of the groups with fits that wait."""
     experiment = runner.experiment
     seconds = seconds_of_fits(fits, experiment.output)
+    prices = {str(fit): seconds[fit.method] for fit in waiting}
     # Of all fits, whatever is finished: the same for every process that shares the folder.
     groups = [tuple(str(fit) for fit in group) for group in passes(runner, fits)]
-
-    def price(group: Group) -> float:
-        return sum(seconds[waiting[name].method] for name in group)
-
     with (
-        _engine(experiment, running) as engine,
-        _work(runner, list(waiting.values()), watcher, running) as work,
+        engine_of(experiment, how) as engine,
+        _work(runner, fits, watcher, how) as work,
+        claims_of(experiment) as claims,
     ):
-        while groups := _with_waiting(groups, waiting):
-            tasks = batched(_free(experiment, groups), price, engine)
-            for outcome in _ended(engine, work, tasks):
-                if not outcome.elsewhere:
-                    yield outcome
+        yield from run_shared(
+            engine,
+            work,
+            [group for group in groups if any(name in prices for name in group)],
+            lambda group: sum(prices.get(name, 0.0) for name in group),
+            claims,
+            claim_names,
+        )
+
+
+def _problems(group: Group, ended: Attempted | LostTaskError) -> dict[str, tuple[str, ...]]:
+    """What became of each fit of a group; its warnings are told."""
+    if isinstance(ended, LostTaskError):
+        told = f"its worker ended each time that it was tried, last: {ended}"
+        return dict.fromkeys(group, (told,))
+    for text in ended.warned:
+        warnings.warn(text, stacklevel=2)
+    return ended.problems
 
 
 @contextmanager
-def _engine(experiment: Experiment, running: Running) -> Iterator[Engine]:
-    """The engine, which tells what to know of it."""
+def engine_of(experiment: Experiment, running: Running) -> Iterator[Engine]:
+    """The engine of a run."""
     with opened(
         running.place,
         experiment.output / _TASKS,
@@ -183,38 +192,7 @@ def _engine(experiment: Experiment, running: Running) -> Iterator[Engine]:
         threads=running.threads_of_each,
         gpu=any(m.training.device.startswith("cuda") for m in experiment.methods.values()),
     ) as engine:
-        for note in engine.notes:
-            warnings.warn(note, stacklevel=2)
         yield engine
-
-
-def _with_waiting(groups: Sequence[Group], waiting: Collection[str]) -> list[Group]:
-    """The groups without fits that are over."""
-    left = (tuple(name for name in group if name in waiting) for group in groups)
-    return [group for group in left if group]
-
-
-def _free(experiment: Experiment, groups: Sequence[Group]) -> list[Group]:
-    """Groups that nobody holds a fit of; waits until there is one."""
-    with claims_of(experiment) as claims:
-        while True:
-            free = [g for g in groups if not any(claims.is_held(claim_name(n)) for n in g)]
-            if free:
-                return free
-            time.sleep(_WAIT_SECONDS)
-
-
-def _ended(engine: Engine, work: Work, tasks: Sequence[tuple[Group, ...]]) -> Iterator[Outcome]:
-    """What became of the fits of tasks."""
-    for task, attempted in run_tasks(engine, work, tasks):
-        if isinstance(attempted, LostTaskError):
-            told = f"its worker ended each time that it was tried, last: {attempted}"
-            yield from (Outcome(name, (told,)) for group in task for name in group)
-            continue
-        assert isinstance(attempted, Attempted)
-        for text in attempted.warned:
-            warnings.warn(text, stacklevel=2)
-        yield from attempted.outcomes
 
 
 @contextmanager

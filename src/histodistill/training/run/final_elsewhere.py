@@ -1,0 +1,61 @@
+"""The model to deploy, trained on another machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from histodistill.deploy.bundle import Bundle
+from histodistill.engines.choice import Place
+from histodistill.engines.single_task import run_one
+from histodistill.experiment import Experiment, load
+from histodistill.training.run.attempts import torch_threads
+from histodistill.training.run.final import train_final
+
+
+@dataclass(frozen=True)
+class _Final:
+    """Trains, or goes on where an earlier task stopped; in JSON, as settings travel best."""
+
+    experiment: str
+    target: str
+    method: str
+    seed: int
+    threads: int
+
+    def __call__(self, _task: object) -> Bundle:
+        experiment = Experiment.model_validate_json(self.experiment)
+        with torch_threads(self.threads):
+            return train_final(
+                experiment, load(experiment), self.target, self.method, seed=self.seed
+            )
+
+
+def train_elsewhere(
+    experiment: Experiment,
+    target: str,
+    method: str,
+    *,
+    seed: int,
+    place: Place,
+    threads: int | None = None,
+) -> Bundle:
+    """What :func:`train_final` gives, by a task on an engine.
+
+    A task that dies, or whose time is over, goes on from its last checkpoint.
+
+    Args:
+        experiment: The experiment; its files are seen by all machines.
+        target: What to predict.
+        method: One of the experiment's methods.
+        seed: Seed.
+        place: The engine.
+        threads: Threads of the training; by default 1.
+
+    Raises:
+        InputError: As :func:`train_final`, or the engine is not there.
+    """
+    work = _Final(experiment.model_dump_json(), target, method, seed, threads or 1)
+    gpu = experiment.methods[method].training.device.startswith("cuda")
+    folder = experiment.output / "final" / ".tasks"
+    bundle: Bundle = run_one(place, folder, work, threads=threads, gpu=gpu)
+    return bundle
