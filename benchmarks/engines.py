@@ -19,14 +19,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 from histodistill.claims import Claims
 from histodistill.engines.choice import Place, opened
@@ -46,6 +45,7 @@ class Sleeping:
     seconds: float
 
     def __call__(self, names: Sequence[str]) -> list[bool | None]:
+        """Do those that nobody else does."""
         with Claims(self.folder / ".claims") as claims:
             return [self._sleep(name, claims) for name in names]
 
@@ -117,17 +117,10 @@ def kills(n_kills: int, n_fits: int, seconds: float) -> None:
     rng = random.Random(0)
     with tempfile.TemporaryDirectory() as place, two_nodes() as address:
         folder = Path(place)
-        command = [
-            sys.executable,
-            __file__,
-            "drive",
-            str(folder),
-            address,
-            str(n_fits),
-            str(seconds),
-        ]
+        settings = [str(folder), address, str(n_fits), str(seconds)]
+        command = [sys.executable, __file__, "drive", *settings]
         drivers: list[subprocess.Popen[bytes]] = []
-        killed = {"workers": 0, "drivers": 0}
+        killed: Counter[str] = Counter()
         started = time.monotonic()
         while sum(killed.values()) < n_kills or drivers:
             drivers = [each for each in drivers if each.poll() is None]
@@ -135,34 +128,40 @@ def kills(n_kills: int, n_fits: int, seconds: float) -> None:
                 drivers.append(subprocess.Popen(command, stderr=subprocess.DEVNULL))
             time.sleep(rng.uniform(0.1, 1.0))
             if sum(killed.values()) < n_kills:
-                killed[_kill_one(drivers, rng)] += 1
+                killed.update(_kill_one(drivers, rng))
             if not drivers and sum(killed.values()) < n_kills:
                 print("all fits were done before the last kill: give more --fits")
                 break
         lines = (folder / LOG).read_text().split()
         results = sorted(path.name for path in (folder / DONE).glob("fit-*"))
         print(
-            f"{killed.get('workers', 0)} workers and {killed['drivers']} drivers killed in "
+            f"{killed['workers']} workers and {killed['drivers']} drivers killed in "
             f"{time.monotonic() - started:.0f} s; {n_fits} fits: {len(results)} done, "
             f"{n_fits - len(results)} lost, {len(lines) - len(set(lines))} done twice, "
             f"{len(list((folder / '.claims').iterdir()))} claims left"
         )
 
 
-def _kill_one(drivers: Sequence[subprocess.Popen[bytes]], rng: random.Random) -> str:
+def _kill_one(drivers: Sequence[subprocess.Popen[bytes]], rng: random.Random) -> list[str]:
     """Kill a worker that this program's nodes started, or a driver."""
-    workers = [
-        process
-        for process in psutil.Process().children(recursive=True)
-        if process.name().startswith("ray::")
-    ]
+    workers = _workers()
     if workers and (rng.random() < 0.8 or not drivers):
-        os.kill(rng.choice(workers).pid, signal.SIGKILL)
-        return "workers"
+        os.kill(rng.choice(workers), signal.SIGKILL)
+        return ["workers"]
     if drivers:
         rng.choice(drivers).kill()
-        return "drivers"
-    return "nobody"
+        return ["drivers"]
+    return []
+
+
+def _workers() -> list[int]:
+    """Ray's workers among the descendants of this process."""
+    listing = subprocess.check_output(["ps", "-A", "-ww", "-o", "pid=,ppid=,args="], text=True)
+    rows = [line.split(maxsplit=2) for line in listing.splitlines()]
+    own = {os.getpid()}
+    for _ in range(4):  # a node, its manager, its workers
+        own |= {int(pid) for pid, parent, _ in rows if int(parent) in own}
+    return [int(pid) for pid, _, words in rows if int(pid) in own and words.startswith("ray::")]
 
 
 class SimulatedNodes:
@@ -178,7 +177,8 @@ class SimulatedNodes:
         self._running: list[tuple[float, int, int]] = []
         self._tasks: dict[int, int] = {}
 
-    def submit(self, work: Any, tasks: Sequence[Any]) -> list[int]:
+    def submit(self, work: Any, tasks: Sequence[Any]) -> list[int]:  # noqa: ARG002
+        """Give each task to the node that is free first."""
         tickets = []
         for task in tasks:
             ticket = next(self._numbers)
@@ -190,6 +190,7 @@ class SimulatedNodes:
         return tickets
 
     def poll(self) -> list[int]:
+        """Those whose time is over."""
         wait = self._running[0][0] - time.monotonic() if self._running else 0.0
         time.sleep(min(max(wait, 0.0), 1.0))
         told = []
@@ -200,9 +201,11 @@ class SimulatedNodes:
         return told
 
     def collect(self, ticket: int) -> list[bool]:
+        """Its fits, all done."""
         return [True] * self._tasks.pop(ticket)
 
     def cancel(self) -> None:
+        """Forget what runs."""
         self._running.clear()
 
 
@@ -225,6 +228,7 @@ def saturation(nodes: int, n_fits: int) -> None:
 
 
 def main() -> None:
+    """Run what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("efficiency", "kills", "saturation", "drive"))
     parser.add_argument("rest", nargs="*", help="of drive, which kills starts")

@@ -13,6 +13,7 @@ import torch
 import histodistill
 from histodistill.workflows import new_slides
 from tests.cli.command_line import fail, run, succeed
+from tests.engines.clusters import submitit_for_slurm
 
 pytest.importorskip("openslide")
 pytest.importorskip("tifffile")
@@ -66,7 +67,7 @@ def extract(folder: Path, slides: Path, out: Path, *options: str) -> None:
     succeed("extract", slides, *encoder, *plain, "--out", out, *options)
 
 
-def test_slides_predict_as_their_features_do(hospital, tmp_path):
+def test_slides_predict_as_their_features_do(hospital, tmp_path, monkeypatch):
     from_slides = tmp_path / "from-slides.csv"
     succeed(
         *("predict", hospital / "bundle", "--slides", hospital / "cohort" / "slides"),
@@ -78,6 +79,14 @@ def test_slides_predict_as_their_features_do(hospital, tmp_path):
         *("--slides-table", hospital / "cohort" / "slides.csv", "--out", from_features),
     )
     assert from_slides.read_text() == from_features.read_text()
+    submitit_for_slurm(monkeypatch, "debug")
+    elsewhere = tmp_path / "elsewhere.csv"
+    succeed(
+        *("predict", hospital / "bundle", "--slides", hospital / "cohort" / "slides"),
+        *("--weights", hospital / "encoder.pt", CODE, "--out", elsewhere, *PATTERN),
+        *("--on", "slurm", "--device", "cpu"),
+    )
+    assert elsewhere.read_text() == from_features.read_text()
     table = pd.read_csv(from_slides)
     assert len(table) == 30
     assert (table["answered_by"] == "student").all()

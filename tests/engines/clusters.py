@@ -30,3 +30,17 @@ def two_nodes() -> Iterator[str]:
             yield cluster.address
         finally:
             cluster.shutdown()
+
+
+def submitit_for_slurm(patch: pytest.MonkeyPatch, cluster: str) -> None:
+    """Let ``--on slurm`` mean submitit's own executors of this machine, ``local`` or ``debug``."""
+    pytest.importorskip("submitit")
+    from histodistill.engines import slurm
+
+    original = slurm.SlurmArrays.__init__
+
+    def here(self: object, *args: object, **settings: object) -> None:
+        original(self, *args, **settings, cluster=cluster)  # type: ignore[arg-type]
+
+    patch.setattr(slurm.SlurmArrays, "__init__", here)
+    patch.setattr(slurm, "require_slurm", lambda: None)

@@ -14,7 +14,7 @@ from histodistill.claims import Claims
 from histodistill.errors import InputError
 from histodistill.training import cross_validate, fits_of, train_final
 from histodistill.training.run.attempts import FAILURE, claim_names, claims_of
-from tests.engines.clusters import two_nodes
+from tests.engines.clusters import submitit_for_slurm, two_nodes
 from tests.training.cohorts import World, described, experiment
 from tests.training.run.test_parallel import HOPELESS, _Watcher
 from tests.training.run.test_resume import assert_same, results
@@ -68,16 +68,7 @@ def test_submitit_gives_the_same_bytes(
     cluster: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pytest.importorskip("submitit")
-    from histodistill.engines import slurm
-
-    original = slurm.SlurmArrays.__init__
-
-    def here(self: object, *args: object, **settings: object) -> None:
-        original(self, *args, **settings, cluster=cluster)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(slurm.SlurmArrays, "__init__", here)
-    monkeypatch.setattr(slurm, "require_slurm", lambda: None)
+    submitit_for_slurm(monkeypatch, cluster)
     with pytest.warns(UserWarning, match="SLURM: arrays of at most 2 tasks"):
         cross_validate(experiment(world.files, tmp_path, **CHANGES), world.data, on="slurm", jobs=2)
     tasks = [name for name in results(tmp_path) if name.startswith(".tasks")]
