@@ -28,6 +28,16 @@ def freed_memory_is_returned() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[str]:
+    """The address of a Ray cluster of two nodes with a core each; a process can join only one."""
+    pytest.importorskip("ray")
+    from tests.engines.clusters import two_nodes
+
+    with two_nodes() as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The development cohort and slides that may lie beside the repository."""
     if not SHARED.is_dir():

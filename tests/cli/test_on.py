@@ -90,8 +90,8 @@ def test_maps_made_elsewhere_are_those_made_here(
         said = explain(model, features, tmp_path / place, "--on", place)
         assert said.exit_code == 0, said.output
     assert "SLURM: arrays of at most" in said.output
-    found = [pd.read_csv(tmp_path / place / "maps.csv") for place in ("local", "slurm")]
-    pd.testing.assert_frame_equal(*found)
+    here, there = (pd.read_csv(tmp_path / place / "maps.csv") for place in ("local", "slurm"))
+    pd.testing.assert_frame_equal(here, there)
 
 
 def test_predictions_made_elsewhere_are_those_made_here(

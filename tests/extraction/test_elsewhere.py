@@ -6,10 +6,10 @@ import signal
 import pytest
 
 from histodistill.engines.choice import Place
+from histodistill.engines.engine import LostTaskError
 from histodistill.errors import InputError
 from histodistill.extraction import elsewhere, extract_slides
 from histodistill.extraction.elsewhere import SlidesThere, extract_elsewhere
-from tests.engines.clusters import two_nodes
 
 
 def contents(folder):
@@ -18,9 +18,8 @@ def contents(folder):
 
 @pytest.mark.slow
 def test_a_cluster_gives_the_same_bytes_and_survives_a_killed_worker(
-    entries, encoder, settings, weights, tmp_path, monkeypatch
+    entries, encoder, settings, weights, tmp_path, ray_cluster
 ):
-    pytest.importorskip("ray")
     slides = entries(4)
     extract_slides(slides, encoder, tmp_path / "alone", settings, batch_size=8)
     marker = tmp_path / "killed"
@@ -33,8 +32,8 @@ def test_a_cluster_gives_the_same_bytes_and_survives_a_killed_worker(
             return super().__call__(slides)
 
     work = KilledOnce(settings, tmp_path / "out", weights, batch_size=8, allow_code=True)
-    with two_nodes() as address, pytest.warns(UserWarning, match="a task was lost and is run"):
-        summary = extract_elsewhere(slides, work, Place("ray", address))
+    with pytest.warns(UserWarning, match="a task was lost and is run"):
+        summary = extract_elsewhere(slides, work, Place("ray", ray_cluster))
     assert marker.exists()
     assert [record.status for record in summary.records] == ["done"] * 4
     assert contents(tmp_path / "out") == contents(tmp_path / "alone")
@@ -47,7 +46,7 @@ def test_a_slide_whose_worker_always_dies_is_a_failure(
     monkeypatch.setattr(elsewhere, "run_tasks", lambda engine, work, tasks: lost_of(tasks))
 
     def lost_of(tasks):
-        return [(task, elsewhere.LostTaskError("killed")) for task in tasks]
+        return [(task, LostTaskError("killed")) for task in tasks]
 
     work = SlidesThere(settings, tmp_path / "out", weights, allow_code=True)
     summary = extract_elsewhere(entries(2), work, Place())

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 
 import torch
 
@@ -137,7 +137,7 @@ class FitsThere:
     """
 
     def __init__(self, experiment: Experiment, threads: int, *, tensorboard: bool = False) -> None:
-        self._experiment = experiment.model_dump_json()
+        self._experiment = experiment
         self._threads = threads
         self._tensorboard = tensorboard
 
@@ -147,12 +147,19 @@ class FitsThere:
         return Recorded(FitsHere(runner, fits, self._threads, _untold))(task)
 
 
-@lru_cache(maxsize=1)
-def _opened(experiment: str, tensorboard: bool) -> tuple[FitRunner, tuple[Fit, ...]]:
-    """What a process keeps between its tasks: the cohort, and the folds it has prepared."""
-    chosen = Experiment.model_validate_json(experiment)
-    data = load(chosen)
-    return FitRunner(chosen, data, tensorboard=tensorboard), fits_of(chosen, data)
+# What a process keeps between its tasks: the cohort, the folds it has prepared, and its fits.
+_kept: dict[str, tuple[FitRunner, tuple[Fit, ...]]] = {}
+
+
+def _opened(experiment: Experiment, tensorboard: bool) -> tuple[FitRunner, tuple[Fit, ...]]:
+    """The runner and the fits of an experiment, read where the last task was of another one."""
+    key = f"{tensorboard} {experiment.model_dump_json()}"
+    if key not in _kept:
+        _kept.clear()
+        data = load(experiment)
+        runner = FitRunner(experiment, data, tensorboard=tensorboard)
+        _kept[key] = runner, fits_of(experiment, data)
+    return _kept[key]
 
 
 def _untold(fit: Fit, epoch: Epoch) -> None:

@@ -14,20 +14,18 @@ from histodistill.training.run.final import train_final
 
 @dataclass(frozen=True)
 class _Final:
-    """Trains, or goes on where an earlier task stopped; in JSON, as settings travel best."""
+    """Trains, or goes on where an earlier task stopped."""
 
-    experiment: str
+    experiment: Experiment
     target: str
     method: str
     seed: int
     threads: int
 
     def __call__(self, _task: object) -> Bundle:
-        experiment = Experiment.model_validate_json(self.experiment)
+        data = load(self.experiment)
         with torch_threads(self.threads):
-            return train_final(
-                experiment, load(experiment), self.target, self.method, seed=self.seed
-            )
+            return train_final(self.experiment, data, self.target, self.method, seed=self.seed)
 
 
 def train_elsewhere(
@@ -54,7 +52,7 @@ def train_elsewhere(
     Raises:
         InputError: As :func:`train_final`, or the engine is not there.
     """
-    work = _Final(experiment.model_dump_json(), target, method, seed, threads or 1)
+    work = _Final(experiment, target, method, seed, threads or 1)
     gpu = experiment.methods[method].training.device.startswith("cuda")
     folder = experiment.output / "final" / ".tasks"
     bundle: Bundle = run_one(place, folder, work, threads=threads, gpu=gpu)

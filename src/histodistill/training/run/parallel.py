@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
@@ -120,15 +120,14 @@ def run_fits(
     if not waiting:
         return []
     failures = []
-    for group, ended in _attempts(runner, fits, list(waiting.values()), watcher, running):
-        for name, problems in _problems(group, ended).items():
-            if name not in waiting:  # it was finished before
-                continue
+    attempts = _attempts(runner, fits, list(waiting.values()), watcher, running)
+    with closing(attempts):  # at once, whatever ends this: workers shall not go on
+        for fit, problems in _outcomes(attempts, waiting):
             if problems:
-                failures.append(Failure(waiting[name], problems))
+                failures.append(Failure(fit, problems))
                 watcher.on_failure(failures[-1])
             else:
-                watcher.on_fit(waiting[name])
+                watcher.on_fit(fit)
     return failures
 
 
@@ -150,7 +149,7 @@ def passes(runner: FitRunner, fits: Sequence[Fit]) -> list[tuple[Fit, ...]]:
 
 def _attempts(
     runner: FitRunner, fits: Sequence[Fit], waiting: Sequence[Fit], watcher: Watcher, how: Running
-) -> Iterator[tuple[Group, Attempted | LostTaskError]]:
+) -> Generator[tuple[Group, Attempted | LostTaskError]]:
     """What becomes of the groups with fits that wait."""
     experiment = runner.experiment
     seconds = seconds_of_fits(fits, experiment.output)
@@ -172,14 +171,20 @@ def _attempts(
         )
 
 
-def _problems(group: Group, ended: Attempted | LostTaskError) -> dict[str, tuple[str, ...]]:
-    """What became of each fit of a group; its warnings are told."""
-    if isinstance(ended, LostTaskError):
-        told = f"its worker ended each time that it was tried, last: {ended}"
-        return dict.fromkeys(group, (told,))
-    for text in ended.warned:
-        warnings.warn(text, stacklevel=2)
-    return ended.problems
+def _outcomes(
+    attempts: Iterable[tuple[Group, Attempted | LostTaskError]], waiting: Mapping[str, Fit]
+) -> Iterator[tuple[Fit, tuple[str, ...]]]:
+    """What became of each fit that waited, as its problems; warnings are told."""
+    problems: dict[str, tuple[str, ...]]
+    for group, ended in attempts:
+        if isinstance(ended, LostTaskError):
+            told = f"its worker ended each time that it was tried, last: {ended}"
+            problems = dict.fromkeys(group, (told,))
+        else:
+            problems = ended.problems
+            for text in ended.warned:
+                warnings.warn(text, stacklevel=2)
+        yield from ((waiting[name], own) for name, own in problems.items() if name in waiting)
 
 
 @contextmanager
