@@ -10,6 +10,7 @@ from histodistill.engines.single_task import run_one
 from histodistill.experiment import Experiment, load
 from histodistill.training.run.attempts import torch_threads
 from histodistill.training.run.final import train_final
+from histodistill.training.run.precision import with_precision
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ def train_elsewhere(
     Raises:
         InputError: As :func:`train_final`, or the engine is not there.
     """
-    work = _Final(experiment, target, method, seed, threads or 1)
+    # What precision is, this machine decides, as for a cross-validation.
+    work = _Final(with_precision(experiment), target, method, seed, threads or 1)
     gpu = experiment.methods[method].training.device.startswith("cuda")
     folder = experiment.output / "final" / ".tasks"
     bundle: Bundle = run_one(place, folder, work, threads=threads, gpu=gpu)
