@@ -82,7 +82,7 @@ class RayCluster:
         self.room = jobs or max(_ROOM, 4 * self.slots)
         nodes = sum(node["Alive"] for node in ray.nodes())
         notes = [
-            f"Ray: {nodes} nodes, {self.slots} tasks at a time, each with {threads} threads "
+            f"Ray: {nodes} nodes, {self.slots} tasks at a time, threads of each: {threads} "
             "(--threads; Ray itself sets OMP_NUM_THREADS to the cores of a task)"
         ]
         if fitting < 1:

@@ -86,7 +86,9 @@ class SlurmArrays:
         # How much of a shared cluster is free nobody knows; an array waits for it.
         self.slots = jobs or 1
         self._folder = folder.absolute()
-        self._executor = submitit.AutoExecutor(folder=self._folder / "%A", cluster=cluster)
+        self._executor = submitit.AutoExecutor(
+            folder=self._folder / "%A", cluster=cluster, slurm_max_num_timeout=_REQUEUES
+        )
         parameters: dict[str, Any] = {"timeout_min": _MINUTES, "cpus_per_task": threads}
         if gpu:
             parameters["gpus_per_node"] = 1
@@ -96,13 +98,12 @@ class SlurmArrays:
                 "slurm_array_parallelism": jobs or self.room,
                 "slurm_setup": exports,
                 "slurm_signal_delay_s": _WARNING_SECONDS,
-                "slurm_max_num_timeout": _REQUEUES,
                 "name": "histodistill",
             }
         self._executor.update_parameters(**parameters)
         self.notes: tuple[str, ...] = (
-            f"SLURM: arrays of at most {self.room} tasks, each with {threads} threads (--threads) "
-            f"and a limit of {_limit()}; logs in {self._folder}",
+            f"SLURM: arrays of at most {self.room} tasks; threads of each: {threads} (--threads); "
+            f"time limit: {_limit()}; logs in {self._folder}",
         )
         self._numbers = count()
         self._running: dict[int, Any] = {}
