@@ -104,9 +104,7 @@ def _trained(
 
     place = Place.named(on)
     if place.engine != "local":
-        return train_elsewhere(
-            experiment, targets, method, seed=seed, place=place, threads=threads
-        )
+        return train_elsewhere(experiment, targets, method, seed=seed, place=place, threads=threads)
     epochs = experiment.methods[method].training.max_epochs
     with (
         torch_threads(threads or torch.get_num_threads()),

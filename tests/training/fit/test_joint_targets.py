@@ -26,7 +26,7 @@ from histodistill.training.fit.trainings import in_one_pass
 from histodistill.training.fold.fold_data import FoldData, prepare_fold
 from histodistill.training.fold.lesson import lesson_of
 from histodistill.training.fold.reading import prepare
-from histodistill.training.run.run_folder import open_run
+from histodistill.training.run.run_folder import begin_run
 from tests.training.cohorts import World, experiment
 
 TARGETS = {
@@ -227,23 +227,21 @@ def test_a_run_that_knew_of_one_target_alone_goes_on(known: World, tmp_path: Pat
     """Its record says nothing of targets together, or of an order."""
     setup = setup_of(known, tmp_path, targets={"ER": TARGETS["ER"]}, methods={"abmil": {}})
     setup = setup.model_copy(update={"genomics": {}})
-    with open_run(setup, known.data):
-        pass
+    begin_run(setup, known.data)
     path = tmp_path / CONFIGURATION
     record = json.loads(path.read_text())
     del record["methods"]["abmil"]["joint"]
     del record["targets"]["ER"]["ordered"]
     path.write_text(json.dumps(record))
-    with open_run(setup, known.data):
-        assert json.loads(path.read_text())["methods"]["abmil"]["joint"] == {}
+    begin_run(setup, known.data)
+    assert json.loads(path.read_text())["methods"]["abmil"]["joint"] == {}
 
 
 def test_other_targets_make_another_configuration(known: World, tmp_path: Path) -> None:
-    with open_run(setup_of(known, tmp_path), known.data):
-        pass
+    begin_run(setup_of(known, tmp_path), known.data)
     fewer = setup_of(known, tmp_path, targets={"ER": TARGETS["ER"]})
-    with pytest.raises(InputError, match=r"methods\.joint\.joint"), open_run(fewer, known.data):
-        pass
+    with pytest.raises(InputError, match=r"methods\.joint\.joint"):
+        begin_run(fewer, known.data)
 
 
 def test_who_teaches_by_another_label_is_told(known: World, tmp_path: Path) -> None:
