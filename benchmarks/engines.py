@@ -85,7 +85,6 @@ def two_nodes() -> Iterator[str]:
     from ray.cluster_utils import Cluster
 
     settings: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
-    settings["node_ip_address"] = "127.0.0.1"
     cluster = Cluster(initialize_head=True, head_node_args={**settings, "include_dashboard": False})
     try:
         cluster.add_node(**settings)

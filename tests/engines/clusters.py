@@ -20,7 +20,6 @@ def two_nodes() -> Iterator[str]:
         settings: dict[str, Any] = {
             "num_cpus": 1,
             "object_store_memory": 80 * 2**20,
-            "node_ip_address": "127.0.0.1",
         }
         head = {**settings, "include_dashboard": False}
         cluster = Cluster(initialize_head=True, head_node_args=head)
