@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from histodistill.evaluation import check_predictions
+from histodistill.evaluation.learning import LabelledPart
 from histodistill.report import Report
 from histodistill.report.evidence import Evidence
 from tests.evaluation.simulated import two_class
@@ -85,4 +86,9 @@ def full_report() -> Report:
             "maps": pd.DataFrame({"network": "student", "verdict": ["true", "true", "not shown"]}),
         },
         excluded=pd.DataFrame({"PATIENT": ["X"], "reason": ["no slide"]}),
+        learning=[
+            LabelledPart(table.assign(student=table["student"] ** power), {"ER": n, "PR": n / 2})
+            for power, n in ((0.2, 18.0), (1.0, 72.0))
+        ],
+        learning_notes=["PR: 0.125 of the labels are too few"],
     )

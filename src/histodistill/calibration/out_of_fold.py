@@ -15,8 +15,8 @@ from histodistill.calibration.network_calibrator import CalibrationSettings, cal
 from histodistill.calibration.triage import Costs, TriagePolicy, TriageRule, fit_triage
 from histodistill.errors import InputError
 from histodistill.evaluation.answers import Answers
+from histodistill.evaluation.calibration_figures import error_scores
 from histodistill.evaluation.calibration_line import calibration_line
-from histodistill.evaluation.metrics import brier, calibration_error
 from histodistill.evaluation.runs import Runs
 
 
@@ -179,11 +179,5 @@ def calibrated_out_of_fold(
 
 def _measured(y: npt.NDArray[np.int64], p: Floats) -> dict[str, float]:
     answers = Answers.two_class(y, p)
-    everybody = np.ones((1, len(p)))
-    line = calibration_line(Runs.joined([answers], answers.classes, 1))
-    return {
-        "ece": float(calibration_error(answers, everybody)[0]),
-        "brier": float(brier(answers, everybody)[0]),
-        "slope": line.slope,
-        "intercept": line.intercept,
-    }
+    runs = Runs.joined([answers], answers.classes, 1)
+    return error_scores(runs) | calibration_line(runs)._asdict()

@@ -15,8 +15,12 @@ import pandas as pd
 
 from histodistill.evaluation.answers import Answers
 from histodistill.evaluation.calibration_line import CalibrationLine, calibration_line
+from histodistill.evaluation.intervals import (
+    bootstrap_metrics,
+    percentile_interval,
+    pivotal_interval,
+)
 from histodistill.evaluation.layout import as_calibrated, networks_in
-from histodistill.evaluation.metrics import brier, calibration_error
 from histodistill.evaluation.parts import Part, parts
 from histodistill.evaluation.runs import Runs
 
@@ -37,6 +41,8 @@ class BrierParts(NamedTuple):
     uncertainty: float = float("nan")
 
 
+RESAMPLES = 500
+SCORES = ("ece", "ece_low", "ece_high", "brier", "brier_low", "brier_high")
 COLUMNS = (
     "target",
     "method",
@@ -45,8 +51,7 @@ COLUMNS = (
     "n_patients",
     "n_positive",
     *CalibrationLine._fields,
-    "ece",
-    "brier",
+    *SCORES,
     *BrierParts._fields,
 )
 
@@ -60,7 +65,8 @@ def calibration_figures(predictions: pd.DataFrame) -> pd.DataFrame:
     Returns:
         A row for the probabilities ``as given``, and one for those ``calibrated`` where the table
         has them, with ``COLUMNS``: slope and intercept as ``calibration_line`` gives them, expected
-        calibration error (10 bins of equal width), Brier score and its parts.
+        calibration error (10 bins of equal width) and Brier score with intervals, and the parts of
+        the latter.
     """
     records = []
     for part in parts(predictions):
@@ -98,15 +104,26 @@ def _record(part: Part, probabilities: str) -> dict[str, object]:
     }
 
 
+def error_scores(runs: Runs) -> dict[str, float]:
+    """Expected calibration error and Brier score, the mean over runs, with 95 % intervals.
+
+    The interval of the error is pivotal, since a resample's error is biased upwards; that of the
+    score is a percentile bootstrap. Both draw patients.
+
+    Returns:
+        ``SCORES``; NaN where nobody is answered.
+    """
+    if not len(runs):
+        return dict.fromkeys(SCORES, float("nan"))
+    names = ("ece", "brier")
+    whole = runs.metrics(np.ones((1, len(runs))), names)
+    ece, score = (float(whole[name][0]) for name in names)
+    drawn = bootstrap_metrics(runs, RESAMPLES, metrics=names)
+    ends = (*pivotal_interval(ece, drawn["ece"]), *percentile_interval(drawn["brier"]))
+    return dict(zip(SCORES, (ece, *ends[:2], score, *ends[2:]), strict=True))
+
+
 def _scores(runs: Runs) -> dict[str, float]:
-    """ECE, Brier score and its parts, the mean over runs."""
-    of_runs = [
-        {
-            "ece": float(calibration_error(run, np.ones((1, len(run))))[0]),
-            "brier": float(brier(run, np.ones((1, len(run))))[0]),
-            **brier_parts(run)._asdict(),
-        }
-        for run in runs.runs
-    ]
-    means = pd.DataFrame(of_runs).mean()
-    return {str(name): float(value) for name, value in means.items()}
+    """ECE and Brier score with intervals, and the Brier score's parts, the mean over runs."""
+    means = pd.DataFrame([brier_parts(run)._asdict() for run in runs.runs]).mean()
+    return error_scores(runs) | {str(name): float(value) for name, value in means.items()}

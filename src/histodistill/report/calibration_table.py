@@ -16,13 +16,13 @@ HEADER = (
     "Patients (positive / negative)",
     "Slope [95 %]",
     "Intercept [95 %]",
-    "ECE",
-    "Brier",
+    "ECE [95 %]",
+    "Brier [95 %]",
     "Miscalibration",
     "Discrimination",
 )
 
-_SCORES = ("ece", "brier", "miscalibration", "discrimination")
+_PARTS = ("miscalibration", "discrimination")
 
 
 def calibration_table(figures: pd.DataFrame) -> Table:
@@ -40,8 +40,8 @@ def calibration_table(figures: pd.DataFrame) -> Table:
                 Cell(str(row["probabilities"])),
                 Cell(_counted(row)),
                 _cell(row, "slope"),
-                _cell(row, "intercept"),
-                *(Cell(_number(row[name])) for name in _SCORES),
+                *(_cell(row, name) for name in ("intercept", "ece", "brier")),
+                *(Cell(_number(row[name])) for name in _PARTS),
             )
             for row in own.to_dict("records")
         ]

@@ -74,7 +74,7 @@ def cross_validate(
     require_fast_precision(experiment, fits)
     with open_run(experiment, data):
         if experiment.splits.seal:
-            sealing.begin(experiment.output)
+            _begin_sealed(experiment.output)
         runner = FitRunner(experiment, data, tensorboard=tensorboard)
         failures = run_fits(runner, fits, watcher or Silent(), jobs=jobs, threads=threads)
         if failures:
@@ -84,6 +84,17 @@ def cross_validate(
                 "are not trained again by the same command",
             )
         return _collect(fits, experiment.output, experiment.calibration)
+
+
+def _begin_sealed(output: Path) -> None:
+    """Make the key of a run that has none.
+
+    Raises:
+        InputError: The answers of an earlier run are opened in part.
+    """
+    if sealing.is_half_open(output):
+        raise InputError(sealing.unread_sentence(output))
+    sealing.begin(output)
 
 
 def _collect(fits: Sequence[Fit], output: Path, settings: CalibrationSettings) -> pd.DataFrame:
@@ -132,7 +143,7 @@ def _keep_sealed(fits: Sequence[Fit], output: Path) -> None:
         folders.setdefault(fit.method, []).append(own)
     sealing.write_contents(output, folders)
     finished.finish(output, (VALIDATION, COSTS))
-    raise AnswersSealedError(sealing.sealed_sentence(output))
+    raise AnswersSealedError(sealing.unread_sentence(output))
 
 
 def calibrated_predictions(places: Sequence[Path], settings: CalibrationSettings) -> pd.DataFrame:
