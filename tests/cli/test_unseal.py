@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from histodistill import sealing
+from histodistill.errors import InputError
 from tests.cli.command_line import fail, succeed
 from tests.experiment.small import NETWORK, experiment_file
 
@@ -93,7 +94,7 @@ def test_a_sealed_run_trains_final_models_and_an_interrupted_opening_goes_on(
     assert "are sealed until" in problem
 
     def torn(*_: object) -> None:
-        raise OSError("no space left")
+        raise InputError("no space left")
 
     results = tmp_path / "results"
     with monkeypatch.context() as patch:

@@ -90,5 +90,5 @@ def full_report() -> Report:
             LabelledPart(table.assign(student=table["student"] ** power), {"ER": n, "PR": n / 2})
             for power, n in ((0.2, 18.0), (1.0, 72.0))
         ],
-        learning_notes=["PR: 0.125 of the labels are too few"],
+        learning_notes=["PR: 0.125 of the labels are too few."],
     )

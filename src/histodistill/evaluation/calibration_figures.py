@@ -41,7 +41,7 @@ class BrierParts(NamedTuple):
     uncertainty: float = float("nan")
 
 
-RESAMPLES = 500
+RESAMPLES = 200
 SCORES = ("ece", "ece_low", "ece_high", "brier", "brier_low", "brier_high")
 COLUMNS = (
     "target",

@@ -28,6 +28,7 @@ NEEDED = (
     "network",
     "reference",
     "reference_auc",
+    "fewest_labels",
     "all_labels",
     "needed",
     "needed_low",
@@ -166,7 +167,7 @@ def _point(key: Key, labelled: float, runs: Runs) -> tuple[object, ...]:
 def _reach(
     curve: Sequence[tuple[float, Runs]], aim: Runs, n_resamples: int, seed: int
 ) -> tuple[object, ...]:
-    """The reference's AUC, all labels, labels needed with their interval, and a note."""
+    """The reference's AUC, fewest and all labels, labels needed with their interval, and a note."""
     everywhere = set(aim.patients).intersection(*(runs.patients for _, runs in curve))
     shared = aim.of(sorted(everywhere))
     answers = [runs.of(shared.patients) for _, runs in curve]
@@ -181,9 +182,9 @@ def _reach(
     drawn = np.concatenate([at(w)[0] for w in resamples(shared.y, n_resamples, seed)])
     # No interpolation between a number and the infinite.
     low, high = np.quantile(drawn, [0.025, 0.975], method="nearest")
-    most = float(labelled[-1])
-    note = _note(float(needed[0]), float(labelled[0]))
-    return float(goal[0]), most, float(needed[0]), float(low), float(high), note
+    fewest, most = float(labelled[0]), float(labelled[-1])
+    note = _note(float(needed[0]), fewest)
+    return float(goal[0]), fewest, most, float(needed[0]), float(low), float(high), note
 
 
 def _note(needed: float, fewest: float) -> str:

@@ -137,22 +137,23 @@ def _needed_table(needed: pd.DataFrame, source: str) -> Table:
                 Cell(text)
                 for text in (
                     str(row["method"]),
-                    _labels(row["needed"]),
+                    _labels(row["needed"], row["fewest_labels"]),
                     f"{_labels(row['needed_low'])} to {_labels(row['needed_high'])}",
                     number(row["all_labels"], 0),
-                    str(row["note"]),
                 )
             )
             for row in own.to_dict("records")
         )
         if rows:
             sections.append(Section(INPUTS[network], rows))
-    header = ("Method", "Labelled patients needed", "95 % interval", "Of", "")
+    header = ("Method", "Labelled patients needed", "95 % interval", "Of")
     return Table(header, tuple(sections), source)
 
 
-def _labels(n: float) -> str:
-    return "not reached" if np.isinf(n) else f"{n:.0f}"
+def _labels(n: float, fewest: float = 0) -> str:
+    if np.isinf(n):
+        return "not reached"
+    return f"{n:.0f} or fewer" if n <= fewest else f"{n:.0f}"
 
 
 def _figure(curves: LearningCurves, drawn: Sequence[str]) -> Figure:
@@ -164,7 +165,9 @@ def _figure(curves: LearningCurves, drawn: Sequence[str]) -> Figure:
         layout="constrained",
         facecolor="white",
     )
-    styles = {name: curve_style(k) for k, name in enumerate(shown["method"].unique())}
+    # As in the curves of the same target: by kind of input, then in the order of the table.
+    ordered = pd.concat([shown[shown["network"] == name] for name in networks])["method"].unique()
+    styles = {name: curve_style(k) for k, name in enumerate(ordered)}
     panels = figure.subplots(1, len(networks), squeeze=False, sharey=True)[0]
     for ax, network in zip(panels, networks, strict=True):
         decorate(ax)

@@ -11,7 +11,12 @@ from histodistill.evaluation import read_predictions
 from histodistill.experiment import Experiment, ExperimentData, load
 from histodistill.training import Fit, Watcher
 from histodistill.training.folders import PREDICTIONS
-from histodistill.training.run.learning_curves import LearningPart, learning_parts, train_part
+from histodistill.training.run.learning_curves import (
+    LearningPart,
+    failed,
+    learning_parts,
+    train_part,
+)
 from histodistill.workflows.run_report import Progress, experiment_of
 
 Watching = Callable[[Experiment, Sequence[Fit]], AbstractContextManager[Watcher]]
@@ -62,5 +67,5 @@ def train_learning_curves(
         told += part.notes
         with watching(part.experiment, part.fits) as watcher:
             failures = train_part(part, plan.data, watcher, jobs=jobs, threads=threads)
-        told += [sentence for failure in failures for sentence in failure.sentences()]
+        told += failed(part, failures)
     return told

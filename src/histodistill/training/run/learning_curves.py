@@ -113,10 +113,20 @@ def train_part(
             places = (fit.folder(output) / PREDICTIONS for fit in whole)
             write_predictions(output / PREDICTIONS, joined(places))
             write_csv(output / LABELLED, _labelled(part.fits))
-            told = [*part.notes, *(each for failure in failures for each in failure.sentences())]
+            told = [*part.notes, *failed(part, failures)]
             write_text(output / NOTES, "".join(f"{sentence}\n" for sentence in told))
             finished.finish(output, (PREDICTIONS, LABELLED, NOTES))
     return failures
+
+
+def failed(part: LearningPart, failures: Sequence[Failure]) -> list[str]:
+    """What could not be trained with a part of the labels, a sentence a target and method."""
+    first = {(failure.fit.target, failure.fit.method): failure for failure in reversed(failures)}
+    return [
+        f"{target}, {method}: not trained with {part.share:g} of the labels, for "
+        f"{'; '.join(failure.problems).rstrip('.')}."
+        for (target, method), failure in first.items()
+    ]
 
 
 def learnt_parts(run: Path, whole: pd.DataFrame) -> list[LearntPart]:
@@ -164,7 +174,7 @@ def _part(
             "triage": None,
         }
     )
-    notes = (f"{target}: {share:g} of the labels are {lack}" for target, lack in lacking.items())
+    notes = (f"{target}: {share:g} of the labels are {lack}." for target, lack in lacking.items())
     kept = tuple(fit for fit in cut if fit.target not in lacking)
     return LearningPart(share, apart, kept, tuple(notes))
 
