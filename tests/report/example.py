@@ -83,7 +83,12 @@ def full_report() -> Report:
                     "share": np.linspace(0.2, 0.01, 20),
                 }
             ),
-            "maps": pd.DataFrame({"network": "student", "verdict": ["true", "true", "not shown"]}),
+            "maps": pd.DataFrame(
+                {
+                    "network": "student",
+                    "verdict": ["faithful: SRG 0.2", "faithful: SRG 0.3", "none"],
+                }
+            ),
         },
         excluded=pd.DataFrame({"PATIENT": ["X"], "reason": ["no slide"]}),
         learning=[
