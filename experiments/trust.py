@@ -17,7 +17,14 @@ from pathlib import Path
 
 import out_of_scope
 import pandas as pd
-from trust_real import calibration_text, logistic_answers, network_answers, triage_text, triaged
+from trust_real import (
+    aim_text,
+    calibration_text,
+    logistic_answers,
+    network_answers,
+    triage_text,
+    triaged,
+)
 from trust_simulated import coverage, recalibrated
 
 from histodistill.files import write_text
@@ -60,10 +67,11 @@ false alarm and an IHC.
 {apart}
 
 A promise is for patients like those that certified it, and **one of them is not kept here: HER2's
-false alarms**. {her2} Patients of other hospitals are not like those that certified it: a
-receptor that these features hardly tell (see *discrimination*) is called by what its hospitals
-have in common. The same with all hospitals in all parts, where certified and judged patients are
-alike:
+false alarms**.
+{her2}
+Patients of other hospitals are not like those that certified it: a receptor that these features
+hardly tell (see *discrimination*) is called by what its hospitals have in common. The same with all
+hospitals in all parts, where certified and judged patients are alike:
 
 {mixed}
 
@@ -81,7 +89,7 @@ _NETWORK = """
 
 `programmes` as the experiment has it (five members, calibrated on what each is held out from), on
 the first of these divisions: a fold takes half a minute of processor time, and twenty divisions of
-three targets 2.5 hours. One division counts nothing beyond a share.
+three targets 2.5 hours. One division counts nothing beyond a share. {aim}
 
 {calibration}
 
@@ -128,7 +136,8 @@ def scope_text() -> str:
 
 def calibration_section() -> str:
     """Calibration of logistic regression."""
-    return _CALIBRATION + "\n" + calibration_text(logistic_answers())
+    rows = logistic_answers()
+    return f"{_CALIBRATION}{aim_text(rows)}\n\n{calibration_text(rows)}"
 
 
 def triage_section() -> str:
@@ -153,7 +162,9 @@ def triage_section() -> str:
 def network_section() -> str:
     """The same of the network."""
     rows = network_answers()
-    return _NETWORK.format(calibration=calibration_text(rows), triage=triage_text(rows))
+    return _NETWORK.format(
+        aim=aim_text(rows), calibration=calibration_text(rows), triage=triage_text(rows)
+    )
 
 
 def coverage_section() -> str:

@@ -152,9 +152,31 @@ def calibration_text(rows: pd.DataFrame) -> str:
     return to_markdown(plain_table(figures[names]))
 
 
+_COLUMNS = (
+    *("target", "policy", "spared", "missed", "false alarms", "divisions", "beyond", "by chance"),
+    *("cost", "refused"),
+)
+
+
+def aim_text(rows: pd.DataFrame) -> str:
+    """Whether ER and PR are within the aim after calibration, in a sentence."""
+    figures = calibration_figures(rows)
+    of_student = (figures["network"] == "student") & (figures["probabilities"] == "calibrated")
+    own = figures[of_student & figures["target"].isin(["ER", "PR"])]
+    missed = own[(own["ece"] > 0.05) | ~own["slope"].between(0.9, 1.1)]
+    if missed.empty:
+        return "ER and PR are within the aim."
+    told = [
+        f"{row['target']} (ECE {row['ece']:.3f}, slope {row['slope']:.3f})"
+        for row in missed.to_dict("records")
+    ]
+    return f"Not within the aim: {', '.join(told)}."
+
+
 def triage_text(rows: pd.DataFrame) -> str:
     """What each policy does, as Markdown."""
-    return to_markdown(plain_table(pd.DataFrame(triaged(rows)).fillna("")))
+    table = pd.DataFrame(triaged(rows), columns=list(_COLUMNS)).fillna("")
+    return to_markdown(plain_table(table))
 
 
 # What may go wrong, and what it costs, in the table of triage.
@@ -217,7 +239,7 @@ def _over_repeats(policy: TriagePolicy, repeats: list[pd.DataFrame]) -> dict[str
         "spared": float(np.mean(spared)),
         "missed": float(np.mean(missed)),
         "false alarms": float(np.mean(alarms)),
-        "divisions": len(repeats),
+        "divisions": str(len(repeats)),
         "beyond": "" if policy.costs is not None else beyond,
         "by chance": "" if policy.costs is not None else _by_chance(policy, beyond, len(repeats)),
         "cost": cost,

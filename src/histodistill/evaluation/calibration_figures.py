@@ -15,11 +15,7 @@ import pandas as pd
 
 from histodistill.evaluation.answers import Answers
 from histodistill.evaluation.calibration_line import CalibrationLine, calibration_line
-from histodistill.evaluation.intervals import (
-    bootstrap_metrics,
-    percentile_interval,
-    pivotal_interval,
-)
+from histodistill.evaluation.intervals import bootstrap_metrics, percentile_interval
 from histodistill.evaluation.layout import as_calibrated, networks_in
 from histodistill.evaluation.parts import Part, parts
 from histodistill.evaluation.runs import Runs
@@ -42,7 +38,7 @@ class BrierParts(NamedTuple):
 
 
 RESAMPLES = 200
-SCORES = ("ece", "ece_low", "ece_high", "brier", "brier_low", "brier_high")
+SCORES = ("ece", "brier", "brier_low", "brier_high")
 COLUMNS = (
     "target",
     "method",
@@ -65,8 +61,7 @@ def calibration_figures(predictions: pd.DataFrame) -> pd.DataFrame:
     Returns:
         A row for the probabilities ``as given``, and one for those ``calibrated`` where the table
         has them, with ``COLUMNS``: slope and intercept as ``calibration_line`` gives them, expected
-        calibration error (10 bins of equal width) and Brier score with intervals, and the parts of
-        the latter.
+        calibration error (10 bins of equal width), Brier score with its interval, and its parts.
     """
     records = []
     for part in parts(predictions):
@@ -105,25 +100,24 @@ def _record(part: Part, probabilities: str) -> dict[str, object]:
 
 
 def error_scores(runs: Runs) -> dict[str, float]:
-    """Expected calibration error and Brier score, the mean over runs, with 95 % intervals.
+    """Expected calibration error and Brier score, the mean over runs.
 
-    The interval of the error is pivotal, since a resample's error is biased upwards; that of the
-    score is a percentile bootstrap. Both draw patients.
+    The score has a percentile bootstrap of patients. The error has no interval: that of a resample
+    is biased upwards, and neither the percentile nor the mirrored (pivotal) bootstrap covers what
+    it says where probabilities are right.
 
     Returns:
         ``SCORES``; NaN where nobody is answered.
     """
     if not len(runs):
         return dict.fromkeys(SCORES, float("nan"))
-    names = ("ece", "brier")
-    whole = runs.metrics(np.ones((1, len(runs))), names)
-    ece, score = (float(whole[name][0]) for name in names)
-    drawn = bootstrap_metrics(runs, RESAMPLES, metrics=names)
-    ends = (*pivotal_interval(ece, drawn["ece"]), *percentile_interval(drawn["brier"]))
-    return dict(zip(SCORES, (ece, *ends[:2], score, *ends[2:]), strict=True))
+    whole = runs.metrics(np.ones((1, len(runs))), ("ece", "brier"))
+    drawn = bootstrap_metrics(runs, RESAMPLES, metrics=("brier",))["brier"]
+    figures = (whole["ece"][0], whole["brier"][0], *percentile_interval(drawn))
+    return {name: float(value) for name, value in zip(SCORES, figures, strict=True)}
 
 
 def _scores(runs: Runs) -> dict[str, float]:
-    """ECE and Brier score with intervals, and the Brier score's parts, the mean over runs."""
+    """ECE, Brier score with its interval, and its parts, the mean over runs."""
     means = pd.DataFrame([brier_parts(run)._asdict() for run in runs.runs]).mean()
     return error_scores(runs) | {str(name): float(value) for name, value in means.items()}

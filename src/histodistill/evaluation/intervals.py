@@ -61,19 +61,6 @@ def percentile_interval(values: FloatArray, level: float = 0.95) -> tuple[float,
     return float(low), float(high)
 
 
-def pivotal_interval(
-    estimate: float, values: FloatArray, level: float = 0.95
-) -> tuple[float, float]:
-    """Pivotal interval of a figure that is 0 or more: the percentiles mirrored at the estimate.
-
-    A resample moves a figure such as the calibration error away from the estimate as the sample
-    moved it away from the truth: upwards. Mirrored, that comes off again (the basic
-    bootstrap of Davison & Hinkley, Bootstrap Methods and their Application, 1997, section 2.4).
-    """
-    low, high = percentile_interval(values, level)
-    return max(0.0, 2 * estimate - high), max(0.0, 2 * estimate - low)
-
-
 def bootstrap_p(differences: FloatArray) -> float:
     """Two-sided p-value of no difference; never 0, since the observed data count as one resample.
 

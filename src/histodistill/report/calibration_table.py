@@ -16,7 +16,7 @@ HEADER = (
     "Patients (positive / negative)",
     "Slope [95 %]",
     "Intercept [95 %]",
-    "ECE [95 %]",
+    "ECE",
     "Brier [95 %]",
     "Miscalibration",
     "Discrimination",
@@ -40,7 +40,9 @@ def calibration_table(figures: pd.DataFrame) -> Table:
                 Cell(str(row["probabilities"])),
                 Cell(_counted(row)),
                 _cell(row, "slope"),
-                *(_cell(row, name) for name in ("intercept", "ece", "brier")),
+                _cell(row, "intercept"),
+                Cell(_number(row["ece"])),
+                _cell(row, "brier"),
                 *(Cell(_number(row[name])) for name in _PARTS),
             )
             for row in own.to_dict("records")

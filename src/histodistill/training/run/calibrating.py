@@ -74,14 +74,8 @@ def calibration_of_final(
 def calibration_of_folds(
     experiment: Experiment, data: ExperimentData, target: str, method: str
 ) -> BundleCalibration:
-    """Calibrators of all models of a cross-validation averaged, from its out-of-fold answers.
-
-    Raises:
-        InputError: These answers are sealed.
-    """
+    """Calibrators of all models of a cross-validation averaged, from its out-of-fold answers."""
     declared = experiment.targets[target]
-    if kept := sealing.unread_sentence(experiment.output):
-        raise InputError(kept)
     rows = _rows(experiment, _fits(experiment, data, target, method), calibrated=False)
     networks: dict[NetworkName, NetworkCalibrator] = {}
     classes = target_classes(rows)

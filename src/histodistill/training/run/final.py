@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from histodistill import sealing
 import pandas as pd
 
 from histodistill.cohort import Fold, joint_labels, site_preserved_folds, stratified_folds
@@ -157,8 +158,11 @@ def fold_ensemble(experiment: Experiment, data: ExperimentData, target: str, met
         method: One of the experiment's methods.
 
     Raises:
-        InputError: The cross-validation has not finished.
+        InputError: The cross-validation has not finished, or its answers, which calibrate, are
+            sealed.
     """
+    if kept := sealing.unread_sentence(experiment.output):
+        raise InputError(kept)
     place = experiment.output / "fits" / target / method
     fits = [f for f in fits_of(experiment, data) if (f.target, f.method) == (target, method)]
     folders = [fit.folder(experiment.output) / MODEL for fit in fits]

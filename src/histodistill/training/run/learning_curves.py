@@ -26,6 +26,7 @@ from histodistill.training.run.crossval import joined
 from histodistill.training.run.fit_runner import FitRunner
 from histodistill.training.run.parallel import Failure, Watcher, run_fits
 from histodistill.training.run.planned_fits import Fit, fits_of
+from histodistill.training.run.precision import with_precision
 from histodistill.training.run.run_folder import open_run
 
 LEARNING = "learning-curves"
@@ -102,9 +103,10 @@ def train_part(
     Returns:
         Trainings that failed; their methods have no figure there.
     """
-    output = part.experiment.output
-    with open_run(part.experiment, data):
-        runner = FitRunner(part.experiment, data, keep_models=False)
+    experiment = with_precision(part.experiment)
+    output = experiment.output
+    with open_run(experiment, data):
+        runner = FitRunner(experiment, data, keep_models=False)
         failures = run_fits(runner, part.fits, watcher, jobs=jobs, threads=threads)
         lacking = {(failure.fit.target, failure.fit.method) for failure in failures}
         whole = [fit for fit in part.fits if (fit.target, fit.method) not in lacking]
@@ -164,7 +166,9 @@ def _part(
     experiment: Experiment, data: ExperimentData, fits: Sequence[Fit], share: float
 ) -> LearningPart:
     """The fits with fewer labels, but those of targets with too few patients for them."""
-    cut = [_with_fewer(fit, data, experiment.splits.seed, share) for fit in fits]
+    together = [name for name, method in experiment.methods.items() if len(method.joint) > 1]
+    alone = (fit for fit in fits if fit.method not in together)
+    cut = [_with_fewer(fit, data, experiment.splits.seed, share) for fit in alone]
     lacking = {fit.target: lack for fit in cut if (lack := _lack(experiment, data, fit))}
     apart = experiment.model_copy(
         update={
@@ -174,7 +178,11 @@ def _part(
             "triage": None,
         }
     )
-    notes = (f"{target}: {share:g} of the labels are {lack}." for target, lack in lacking.items())
+    notes = [f"{target}: {share:g} of the labels are {lack}." for target, lack in lacking.items()]
+    notes += [
+        f"{name}: has no learning curve, since it learns from the labels of several targets."
+        for name in together
+    ]
     kept = tuple(fit for fit in cut if fit.target not in lacking)
     return LearningPart(share, apart, kept, tuple(notes))
 
