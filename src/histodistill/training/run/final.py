@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from histodistill import sealing
 import pandas as pd
 
+from histodistill import sealing
 from histodistill.cohort import Fold, joint_labels, site_preserved_folds, stratified_folds
 from histodistill.deploy.bundle import Bundle
 from histodistill.deploy.info import BundleInfo
