@@ -29,6 +29,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from histodistill.computing.freed_memory import keep_freed_memory
 from histodistill.computing.precision import times_as_fast
 from histodistill.model import (
     Bags,
@@ -44,7 +45,6 @@ from histodistill.model import (
 from histodistill.model.layers.attention import GatedAttention
 from histodistill.model.layers.fusion import GatedModality
 from histodistill.model.pooling.kernels import kernel_instructions
-from histodistill.training.loop.freed_memory import keep_freed_memory
 
 PATIENTS = 16
 WIDTH = 1024

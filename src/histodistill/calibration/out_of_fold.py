@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from histodistill.calibration.calibrator import CalibratorName, Floats
 from histodistill.calibration.network_calibrator import CalibrationSettings, calibrate_network
@@ -116,8 +116,8 @@ def _summary(answers: npt.NDArray[np.object_], known: npt.NDArray[np.bool_]) -> 
 
 def exact_interval(hits: int, of: int) -> tuple[float, float]:
     """Clopper-Pearson's two-sided 95 % interval of a share; all of 0 to 1 where nobody is asked."""
-    low = float(beta.ppf(0.025, hits, of - hits + 1)) if hits else 0.0
-    high = float(beta.ppf(0.975, hits + 1, of - hits)) if hits < of else 1.0
+    low = float(betaincinv(hits, of - hits + 1, 0.025)) if hits else 0.0
+    high = float(betaincinv(hits + 1, of - hits, 0.975)) if hits < of else 1.0
     return low, high
 
 

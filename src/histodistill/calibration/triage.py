@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field, PositiveFloat, model_validator
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from histodistill.errors import InputError
 from histodistill.settings import Settings
@@ -198,7 +198,7 @@ def _cheapest(costs: Costs, known: npt.NDArray[np.bool_], values: Floats) -> Tri
 
 def upper_limit(errors: int, of: int, confidence: float = CONFIDENCE) -> float:
     """Clopper-Pearson's one-sided upper limit of a share; 0 of 60 gives .049."""
-    return 1.0 if errors >= of else float(beta.ppf(confidence, errors + 1, of - errors))
+    return 1.0 if errors >= of else float(betaincinv(errors + 1, of - errors, confidence))
 
 
 def patients_needed(risk: float, confidence: float = CONFIDENCE) -> int:
