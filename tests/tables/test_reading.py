@@ -260,3 +260,11 @@ def test_of_a_long_last_line_the_end_is_shown(tmp_path: Path) -> None:
     (note,) = notes
     assert "line, '...d word" in note
     assert "word cut'" in note
+
+
+@pytest.mark.parametrize("title", ["Cohort A, of May\n", "Cohort A,,\n"])
+def test_a_title_above_the_header_is_told(tmp_path, title):
+    path = tmp_path / "clinical.csv"
+    path.write_text(title + "PATIENT,ER,AGE\nP1,positive,50\nP2,negative,61\n")
+    with pytest.raises(InputError, match="a title stands above the column names, delete it"):
+        read_table(path)
