@@ -128,7 +128,7 @@ def _nearly_same_genes(blocks: Mapping[str, pd.DataFrame]) -> Iterator[tuple[tup
 
 def _near(points: NDArray[np.float32]) -> Iterator[tuple[int, int]]:
     """Pairs of points [n, K] that are far nearer to each other than points are."""
-    if len(points) < _FEWEST_PATIENTS:
+    if not len(points):
         return
     squares = np.square(points).sum(axis=1)
     apart = squares[:, None] + squares - 2 * points @ points.T
@@ -138,6 +138,8 @@ def _near(points: NDArray[np.float32]) -> Iterator[tuple[int, int]]:
 
 def _points(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """The standardised genes [n, at most 256] that vary most among those that all patients have."""
+    if len(values) < _FEWEST_PATIENTS:
+        return np.empty((0, 0), dtype=np.float32)
     whole = values[:, np.isfinite(values).all(axis=0)]
     spread = whole.std(axis=0)
     chosen = np.argsort(-spread, kind="stable")[:_MOST_GENES]
