@@ -11,7 +11,8 @@ from histodistill.preparation.penalty import best_penalty
 PENALTIES = np.logspace(-3, 4, 15)
 
 
-def centred(n: int, width: int, k: int, noise: float, seed: int):
+def centred(shape: tuple[int, int], k: int, noise: float, seed: int):
+    n, width = shape
     rng = np.random.default_rng(seed)
     inputs = rng.normal(size=(n, width)) * rng.exponential(size=width)
     answers = inputs @ rng.normal(size=(width, k)) + noise * rng.normal(size=(n, k))
@@ -22,13 +23,13 @@ def centred(n: int, width: int, k: int, noise: float, seed: int):
 @pytest.mark.parametrize("noise", [0.1, 3.0, 30.0])
 def test_it_is_the_penalty_that_scikit_learn_chooses(shape, noise):
     for seed in range(4):
-        inputs, answers = centred(*shape, 3, noise, seed)
+        inputs, answers = centred(shape, 3, noise, seed)
         chosen = RidgeCV(alphas=PENALTIES).fit(inputs, answers).alpha_
         assert best_penalty(inputs, answers, PENALTIES) == chosen
 
 
 def test_it_predicts_rows_that_are_left_out_best():
-    inputs, answers = centred(18, 6, 2, 4.0, 0)
+    inputs, answers = centred((18, 6), 2, 4.0, 0)
 
     def error(penalty: float) -> float:
         told = []
@@ -42,7 +43,7 @@ def test_it_predicts_rows_that_are_left_out_best():
 
 
 def test_columns_without_any_spread_are_no_trouble():
-    inputs, answers = centred(20, 4, 2, 1.0, 1)
+    inputs, answers = centred((20, 4), 2, 1.0, 1)
     wider = np.hstack([inputs, np.zeros((20, 3))])
     assert best_penalty(wider, answers, PENALTIES) == best_penalty(inputs, answers, PENALTIES)
     assert best_penalty(np.zeros((20, 4)), answers, PENALTIES) == PENALTIES[0]

@@ -31,7 +31,7 @@ def auc_standard_error(auc: float, n_positive: int, n_negative: int) -> float:
         n_positive: Positive patients, at least 1.
         n_negative: Negative patients, at least 1.
     """
-    both = auc - 2 * float(owens_t(ndtri(auc), 1 / math.sqrt(3)))
+    both = auc - 2 * float(owens_t(float(ndtri(auc)), 1 / math.sqrt(3)))
     spread = auc * (1 - auc) + (n_positive + n_negative - 2) * (both - auc**2)
     return math.sqrt(max(0.0, spread) / (n_positive * n_negative))
 

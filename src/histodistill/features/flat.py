@@ -14,8 +14,10 @@ def flat_bags(bags: BagStore | None) -> Iterator[str]:
     Args:
         bags: The bags; None for none.
     """
+    if bags is None:
+        return
     patients, slides = [], []
-    for name in () if bags is None else bags.patients:
+    for name in bags.patients:
         flat = _flat_slides(bags, name)
         if len(flat) == len(bags.slides(name)):
             patients.append(name)
