@@ -26,6 +26,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from histodistill.computing.freed_memory import keep_freed_memory
 from histodistill.experiment import MethodSettings
 from histodistill.experiment.methods import TrainingSettings
 from histodistill.genomics import GenomicPreprocessor
@@ -39,7 +40,6 @@ from histodistill.model import (
     objective,
 )
 from histodistill.preparation import PreparedPatients, Transforms
-from histodistill.training.loop.freed_memory import keep_freed_memory
 from histodistill.training.loop.initial_networks import build_networks
 from histodistill.training.loop.trainer import Trainer
 

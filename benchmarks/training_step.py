@@ -3,8 +3,6 @@
     python benchmarks/training_step.py
     python benchmarks/training_step.py --patches 2000 --precisions float32 --rounds 7
     python benchmarks/training_step.py --device cuda --cpu-threads 2
-    ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 python benchmarks/training_step.py \
-        --precisions float32        # the products of a processor with AVX2 alone
 
 Three networks, a batch of 16 patients, bags of patches x 1,024, 8,192 genes. The plain
 protocol is what a straightforward program does: one bag a forward, sixteen graphs kept and
@@ -19,7 +17,6 @@ with ``--cpu-threads``, on so many threads of the CPU beside a GPU.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +29,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from histodistill.computing.freed_memory import keep_freed_memory
 from histodistill.computing.precision import times_as_fast
 from histodistill.model import (
     Bags,
@@ -47,7 +45,6 @@ from histodistill.model import (
 from histodistill.model.layers.attention import GatedAttention
 from histodistill.model.layers.fusion import GatedModality
 from histodistill.model.pooling.kernels import kernel_instructions
-from histodistill.training.loop.freed_memory import keep_freed_memory
 
 PATIENTS = 16
 WIDTH = 1024
@@ -290,10 +287,8 @@ def processor(device: torch.device) -> str:
     """What computes, with the instructions that were used."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    limit = os.environ.get("ONEDNN_MAX_CPU_ISA")
-    limited = f", products limited to {limit}" if limit else ""
     return (
-        f"CPU; PyTorch's own code: {torch.backends.cpu.get_cpu_capability()}{limited}; "
+        f"CPU; PyTorch's own code: {torch.backends.cpu.get_cpu_capability()}; "
         f"kernels: {kernel_instructions() or 'not compiled'}; products in bfloat16 "
         f"{times_as_fast('bfloat16'):.2g} times as fast as in float32 on one thread"
     )

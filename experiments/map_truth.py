@@ -1,15 +1,18 @@
-"""How well maps find what is true in simulated slides; writes a table of docs/explain.md.
+"""How well maps find what is true in simulated slides; writes three tables of docs/explain.md.
 
-    python experiments/map_truth.py [folder]
+    python experiments/map_truth.py maps [folder]
+    python experiments/map_truth.py use [folder]
+    python experiments/map_truth.py marks [folder]
 
 The simulation knows which patches show the latent that tells the label, and which a confounder.
 For each test patient, the area under the ROC curve of a map against those patches says how well
 it finds them; told is the mean over patients. A patient whose latent is near its mean shows
 nothing to find; what such patients do to the mean has a column of its own. So has the best that
 any map of single patches could do: their place along the direction in which the simulation moved
-them, which no model knows. And so has what the model makes of the patches to be found: how far its
-probability falls (towards the other class) when they are taken away. What a model does not use, no
-map that is true of it can find.
+them, which no model knows.
+
+What a model does not use, no map that is true of it can find. The tables of use and of marks tell
+how far the probability falls (towards the other class) without the patches to be found.
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ from histodistill.simulation.truth import SimulatedSlide, slides_of
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs/explain.md"
-START, END = "<!-- written by experiments/map_truth.py -->", "<!-- end of the table -->"
+END = "<!-- end of the table -->"
 # The default training stops after five epochs without gain, which may be before attention has
 # found the tumour; a longer one tells that apart from what the data lack.
 SMALL = {"network": {"width": 64, "attention_width": 32, "fusion_width": 16, "token_size": 64}}
@@ -48,9 +51,21 @@ TRAINED: Methods = {
     "programmes": {},
 }
 DEFAULT: Methods = {f"{name}-default": {"recipe": name, **SMALL} for name in ("abmil", "mkd")}
-# Which part of MKD's objective keeps its student from the tumour.
+# Which part of MKD's objective keeps its student from the tumour, and how long it is trained.
+PARTS_OF_MKD = {
+    "abmil": ("abmil", 15),
+    "mkd": ("mkd", 15),
+    "mkd-nostop": ("mkd", 60),
+    "labels-only": ("mkd-labels-only", 15),
+    "labels-only-nostop": ("mkd-labels-only", 60),
+    "no-sim": ("mkd-no-similarity", 30),
+    "no-collab": ("mkd-no-collaboration", 30),
+    "no-decomp": ("mkd-no-decomposition", 30),
+    "no-orth": ("mkd-no-orthogonality", 30),
+}
 ABLATED: Methods = {
-    name: {**SMALL, **LONGER} for name in ("mkd-no-orthogonality", "mkd-labels-only")
+    name: {"recipe": recipe, **SMALL, "training": {"learning_rate": 1e-3, "patience": patience}}
+    for name, (recipe, patience) in PARTS_OF_MKD.items()
 }
 # From here on a patient's latent is far enough from its mean to be seen.
 VISIBLE = 0.5
@@ -72,13 +87,20 @@ CLEAR = replace(
     tumour_share=0.5,
     tumour_shift=4.0,
 )
-COHORTS: dict[str, tuple[SimulationSettings, Methods]] = {
+Cohorts = dict[str, tuple[SimulationSettings, Methods]]
+MAPS: Cohorts = {
     "200 patients": (replace(MANY, n_patients=200), DEFAULT | TRAINED),
-    "1,000 patients": (MANY, DEFAULT | TRAINED | ABLATED),
+    "1,000 patients": (MANY, DEFAULT | TRAINED),
     "600, clear tumour": (CLEAR, DEFAULT | TRAINED),
-} | {
-    f"1,000, mark of {shift}": (replace(MANY, confounder=Confounder(shift=shift)), TRAINED)
-    for shift in (2.0, 4.0, 6.0)
+    "1,000, confounded": (replace(MANY, confounder=Confounder(shift=6.0)), DEFAULT | TRAINED),
+}
+USE: Cohorts = {"1,000 patients": (MANY, ABLATED)}
+MARKS: Cohorts = {
+    f"1,000, mark of {shift:g}": (
+        replace(MANY, confounder=Confounder(shift=shift)),
+        {"abmil": ABLATED["abmil"]},
+    )
+    for shift in (2.0, 4.0)
 }
 # One hospital is kept apart, and tested.
 EXPERIMENT = {
@@ -96,17 +118,13 @@ EXPERIMENT = {
     "baselines": [],
     "output": "results",
 }
-HEADER = (
-    "cohort",
-    "method",
-    "AUC of ER",
-    "attention",
-    "share",
-    "against average",
-    "all patients",
-    "best",
-    "moves",
-)
+FIGURES = ("AUC of ER", "attention", "share", "against average", "all patients", "best", "moves")
+# For each table its cohorts, its last column, and the mark before it.
+TABLES = {
+    "maps": (MAPS, "best", "<!-- written by experiments/map_truth.py -->"),
+    "use": (USE, "moves", "<!-- written by experiments/map_truth.py use -->"),
+    "marks": (MARKS, "moves", "<!-- written by experiments/map_truth.py marks -->"),
+}
 
 
 @dataclass(frozen=True)
@@ -144,17 +162,20 @@ class Judged:
 
 
 def main() -> None:
-    """Simulate, train, judge, and write the table between the document's two marks."""
-    work = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "demo/map-truth").resolve()
+    """Simulate, train, judge, and write a table between the document's two marks."""
+    cohorts, last, start = TABLES[sys.argv[1]]
+    work = Path(sys.argv[2] if len(sys.argv) > 2 else ROOT / "demo/map-truth").resolve()
+    shown = FIGURES[: FIGURES.index(last) + 1]
     rows: list[tuple[Cell, ...]] = []
-    for cohort, (settings, methods) in COHORTS.items():
+    for cohort, (settings, methods) in cohorts.items():
         folder = work / cohort.replace(",", "").replace(" ", "-")
         for method, judged in judge(settings, methods, folder):
-            rows.append(_cells(cohort, method, judged))
+            figures = [f"{figure:.2f}" for figure in _figures(judged)[: len(shown)]]
+            rows.append(tuple(Cell(text) for text in (cohort, method, *figures)))
             print(*(cell.text for cell in rows[-1]), sep=" | ", flush=True)
-    before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(START)
-    shown = to_markdown(Table(HEADER, (Section("", tuple(rows)),)))
-    write_text(DOCUMENT, f"{before}{START}\n\n{shown}\n{END}{rest.partition(END)[2]}")
+    before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(start)
+    table = to_markdown(Table(("cohort", "method", *shown), (Section("", tuple(rows)),)))
+    write_text(DOCUMENT, f"{before}{start}\n\n{table}\n{END}{rest.partition(END)[2]}")
 
 
 def judge(
@@ -165,7 +186,10 @@ def judge(
     The target is the confounder's patches where the cohort has one, and the tumour's otherwise.
     """
     simulate_cohort(folder / "cohort", settings)
-    write_text(folder / "experiment.yaml", yaml.safe_dump(EXPERIMENT | {"methods": methods}))
+    described = EXPERIMENT | {"methods": methods}
+    if methods.keys() == {"abmil"}:  # which reads no genes
+        del described["genomics"]
+    write_text(folder / "experiment.yaml", yaml.safe_dump(described))
     experiment = read_experiment(folder / "experiment.yaml")
     data = load(experiment)
     predictions = cross_validate(experiment, data)
@@ -223,11 +247,11 @@ def _moved(found: PatientMap, taken: NDArray[np.bool_]) -> float:
     return float(softmax(own.logits)[1] - softmax(without)[1])
 
 
-def _cells(cohort: str, method: str, judged: Judged) -> tuple[Cell, ...]:
+def _figures(judged: Judged) -> tuple[float, ...]:
+    """As they are called in ``FIGURES``."""
     seen = judged.visible
     numbers = (judged.auc, seen.attention, seen.share, seen.difference)
-    others = (judged.everybody.difference, seen.best, seen.moves)
-    return tuple(Cell(text) for text in (cohort, method, *(f"{n:.2f}" for n in numbers + others)))
+    return (*numbers, judged.everybody.difference, seen.best, seen.moves)
 
 
 if __name__ == "__main__":

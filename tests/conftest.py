@@ -21,9 +21,10 @@ def user_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session", autouse=True)
 def freed_memory_is_returned() -> Iterator[None]:
-    """Trainings leave the allocator as it is: other tests measure the memory of the process."""
+    """The allocator is left as it is: other tests measure the memory of the process."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("histodistill.training.loop.trainer.keep_freed_memory", lambda: None)
+        for user in ("training.loop.trainer", "extraction.slide_extraction"):
+            patch.setattr(f"histodistill.{user}.keep_freed_memory", lambda: None)
         yield
 
 

@@ -62,3 +62,29 @@ def test_an_opening_is_on_record_and_ends_the_seal(run: Path):
     assert sealing.opening_of(run) == made
     assert made.methods == ("abmil",)
     assert made.time.endswith("+00:00")
+
+
+def test_an_interrupted_opening_is_told(run: Path):
+    place = run / "fits"
+    place.mkdir()
+    sealing.write_sealed(run, place / sealing.SEALED, lambda path: path.write_text("PATIENT\n"))
+    sealing.write_contents(run, {"abmil": ["fits"]})
+    (run / "experiment.json").write_text("{}")
+    assert "are sealed until" in sealing.unread_sentence(run)
+    sealing.record_opening(run, run / "experiment.json")
+    assert "was interrupted; run histodistill unseal" in sealing.unread_sentence(run)
+    (place / sealing.SEALED).unlink()
+    assert not sealing.unread_sentence(run)
+
+
+def test_a_key_is_private_from_its_first_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    seen = []
+    replace = Path.replace
+
+    def watched(self: Path, target: Path) -> Path:
+        seen.append(stat.S_IMODE(self.stat().st_mode))
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", watched)
+    sealing.begin(tmp_path)
+    assert seen == [0o600]

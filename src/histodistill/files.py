@@ -41,7 +41,7 @@ def user_cache() -> Path:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, *, private: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it to ``path`` when the block succeeds.
 
     A crash, at any moment, leaves either the old file or the new one, never a part of one. What
@@ -49,6 +49,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     Args:
         path: Where the finished file goes. Its folder is made if it is missing.
+        private: Nobody but its owner can read it, at any moment.
 
     Yields:
         The temporary path to write to. It keeps the suffix of ``path``.
@@ -67,7 +68,8 @@ def whole_file(path: Path) -> Iterator[Path]:
             with temporary.open("rb") as written:
                 os.fsync(written.fileno())
             # mkstemp makes files private; give the finished file the user's ordinary permissions.
-            temporary.chmod(0o666 & ~_umask())
+            if not private:
+                temporary.chmod(0o666 & ~_umask())
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)

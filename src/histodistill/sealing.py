@@ -44,12 +44,27 @@ def is_sealed(run: Path) -> bool:
     return (run / KEY).is_file() and not (run / OPENED).is_file()
 
 
-def sealed_sentence(run: Path) -> str:
-    """What to say where the answers of a sealed run are asked for."""
-    return (
-        f"{run}: the answers to test patients are sealed until all choices are made; then run "
-        f"histodistill unseal {run}, which opens them once and writes down when"
-    )
+def unread_sentence(run: Path) -> str:
+    """Why the answers of a run cannot be read; empty where no seal keeps them."""
+    if is_sealed(run):
+        return (
+            f"{run}: the answers to test patients are sealed until all choices are made; then run "
+            f"histodistill unseal {run}, which opens them once and writes down when"
+        )
+    if is_half_open(run):
+        return (
+            f"{run}: the opening of the answers to test patients was interrupted; run histodistill "
+            f"unseal {run} again, which goes on with it"
+        )
+    return ""
+
+
+def is_half_open(run: Path) -> bool:
+    """Whether a seal was opened, and some answers lie sealed all the same."""
+    if not (run / OPENED).is_file() or not (run / CONTENTS).is_file():
+        return False
+    places = [run / name for names in contents(run).values() for name in names]
+    return any((place / SEALED).is_file() for place in places)
 
 
 def require_cryptography() -> None:
@@ -67,15 +82,14 @@ def require_cryptography() -> None:
 
 
 def begin(run: Path) -> None:
-    """Make a run's key, where it has none yet; only its owner can read it."""
+    """Make a run's key, where it has none yet; only its owner can read it, at any moment."""
+    require_cryptography()
     from cryptography.fernet import Fernet
 
-    require_cryptography()
     path = run / KEY
     if not path.exists():
-        with whole_file(path) as draft:
+        with whole_file(path, private=True) as draft:
             draft.write_bytes(Fernet.generate_key())
-        path.chmod(0o600)
 
 
 def write_sealed(run: Path, sealed: Path, write: Callable[[Path], object]) -> None:

@@ -9,6 +9,7 @@ from histodistill.calibration.triage import (
     TriagePolicy,
     fit_triage,
     patients_needed,
+    unsupported,
     upper_limit,
 )
 from histodistill.errors import InputError
@@ -66,7 +67,7 @@ def test_what_the_cohort_cannot_support_is_refused_with_the_number_it_takes() ->
         fit_triage(TriagePolicy(max_missed=0.05), y, p)
     assert f"{y.sum()} positive patients" in str(refused.value)
     with pytest.raises(
-        InputError, match=r"predictive value of 0\.98 cannot be certified by these 60 patients"
+        InputError, match=r"predictive value of 0\.98 cannot be certified by \d+ positive patients"
     ):
         fit_triage(TriagePolicy(min_ppv=0.98), y, p)
 
@@ -95,6 +96,19 @@ def test_ties_are_on_one_side() -> None:
     assert (p[y == 1] < rule.negative.threshold).sum() == rule.negative.errors
     assert rule.positive is not None
     assert (p[y == 0] >= rule.positive.threshold).sum() == rule.positive.errors
+
+
+def test_a_ppv_that_so_few_positive_patients_cannot_show_is_refused_before_any_answer():
+    policy = TriagePolicy(min_ppv=0.95)
+    needed = patients_needed(0.05, 1 - 0.05 / 20)
+    assert not unsupported(policy, needed, 1000)
+    (problem,) = unsupported(policy, needed - 1, 1000)
+    assert f"it takes {needed} or more" in problem
+    # With the best answers that there can be, no more is certified.
+    y = np.repeat([1, 0], [needed - 1, 1000])
+    with pytest.raises(InputError) as refused:
+        fit_triage(policy, y, y.astype(float))
+    assert refused.value.problems == (problem,)
 
 
 @pytest.mark.parametrize("policy", [{}, {"min_ppv": 0.9, "max_false_alarms": 0.1}])

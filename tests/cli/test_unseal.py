@@ -7,6 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from histodistill import sealing
+from histodistill.errors import InputError
 from tests.cli.command_line import fail, succeed
 from tests.experiment.small import NETWORK, experiment_file
 
@@ -74,3 +76,36 @@ def test_a_run_without_a_seal_has_nothing_to_open(folder: Path, tmp_path: Path):
     assert "has no sealed answers" in problem
     (problem,) = fail("report", tmp_path)
     assert "is no run" in problem
+
+
+def test_a_sealed_run_trains_final_models_and_an_interrupted_opening_goes_on(
+    template, tmp_path, monkeypatch
+):
+    (tmp_path / "cohort").symlink_to(template)
+    only = CHANGES | {"methods": {"abmil": {"network": NETWORK}, "mkd": None}, "baselines": []}
+    experiment = experiment_file(tmp_path, only)
+    succeed("crossval", experiment)
+    words = ("train", experiment, "--target", "ER", "--method", "abmil", "--out")
+    succeed(*words, tmp_path / "bundle")
+    kept = (tmp_path / "bundle" / "calibration.json").read_text()
+    assert '"origin": "validation"' in kept
+    assert "out of fold" not in kept
+    (problem,) = fail(*words, tmp_path / "ensemble", "--ensemble")
+    assert "are sealed until" in problem
+
+    def torn(*_: object) -> None:
+        raise InputError("no space left")
+
+    results = tmp_path / "results"
+    with monkeypatch.context() as patch:
+        patch.setattr(sealing, "open_file", torn)
+        fail("unseal", results)
+    for again in (
+        ("crossval", experiment),
+        ("report", results),
+        (*words, tmp_path / "x", "--ensemble"),
+    ):
+        (problem,) = fail(*again)
+        assert "was interrupted; run histodistill unseal" in problem
+    succeed("unseal", results)
+    assert "Area under the ROC curve" in succeed("crossval", experiment, "--no-report").stdout

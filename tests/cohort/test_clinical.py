@@ -166,6 +166,13 @@ def test_times_and_events_that_are_none(tmp_path):
     assert "column 'OS_STATUS' holds events that are not understood: '2' (f); 'maybe' (e)" in events
 
 
+def test_a_code_among_times_is_none(tmp_path):
+    rows = "".join(f"p{n},{9999 if n % 3 == 0 else n},1\n" for n in range(9))
+    (problem,) = problems(tmp_path, f"PATIENT,OS_MONTHS,OS_STATUS\n{rows}", survival=SURVIVAL)
+    assert "column 'OS_MONTHS' holds 9999 in 3 rows" in problem
+    assert "leave these cells empty" in problem
+
+
 def test_two_targets_of_one_name(tmp_path):
     with pytest.raises(InputError, match=r"Target 'ER' is declared more than once"):
         clinical(tmp_path, "PATIENT,er_status\n1,positive\n", ER, ER)

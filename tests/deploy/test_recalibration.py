@@ -166,6 +166,11 @@ def test_the_command(tmp_path: Path) -> None:
     said = succeed(*given, "North", "--replace")
     assert "threshold 0.400 becomes" in said.output
     assert "60 labelled patients, 140 without a label" in said.output
+    assert "unlike those of training" not in said.output
+    outside = table.assign(scope=["out of scope"] * 3 + ["in scope"] * (len(table) - 3))
+    outside.to_csv(tmp_path / "predictions.csv", index=False)
+    told = succeed(*given, "South").output.replace("\n", " ")
+    assert "3 of 200 patients of the site have slides unlike those of training" in told
     (problem,) = fail(*given, "North")
     assert "--replace does it again" in problem
     (problem,) = fail(*given, "../North")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from histodistill.evaluation import Answers, Runs, decision_curve
@@ -44,3 +45,16 @@ def test_the_curve_of_several_runs_is_their_mean():
         [decision_curve(r, thresholds, n_resamples=5).net_benefit for r in (one, other)], axis=0
     )
     assert decision_curve(both, thresholds, n_resamples=5).net_benefit == pytest.approx(mean)
+
+
+def test_the_curve_is_that_of_dcurves():
+    dcurves = pytest.importorskip("dcurves")
+    asked = runs(3)
+    (answers,) = asked.runs
+    thresholds = np.array([0.05, 0.2, 0.35, 0.5, 0.8])
+    curve = decision_curve(asked, thresholds, n_resamples=5)
+    table = pd.DataFrame({"outcome": answers.y, "p": answers.positive})
+    oracle = dcurves.dca(data=table, outcome="outcome", modelnames=["p"], thresholds=thresholds)
+    by_model = oracle.set_index("model")["net_benefit"]
+    assert curve.net_benefit == pytest.approx(by_model.loc["p"].to_numpy())
+    assert curve.treat_all == pytest.approx(by_model.loc["all"].to_numpy())

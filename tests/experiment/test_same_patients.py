@@ -10,6 +10,7 @@ import pytest
 from histodistill.errors import InputError
 from histodistill.experiment import read_experiment
 from histodistill.experiment.data import load
+from histodistill.experiment.same_patients import same_data
 from tests.experiment.small import change_table, experiment_file
 
 CNA = {"file": "cohort/cna.csv", "selection": {"method": "all"}}
@@ -60,6 +61,25 @@ def the_same_genes(cohort: Path, block: str, values: np.ndarray) -> tuple[str, s
     table.iloc[1] = table.iloc[0]
     table.add_prefix("G").to_csv(cohort / f"{block}.csv")
     return patients[0], patients[1]
+
+
+@pytest.mark.parametrize("change", [lambda row: row.round(2), lambda row: 1.01 * row + 0.02])
+def test_the_same_genes_but_for_rounding_or_scale(change):
+    values = np.random.default_rng(0).normal(size=(30, 60)).astype(np.float32)
+    values[7] = change(values[3])
+    values[5, 2] = np.nan
+    block = pd.DataFrame(values, index=[f"P{n:02d}" for n in range(30)])
+    ((patients, found),) = same_data(None, {"rna": block})
+    assert patients == ["P03", "P07"]
+    assert found.endswith("have the same values of genes in block rna, but for rounding or scale")
+    # A few patients do not show what is usual.
+    assert list(same_data(None, {"rna": block.iloc[[3, 7, 9]]})) == []
+
+
+def test_patients_who_are_alike_are_not_the_same():
+    rng = np.random.default_rng(1)
+    values = rng.normal(size=(30, 1)) * rng.normal(size=60) + 0.3 * rng.normal(size=(30, 60))
+    assert list(same_data(None, {"rna": pd.DataFrame(values.astype(np.float32))})) == []
 
 
 def test_the_same_genes_under_two_names(cohort):

@@ -23,6 +23,7 @@ from histodistill.gate.archives import (
 )
 from histodistill.gate.hdf5 import contents, dataset, opened_h5
 from histodistill.gate.plain import MB, content, require_regular
+from histodistill.gate.stand_ins import require_fetched
 from histodistill.gate.tensors import read_pytorch, read_safetensors, require_stored
 from histodistill.gate.text import read_json, read_yaml
 
@@ -51,6 +52,22 @@ def test_what_is_no_regular_file_is_refused_without_waiting(tmp_path):
     circle.symlink_to(circle)
     with pytest.raises(OSError, match="symbolic links"):
         content(circle, most=MB)
+
+
+@pytest.mark.parametrize(
+    ("head", "told"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n", "git lfs pull"),
+        (b"/annex/objects/MD5E-s5--9d5e.csv\n", "git annex get"),
+        (b"<!DOCTYPE html>\n<html>", "is a web page"),
+        (b"\xef\xbb\xbf\r\n <HTML lang='en'>", "is a web page"),
+    ],
+)
+def test_what_stands_for_a_file_is_no_file(head, told):
+    with pytest.raises(InputError, match=told):
+        require_fetched(Path("clinical.csv"), head)
+    for other in (b"PATIENT,ER\n", b"version,ER\n1,positive\n", b"", b"\x89HDF\r\n"):
+        require_fetched(Path("clinical.csv"), other)
 
 
 def test_json_that_is_none_is_refused(tmp_path):

@@ -38,6 +38,7 @@ def test_shortened_names_are_counted():
 def test_dates_are_told_and_symbols_are_none():
     dates = ["1-Mar", "2-Sep", "Mar-01", "2001-03-01 00:00:00", "01/03/2001"]
     assert all(map(is_date, dates))
+    assert all(map(is_date, ["01.Sep", "1. Mrz", "Okt 05", "5. Dez", "1-Mär", "Mrz-02"]))
     assert not any(map(is_date, ["MARCH1", "SEPT2", "DEC1", "NKX2-1", "HLA-A", "7SK", "MAR1"]))
     (note,) = date_notes(["ESR1", *dates])
     assert "5 genes are named by dates and were left out: 1-Mar, 2-Sep" in note

@@ -168,3 +168,22 @@ def test_the_real_cohort_is_read_whole(tcga):
     clinical = pd.read_csv(tcga / "clinical.csv")
     assert set(mrna.values.index) == set(cna.values.index)
     assert set(mrna.values.index) <= set(clinical["PATIENT"])
+
+
+def test_codes_for_missing_values_are_no_values(tmp_path):
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(40, 6)).round(3).astype(str)
+    values[3, 1] = values[9, 4] = "-99"
+    samples = [f"P{n}" for n in range(6)]
+    rows = {f"G{n}": list(row) for n, row in enumerate(values)}
+    (problem,) = table(tmp_path, samples, rows).scale_problems
+    assert "2 values are -99, far from all others" in problem
+
+
+def test_patients_with_one_value_for_every_gene_are_told(tmp_path):
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(40, 6)).round(3).astype(str)
+    values[:, 2] = "0"
+    rows = {f"G{n}": list(row) for n, row in enumerate(values)}
+    notes = table(tmp_path, [f"P{n}" for n in range(6)], rows).notes
+    assert "1 patients have the same value for every gene: P2; were they measured?" in notes

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from histodistill.evaluation import check_predictions
+from histodistill.evaluation.learning import LabelledPart
 from histodistill.report import Report
 from histodistill.report.evidence import Evidence
 from tests.evaluation.simulated import two_class
@@ -82,7 +83,17 @@ def full_report() -> Report:
                     "share": np.linspace(0.2, 0.01, 20),
                 }
             ),
-            "maps": pd.DataFrame({"network": "student", "verdict": ["true", "true", "not shown"]}),
+            "maps": pd.DataFrame(
+                {
+                    "network": "student",
+                    "verdict": ["faithful: SRG 0.2", "faithful: SRG 0.3", "none"],
+                }
+            ),
         },
         excluded=pd.DataFrame({"PATIENT": ["X"], "reason": ["no slide"]}),
+        learning=[
+            LabelledPart(table.assign(student=table["student"] ** power), {"ER": n, "PR": n / 2})
+            for power, n in ((0.2, 18.0), (1.0, 72.0))
+        ],
+        learning_notes=["PR: 0.125 of the labels are too few."],
     )

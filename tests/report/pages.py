@@ -6,6 +6,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 _NUMBER = re.compile(r"(?<![\w.])[+\-−]?\d+(?:\.\d+)?(?![\w.])")
@@ -60,7 +61,8 @@ def unfounded(cells: list[str], known: list[float]) -> list[str]:
 def numbers_in(csv: Path) -> list[float]:
     """All numbers of a CSV, those within texts as well."""
     table = pd.read_csv(csv)
-    found = [float(v) for v in table.select_dtypes("number").to_numpy().ravel() if v == v]
+    values = table.select_dtypes("number").to_numpy(dtype=float).ravel()
+    found = [float(v) for v in values if np.isfinite(v)]
     texts = table.select_dtypes(exclude="number").astype(str).to_numpy().ravel()
     found += [float(n.replace("−", "-")) for text in texts for n in _NUMBER.findall(text)]
     return found

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from histodistill.evaluation import check_predictions, subgroup_table
 from histodistill.evaluation.runs import runs_of
@@ -16,6 +19,7 @@ from histodistill.report.checklists import filled_checklists
 from histodistill.report.depth.distribution import MOST_POINTS, distribution
 from histodistill.report.drawn_methods import drawn_methods
 from histodistill.report.evidence import Evidence
+from histodistill.report.slide_maps import SlideMap, thumbnails
 from tests.evaluation.simulated import three_class, two_class
 from tests.report.example import full_report
 from tests.report.pages import numbers_in, tables_of, unfounded
@@ -173,3 +177,30 @@ def test_what_was_explained_is_shown_and_kept(page: Path):
     assert len(pd.read_csv(page.parent / "tables" / "explained-genes.csv")) == 20
     verdicts = pd.read_csv(page.parent / "tables" / "explained-verdicts.csv")
     assert verdicts["patients"].tolist() == [2, 1]
+
+
+def test_names_lead_to_the_viewer_where_there_is_one(tmp_path: Path):
+    table = two_class(12).assign(PATIENT=lambda t: t["PATIENT"] + " /ä")
+    text = _text(tmp_path, Report("Linked", table, viewer="http://127.0.0.1:8765/"))
+    assert 'href="http://127.0.0.1:8765/patient?id=P000%20%2F%C3%A4"' in text
+    assert "http" not in _text(tmp_path, Report("Alone", table)).replace("http://www.w3.org", "")
+
+
+def test_slides_of_the_worst_errors_come_first_and_small(tmp_path: Path):
+    names = [f"P{k:03d}" for k in range(60)]
+    for name in names[:30]:
+        noise = np.random.default_rng(0).integers(0, 255, (900, 1300, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp_path / f"{name}.png")
+    maps = {name: SlideMap(tmp_path / f"{name}.png", "student") for name in names[:30]}
+    anchors = {name: name.lower() for name in names}
+    shown = thumbnails(maps | {"other": maps["P000"]}, ["P050", "P007", "P003", "P007"], anchors)
+    assert [each.patient for each in shown[:3]] == ["P007", "P003", "P000"]
+    assert [each.error for each in shown[:3]] == [True, True, False]
+    assert len(shown) == 12
+    assert "other" not in {each.patient for each in shown}
+    for each in shown:
+        content = base64.b64decode(each.source.partition(",")[2])
+        with Image.open(io.BytesIO(content)) as picture:
+            assert max(picture.size) <= 420
+    many = thumbnails(maps, names, anchors)
+    assert sum(each.error for each in many) == 12

@@ -80,10 +80,9 @@ def test_the_page_is_well_formed_and_needs_no_other_file(folder: Path):
         "Results",
         "ER",
         "All metrics, pooled over folds, with 95 % intervals",
-        "Calibration slope and intercept",
+        "Calibration, before and after",
         "ER in depth: abmil (slides only)",
         "Probabilities by outcome",
-        "Calibration, before and after",
         "Decision curve",
         "Triage: positive, negative, or send to immunohistochemistry",
         "Confounders",
@@ -195,5 +194,5 @@ def test_one_model_on_an_external_cohort_says_nothing_of_folds(tmp_path: Path):
         assert not re.search(r"\bfolds?\b|fold_|pooled|n_models|, models", written, re.I), name
     assert "bundle 0123456789ab" in text
     assert text.index("As deployed") < text.index("Slides only")
-    assert "Calibration slope and intercept" in text
+    assert "Calibration, before and after" in text
     assert not (tmp_path / "tables" / "folds.csv").exists()

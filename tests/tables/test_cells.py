@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from histodistill.tables import number, numbers, same_value, without_missing_codes
-from histodistill.tables.cells import is_missing
+from histodistill.tables.cells import is_missing, numeric_code
 
 PATH = Path("t.csv")
 
@@ -72,3 +72,20 @@ def test_a_decimal_comma_is_recognised_only_where_it_is_sure(cells, expected):
 def test_one_value_in_several_spellings():
     assert same_value("Positive") == same_value(" positive")
     assert same_value("1.0") == same_value("1") != same_value("1.5")
+
+
+@pytest.mark.parametrize(
+    ("numbers", "code"),
+    [
+        ([1.5, -99, 2.0, -99, -1.0], (-99, 2)),
+        ([3.0, 9999, 120.0, 9999, 9999], (9999, 3)),
+        ([0.0, -9, 812.0, -9, np.nan], (-9, 2)),
+        ([1.5, -99, 2.0], None),  # one value may be a measurement
+        ([1200.0, 999, 998, 999, 0], None),  # among others
+        ([-9, -9, 1.0, 8.0, -7.0], None),
+        ([-99, -99], None),
+        ([], None),
+    ],
+)
+def test_codes_among_numbers(numbers, code):
+    assert numeric_code(np.array(numbers, dtype=np.float32)) == code

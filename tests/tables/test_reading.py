@@ -137,7 +137,7 @@ def test_a_workbook_called_csv_is_read_as_what_it_is(tmp_path):
         ("t.csv", b"PATIENT,ER\n", "is empty: it has no rows below the column names."),
         ("t.csv", b"PATIENT,ER\n,\n", "is empty: it has no rows below the column names."),
         ("t.csv", b"PATIENT,ER,ER\n1,a,b\n", "several columns are called 'ER'; rename them."),
-        ("t.csv", b",A,\n1,2,3\n", "several columns are called ''"),
+        ("t.csv", b",A,\n1,2,3\n", "have no name, and cells below"),
         ("t.csv", b"PATIENT,ER\n1,a\x81\n", "is neither UTF-8 nor Windows text; save it as"),
         ("t.csv", b"PATIENT,ER\n1,3\x005.66\n", "line 2 holds a NUL byte: the file is damaged"),
         ("t.csv", b"PATIENT,E\x00R\n1,a\n", "line 1 holds a NUL byte"),
@@ -260,3 +260,11 @@ def test_of_a_long_last_line_the_end_is_shown(tmp_path: Path) -> None:
     (note,) = notes
     assert "line, '...d word" in note
     assert "word cut'" in note
+
+
+@pytest.mark.parametrize("title", ["Cohort A of May\n", "Cohort A,,\n"])
+def test_a_title_above_the_header_is_told(tmp_path, title):
+    path = tmp_path / "clinical.csv"
+    path.write_text(title + "PATIENT,ER,AGE\nP1,positive,50\nP2,negative,61\n")
+    with pytest.raises(InputError, match="a title stands above the column names, delete it"):
+        read_table(path)

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from histodistill.calibration.calibrator import CalibratorName, Floats
 from histodistill.calibration.network_calibrator import CalibrationSettings, calibrate_network
 from histodistill.calibration.triage import Costs, TriagePolicy, TriageRule, fit_triage
 from histodistill.errors import InputError
 from histodistill.evaluation.answers import Answers
+from histodistill.evaluation.calibration_figures import error_scores
 from histodistill.evaluation.calibration_line import calibration_line
-from histodistill.evaluation.metrics import brier, calibration_error
 from histodistill.evaluation.runs import Runs
 
 
@@ -116,8 +116,8 @@ def _summary(answers: npt.NDArray[np.object_], known: npt.NDArray[np.bool_]) -> 
 
 def exact_interval(hits: int, of: int) -> tuple[float, float]:
     """Clopper-Pearson's two-sided 95 % interval of a share; all of 0 to 1 where nobody is asked."""
-    low = float(beta.ppf(0.025, hits, of - hits + 1)) if hits else 0.0
-    high = float(beta.ppf(0.975, hits + 1, of - hits)) if hits < of else 1.0
+    low = float(betaincinv(hits, of - hits + 1, 0.025)) if hits else 0.0
+    high = float(betaincinv(hits + 1, of - hits, 0.975)) if hits < of else 1.0
     return low, high
 
 
@@ -179,11 +179,5 @@ def calibrated_out_of_fold(
 
 def _measured(y: npt.NDArray[np.int64], p: Floats) -> dict[str, float]:
     answers = Answers.two_class(y, p)
-    everybody = np.ones((1, len(p)))
-    line = calibration_line(Runs.joined([answers], answers.classes, 1))
-    return {
-        "ece": float(calibration_error(answers, everybody)[0]),
-        "brier": float(brier(answers, everybody)[0]),
-        "slope": line.slope,
-        "intercept": line.intercept,
-    }
+    runs = Runs.joined([answers], answers.classes, 1)
+    return error_scores(runs) | calibration_line(runs)._asdict()

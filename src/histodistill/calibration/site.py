@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import expit, logit
-from scipy.stats import norm
 
 from histodistill.calibration.calibrator import Floats
 
@@ -143,6 +142,8 @@ class _Density:
     @classmethod
     def of(cls, scores: Floats) -> _Density:
         """Gaussian kernels of Silverman's width, with a broad tail that forgives a stray score."""
+        from scipy.stats import norm  # slow to import, and seldom wanted
+
         spread = max(float(scores.std()), 1e-3)
         width = 1.06 * spread * len(scores) ** -0.2
         grid = np.linspace(scores.min() - 8 * spread, scores.max() + 8 * spread, _GRID)

@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field, PositiveFloat, model_validator
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from histodistill.errors import InputError
 from histodistill.settings import Settings
@@ -146,7 +146,8 @@ def fit_triage(policy: TriagePolicy, y: npt.ArrayLike, p: npt.ArrayLike) -> Tria
         )
     if policy.min_ppv is not None:
         positive = _precise(known, values, policy.min_ppv)
-        if math.isnan(positive.threshold):
+        enough = not _too_few_for_ppv(policy.min_ppv, int(known.sum()))
+        if math.isnan(positive.threshold) and enough:
             problems.append(_no_ppv(policy.min_ppv, len(known), positive))
     if problems:
         raise InputError(*problems)
@@ -160,7 +161,26 @@ def unsupported(policy: TriagePolicy, n_positive: int, n_negative: int) -> list[
         problems += _too_few(policy.max_missed, n_positive, "positive")
     if policy.max_false_alarms is not None:
         problems += _too_few(policy.max_false_alarms, n_negative, "negative")
+    if policy.min_ppv is not None:
+        problems += _too_few_for_ppv(policy.min_ppv, n_positive)
     return problems
+
+
+def _too_few_for_ppv(ppv: float, n_positive: int) -> list[str]:
+    """Why no positive calls of so many patients can be precise enough.
+
+    At best all positive patients are called so, and nobody else; negative ones among them are
+    errors, which certify no more than fewer calls without them.
+    """
+    needed = patients_needed(1 - ppv, _CANDIDATE_CONFIDENCE)
+    if n_positive >= needed:
+        return []
+    reached = 1 - upper_limit(0, n_positive, _CANDIDATE_CONFIDENCE)
+    return [
+        f"a positive predictive value of {ppv:g} cannot be certified by {n_positive} positive "
+        f"patients: all of them called positive and nobody else show no more than {reached:.3f}; "
+        f"it takes {needed} or more"
+    ]
 
 
 def _cheapest(costs: Costs, known: npt.NDArray[np.bool_], values: Floats) -> TriageRule:
@@ -178,7 +198,7 @@ def _cheapest(costs: Costs, known: npt.NDArray[np.bool_], values: Floats) -> Tri
 
 def upper_limit(errors: int, of: int, confidence: float = CONFIDENCE) -> float:
     """Clopper-Pearson's one-sided upper limit of a share; 0 of 60 gives .049."""
-    return 1.0 if errors >= of else float(beta.ppf(confidence, errors + 1, of - errors))
+    return 1.0 if errors >= of else float(betaincinv(errors + 1, of - errors, confidence))
 
 
 def patients_needed(risk: float, confidence: float = CONFIDENCE) -> int:

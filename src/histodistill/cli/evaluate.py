@@ -16,9 +16,11 @@ from histodistill.cli.evaluate_options import (
     Meanings,
     MoreMetrics,
     PatientColumn,
+    PatientTables,
     PositiveClass,
     PredictionFiles,
     ReferenceContender,
+    Subgroups,
     TargetName,
 )
 from histodistill.cli.options import Json, OutFolder, cell_meanings, require_used
@@ -44,6 +46,8 @@ def command(
     patient_column: PatientColumn = "PATIENT",
     reference: ReferenceContender = None,
     metric: MoreMetrics = None,
+    by: Subgroups = None,
+    table: PatientTables = None,
     title: Headline = "Evaluation",
     _json: Json = False,
 ) -> None:
@@ -57,12 +61,15 @@ def command(
     from histodistill.cli.results import show_aucs, show_calibration
     from histodistill.evaluation import Question, contenders_in
     from histodistill.report import Report, write_report
+    from histodistill.report.evidence import Evidence
     from histodistill.workflows.external_evaluation import (
         LabelTable,
         label_predictions,
     )
 
-    require_used(context, {option: ["clinical"] for option in _OF_LABELS})
+    needs = {option: ["clinical"] for option in _OF_LABELS if option != "patient_column"}
+    tables = ["clinical", "table"]
+    require_used(context, needs | {"patient_column": tables, "by": tables, "table": ["by"]})
     metrics = _metrics(metric or [])
     models: dict[str, str] = {}
     if clinical is None:
@@ -80,6 +87,8 @@ def command(
     known = [contender.name for contender in contenders_in(joined)]
     if reference is not None and reference not in known:
         raise InputError(f"no contender {reference!r}: --reference is one of {', '.join(known)}")
+    files = [*([clinical] if clinical else []), *(table or [])]
+    groups = _groups(files, patient_column, by or [], joined)
     external = clinical is not None
     show_aucs(joined, external=external)
     show_calibration(joined)
@@ -90,10 +99,30 @@ def command(
         reference=reference,
         metrics=metrics,
         external=external,
+        evidence=Evidence(groups=groups),
     )
     page = write_report(out, report)
     say(f"Report: {located(page)}")
     answer(report=page)
+
+
+def _groups(
+    files: list[Path], patient_column: str, columns: list[str], predictions: pd.DataFrame
+) -> dict[str, pd.Series]:
+    """Columns of the user's tables by which subgroups are formed, values by patient.
+
+    Raises:
+        InputError: A column that no table has, or that says nothing of anybody predicted.
+    """
+    from histodistill.experiment.patient_facts import user_columns
+
+    notes: list[str] = []
+    found = user_columns(dict.fromkeys(files, patient_column), columns, "--by", notes)
+    say_notes(notes)
+    known = set(predictions["PATIENT"])
+    if strange := [name for name, values in found.items() if not known & set(values.index)]:
+        raise InputError(*(f"--by {name}: of no patient who was predicted" for name in strange))
+    return found
 
 
 def _metrics(more: list[str]) -> tuple[str, ...]:

@@ -59,3 +59,19 @@ MoreMetrics = Annotated[
     ),
 ]
 Headline = Annotated[str, typer.Option(metavar="TEXT", help="Headline of the report.")]
+Subgroups = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--by",
+        metavar="COLUMN",
+        help="A column of --clinical (or --table) for subgroups and strata; as often as needed.",
+    ),
+]
+PatientTables = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--table",
+        metavar="FILE",
+        help="With --by: one more table of patients in which columns are looked for.",
+    ),
+]

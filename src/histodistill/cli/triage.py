@@ -72,7 +72,8 @@ def command(
     calibration = calibration_out_of_fold(found.y, found.p, found.fold)
     if policy.costs is not None:
         found = found.calibrated()
-    show(calibration, f"{target}, {method} {network}: calibration, out of fold")
+    shown = calibration[["calibrator", "ece", "brier", "slope", "intercept"]]
+    show(shown, f"{target}, {method} {network}: calibration, out of fold")
     made = triage_out_of_fold(policy, found.y, found.p, found.fold)
     for side, bound in (("negative", made.rule.negative), ("positive", made.rule.positive)):
         if bound is not None:

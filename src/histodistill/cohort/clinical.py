@@ -30,6 +30,7 @@ from histodistill.tables import (
     resolved_columns,
     without_missing_codes,
 )
+from histodistill.tables.cells import numeric_code
 
 _EVENTS = {
     **dict.fromkeys(("1", "true", "yes", "dead", "deceased"), True),
@@ -276,6 +277,12 @@ def _read_sites(cells: pd.Series[str], found: _Found) -> pd.Series[str]:
 def _read_times(cells: pd.Series[str], found: _Found) -> pd.Series[float]:
     texts = without_missing_codes(cells, found.path, found.notes)
     times = numbers(texts, found.path, found.notes)
+    coded = numeric_code(times.to_numpy())
+    if coded is not None:
+        found.problems.append(
+            f"{found.path}: column '{cells.name}' holds {coded[0]} in {coded[1]} rows, far from "
+            "all other times: a code for what is not known; leave these cells empty."
+        )
     wrong = texts[texts.notna() & ~(times >= 0)]
     if len(wrong):
         found.problems.append(

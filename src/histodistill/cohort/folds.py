@@ -26,6 +26,8 @@ class Fold:
         train: Patients whom everything is fitted on.
         validation: Patients who decide when to stop and where the threshold lies.
         test: Patients who decide nothing.
+        withheld: Patients whose label nobody sees in this fold: they take part as those without a
+            label do.
     """
 
     index: int
@@ -33,6 +35,7 @@ class Fold:
     train: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
+    withheld: tuple[str, ...] = ()
 
 
 def stratified_folds(

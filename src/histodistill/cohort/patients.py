@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +33,15 @@ def other_spellings(names: Iterable[str], known: Iterable[str]) -> list[str]:
         for name in sorted(set(names))
         if written.get(_bare(name), name) != name
     ]
+
+
+def alike_in_other_spelling(names: Collection[str], known: Collection[str]) -> str:
+    """The end of a sentence on patients whom a table does not know: how it calls its own."""
+    pairs = other_spellings(names, known)
+    if pairs:
+        named = listed(pairs, 3)
+        return f", which may be those of the table in another spelling: {named}; spell them alike"
+    return f"; the table's are called {listed(sorted(known), 3)}"
 
 
 def _bare(name: str) -> str:

@@ -12,6 +12,7 @@ from histodistill.calibration.held_out import HeldOutAnswers
 from histodistill.calibration.site import AlignmentWithDoubt, align
 from histodistill.deploy.bundle import Bundle
 from histodistill.deploy.calibration import BundleCalibration
+from histodistill.deploy.scope import OUT
 from histodistill.deploy.site import (
     SiteCalibration,
     SiteNetwork,
@@ -207,6 +208,20 @@ def sentences(bundle: Bundle, found: SiteCalibration) -> Iterator[str]:
             )
     for name in set(bundle.networks) - set(found.networks):
         yield f"{name}: not recalibrated, for too few labelled patients have its answer"
+
+
+def scope_notes(predictions: pd.DataFrame) -> list[str]:
+    """How many of the site's patients lie outside the limits of training, which stay."""
+    if "scope" not in predictions:
+        return []
+    out = int((predictions["scope"] == OUT).sum())
+    if not out:
+        return []
+    return [
+        f"{out} of {len(predictions)} patients of the site have slides unlike those of training; "
+        "recalibration does not change that, and triage goes on withholding such patients: where "
+        "they are many, train with slides of the site"
+    ]
 
 
 def _with(value: float, interval: Mapping[int, float] | tuple[float, ...]) -> str:

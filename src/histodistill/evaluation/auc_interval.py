@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from histodistill.evaluation.answers import FloatArray
 
@@ -47,7 +47,7 @@ def auc_interval(
     ratio = np.divide(variance, model, out=np.ones_like(value), where=model > 0)
     # fmax: a variance that is undefined leaves the model's.
     wider = np.fmax(ratio, 1.0)
-    reach = float(norm.ppf(0.5 + level / 2))
+    reach = float(ndtri(0.5 + level / 2))
 
     def limit(end: float) -> FloatArray:
         """The last value between the AUC and the end that is near enough, by bisection."""

@@ -15,8 +15,8 @@ import pandas as pd
 
 from histodistill.evaluation.answers import Answers
 from histodistill.evaluation.calibration_line import CalibrationLine, calibration_line
+from histodistill.evaluation.intervals import bootstrap_metrics, percentile_interval
 from histodistill.evaluation.layout import as_calibrated, networks_in
-from histodistill.evaluation.metrics import brier, calibration_error
 from histodistill.evaluation.parts import Part, parts
 from histodistill.evaluation.runs import Runs
 
@@ -37,6 +37,8 @@ class BrierParts(NamedTuple):
     uncertainty: float = float("nan")
 
 
+RESAMPLES = 200
+SCORES = ("ece", "brier", "brier_low", "brier_high")
 COLUMNS = (
     "target",
     "method",
@@ -45,8 +47,7 @@ COLUMNS = (
     "n_patients",
     "n_positive",
     *CalibrationLine._fields,
-    "ece",
-    "brier",
+    *SCORES,
     *BrierParts._fields,
 )
 
@@ -60,7 +61,7 @@ def calibration_figures(predictions: pd.DataFrame) -> pd.DataFrame:
     Returns:
         A row for the probabilities ``as given``, and one for those ``calibrated`` where the table
         has them, with ``COLUMNS``: slope and intercept as ``calibration_line`` gives them, expected
-        calibration error (10 bins of equal width), Brier score and its parts.
+        calibration error (10 bins of equal width), Brier score with its interval, and its parts.
     """
     records = []
     for part in parts(predictions):
@@ -98,15 +99,25 @@ def _record(part: Part, probabilities: str) -> dict[str, object]:
     }
 
 
+def error_scores(runs: Runs) -> dict[str, float]:
+    """Expected calibration error and Brier score, the mean over runs.
+
+    The score has a percentile bootstrap of patients. The error has no interval: that of a resample
+    is biased upwards, and neither the percentile nor the mirrored (pivotal) bootstrap covers what
+    it says where probabilities are right.
+
+    Returns:
+        ``SCORES``; NaN where nobody is answered.
+    """
+    if not len(runs):
+        return dict.fromkeys(SCORES, float("nan"))
+    whole = runs.metrics(np.ones((1, len(runs))), ("ece", "brier"))
+    drawn = bootstrap_metrics(runs, RESAMPLES, metrics=("brier",))["brier"]
+    figures = (whole["ece"][0], whole["brier"][0], *percentile_interval(drawn))
+    return {name: float(value) for name, value in zip(SCORES, figures, strict=True)}
+
+
 def _scores(runs: Runs) -> dict[str, float]:
-    """ECE, Brier score and its parts, the mean over runs."""
-    of_runs = [
-        {
-            "ece": float(calibration_error(run, np.ones((1, len(run))))[0]),
-            "brier": float(brier(run, np.ones((1, len(run))))[0]),
-            **brier_parts(run)._asdict(),
-        }
-        for run in runs.runs
-    ]
-    means = pd.DataFrame(of_runs).mean()
-    return {str(name): float(value) for name, value in means.items()}
+    """ECE, Brier score with its interval, and its parts, the mean over runs."""
+    means = pd.DataFrame([brier_parts(run)._asdict() for run in runs.runs]).mean()
+    return error_scores(runs) | {str(name): float(value) for name, value in means.items()}

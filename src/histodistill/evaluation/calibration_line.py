@@ -13,8 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import expit, logit
-from scipy.stats import norm
+from scipy.special import expit, logit, ndtri
 
 from histodistill.evaluation.answers import Answers, FloatArray
 from histodistill.evaluation.runs import Runs
@@ -22,7 +21,7 @@ from histodistill.evaluation.runs import Runs
 LEAST = 1e-6
 """Probabilities are held this far from 0 and 1, whose logits are infinite."""
 
-_REACH = float(norm.ppf(0.975))
+_REACH = float(ndtri(0.975))
 
 
 class CalibrationLine(NamedTuple):

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm, rankdata
+import pandas as pd
+from scipy.special import ndtr
 
 from histodistill.evaluation.answers import FloatArray
 
@@ -112,7 +113,7 @@ def paired_test(difference: float, variance: float) -> PairedTest:
     error = max(variance, 0.0) ** 0.5 if variance == variance else float("nan")
     if error > 1e-12:
         z = difference / error
-        return PairedTest(difference, error, z, float(2 * norm.sf(abs(z))))
+        return PairedTest(difference, error, z, float(2 * ndtr(-abs(z))))
     equal = error == 0 and abs(difference) < 1e-12
     return PairedTest(difference, error, float("nan"), 1.0 if equal else float("nan"))
 
@@ -123,10 +124,15 @@ def _placements(
     """Share of controls below each case (V10) [k, m], of cases above each control (V01) [k, n]."""
     cases, controls = values[:, positive], values[:, ~positive]
     m, n = cases.shape[1], controls.shape[1]
-    ranks = rankdata(np.concatenate([cases, controls], axis=1), axis=1)
-    below_case = (ranks[:, :m] - rankdata(cases, axis=1)) / n
-    above_control = 1 - (ranks[:, m:] - rankdata(controls, axis=1)) / m
+    ranks = _midranks(np.concatenate([cases, controls], axis=1))
+    below_case = (ranks[:, :m] - _midranks(cases)) / n
+    above_control = 1 - (ranks[:, m:] - _midranks(controls)) / m
     return below_case, above_control
+
+
+def _midranks(values: FloatArray) -> FloatArray:
+    """Ranks [k, n] of the values in each row, from 1; equal values share their mean rank."""
+    return pd.DataFrame(values.T).rank().to_numpy().T
 
 
 def _covariance(components: FloatArray) -> FloatArray:

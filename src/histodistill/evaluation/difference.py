@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from histodistill.evaluation.answers import FloatArray
 from histodistill.evaluation.delong import PairedTest, paired_test
@@ -17,7 +17,7 @@ from histodistill.evaluation.intervals import (
 )
 from histodistill.evaluation.runs import Runs, variance_of
 
-REACH = float(norm.ppf(0.975))
+REACH = float(ndtri(0.975))
 
 
 class Difference(NamedTuple):

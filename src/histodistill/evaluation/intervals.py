@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from histodistill.evaluation.answers import FloatArray, IntArray
 from histodistill.evaluation.registry import STANDARD_METRICS
@@ -12,6 +14,8 @@ from histodistill.evaluation.runs import Runs
 
 RESAMPLES = 2000
 _BLOCK = 250
+# Cohorts whose resamples are kept: 20 MB each with 5,000 patients.
+_KEPT = 4
 
 
 def resamples(y: IntArray, n_resamples: int, seed: int) -> Iterator[FloatArray]:
@@ -27,16 +31,26 @@ def resamples(y: IntArray, n_resamples: int, seed: int) -> Iterator[FloatArray]:
     Yields:
         Blocks [b, n] of multiplicities, ``n_resamples`` rows in all.
     """
+    for drawn in _drawn(tuple(y.tolist()), n_resamples, seed):
+        yield drawn.astype(np.float64)
+
+
+# Methods are tested on the same patients, and drawing takes longer than most metrics do.
+@lru_cache(maxsize=_KEPT)
+def _drawn(y: tuple[int, ...], n_resamples: int, seed: int) -> tuple[NDArray[np.uint16], ...]:
+    classes = np.array(y)
     generator = np.random.default_rng(seed)
     share = np.full(len(y), 1 / len(y))
-    of_class = (y[:, None] == np.unique(y)).astype(np.float64)
+    of_class = (classes[:, None] == np.unique(classes)).astype(np.float64)
+    blocks = []
     for start in range(0, n_resamples, _BLOCK):
         drawn = np.zeros((min(_BLOCK, n_resamples - start), len(y)))
         lacking = np.arange(len(drawn))
         while len(lacking):
             drawn[lacking] = generator.multinomial(len(y), share, size=len(lacking))
             lacking = lacking[((drawn[lacking] @ of_class) == 0).any(axis=1)]
-        yield drawn
+        blocks.append(drawn.astype(np.uint16))
+    return tuple(blocks)
 
 
 def bootstrap_metrics(

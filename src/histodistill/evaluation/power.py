@@ -11,8 +11,7 @@ from __future__ import annotations
 import math
 
 from scipy.optimize import brentq
-from scipy.special import owens_t
-from scipy.stats import norm
+from scipy.special import ndtri, owens_t
 
 
 def auc_standard_error(auc: float, n_positive: int, n_negative: int) -> float:
@@ -32,7 +31,7 @@ def auc_standard_error(auc: float, n_positive: int, n_negative: int) -> float:
         n_positive: Positive patients, at least 1.
         n_negative: Negative patients, at least 1.
     """
-    both = auc - 2 * float(owens_t(norm.ppf(auc), 1 / math.sqrt(3)))
+    both = auc - 2 * float(owens_t(float(ndtri(auc)), 1 / math.sqrt(3)))
     spread = auc * (1 - auc) + (n_positive + n_negative - 2) * (both - auc**2)
     return math.sqrt(max(0.0, spread) / (n_positive * n_negative))
 
@@ -64,7 +63,7 @@ def detectable_difference(
     """
     if min(n_positive, n_negative) < 1:
         return None
-    reach = float(norm.ppf(1 - level / 2) + norm.ppf(power))
+    reach = float(ndtri(1 - level / 2) + ndtri(power))
     weaker = auc_standard_error(auc, n_positive, n_negative)
 
     def missing(difference: float) -> float:

@@ -52,8 +52,8 @@ def read_predictions(path: Path, notes: list[str] | None = None) -> pd.DataFrame
     """
     told: list[str] = [] if notes is None else notes
     if not path.is_file():
-        if sealing.is_sealed(path.parent):
-            raise InputError(sealing.sealed_sentence(path.parent))
+        if kept := sealing.unread_sentence(path.parent):
+            raise InputError(kept)
         raise InputError(f"{path}: there is no such file; give a predictions CSV.")
     problems = list(finished.changes(path.parent, _REMEDY, only=path.name))
     if problems:

@@ -13,7 +13,6 @@ from string import ascii_lowercase
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 CAVEAT = (
     "Ranks are averaged over datasets, each a target, repeat and fold of one cohort. Friedman's "
@@ -113,12 +112,15 @@ def friedman(results: pd.DataFrame) -> Friedman:
     k, n = results.shape
     if k < 3 or n < 2 or (results.max() == results.min()).all():
         return Friedman()
-    test = stats.friedmanchisquare(*results.to_numpy())
+    from scipy.stats import f as f_distribution
+    from scipy.stats import friedmanchisquare  # slow to import, and for leaderboards alone
+
+    test = friedmanchisquare(*results.to_numpy())
     chi_squared = float(test.statistic)
     left = n * (k - 1) - chi_squared
     # Nothing is left where all datasets rank the methods alike.
     f = (n - 1) * chi_squared / left if left > 1e-9 else math.inf
-    p = float(stats.f.sf(f, k - 1, (k - 1) * (n - 1)))
+    p = float(f_distribution.sf(f, k - 1, (k - 1) * (n - 1)))
     return Friedman(chi_squared, float(test.pvalue), f, p)
 
 
@@ -132,7 +134,9 @@ def critical_difference(n_methods: int, n_datasets: int, alpha: float = 0.05) ->
 
 def nemenyi_quantile(n_methods: int, alpha: float = 0.05) -> float:
     """The studentized range over the square root of 2 (Demšar 2006, table 5a)."""
-    return float(stats.studentized_range.ppf(1 - alpha, n_methods, np.inf)) / math.sqrt(2)
+    from scipy.stats import studentized_range
+
+    return float(studentized_range.ppf(1 - alpha, n_methods, np.inf)) / math.sqrt(2)
 
 
 def undistinguished(mean_ranks: pd.Series[float], reach: float) -> tuple[tuple[str, ...], ...]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from histodistill.evaluation.grouping import levels_of
 from histodistill.evaluation.runs import Runs, auc_of, variance_of
@@ -21,7 +21,7 @@ COLUMNS = (
     *("column", "n_patients", "n_positive", "strata", "auc", "auc_low", "auc_high"),
     *("within", "within_low", "within_high", "difference"),
 )
-_REACH = float(norm.ppf(0.975))
+_REACH = float(ndtri(0.975))
 
 
 def strata_table(runs: Runs, columns: Mapping[str, pd.Series]) -> pd.DataFrame:

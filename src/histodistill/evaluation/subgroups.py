@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import chi2, norm
+from scipy.special import chdtrc, ndtri
 
 from histodistill.evaluation.comparison import holm
 from histodistill.evaluation.grouping import levels_of
@@ -21,7 +21,7 @@ COLUMNS = (
     *("subgroup", "level", "n_patients", "n_positive", "estimate", "low", "high"),
     *("p_interaction", "p_holm", "note"),
 )
-_REACH = 2 * float(norm.ppf(0.975))
+_REACH = 2 * float(ndtri(0.975))
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def _interaction(levels: Sequence[_Level]) -> float:
     errors = np.array([(level.high - level.low) / _REACH for level in told])
     weights = errors**-2.0
     mean = (weights * estimates).sum() / weights.sum()
-    return float(chi2.sf((weights * (estimates - mean) ** 2).sum(), len(told) - 1))
+    return float(chdtrc(len(told) - 1, (weights * (estimates - mean) ** 2).sum()))
 
 
 def _row(name: str, level: _Level, p: float, adjusted: float) -> tuple[object, ...]:

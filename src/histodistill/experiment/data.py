@@ -17,7 +17,7 @@ from histodistill.cohort import (
     find_slides,
     read_clinical,
 )
-from histodistill.cohort.patients import other_spellings
+from histodistill.cohort.patients import alike_in_other_spelling, other_spellings
 from histodistill.errors import InputError, listed
 from histodistill.experiment.genomic_checks import genomic_problems
 from histodistill.experiment.inputs import BlockSettings, FeatureSettings
@@ -204,6 +204,7 @@ def _open_bags(
             f"{experiment.features and experiment.features.directory}: no slide belongs to a "
             f"patient of {experiment.cohort.clinical}; slides name patients such as "
             f"{listed(sorted(index.slides), 3)}"
+            f"{alike_in_other_spelling(index.slides, known or ())}"
         )
     settings = experiment.features
     # Without the clinical table some bags belong to nobody, and shall not be packed.

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import pandas as pd
 
 from histodistill.cohort import ClinicalTable
+from histodistill.cohort.patients import alike_in_other_spelling
 from histodistill.errors import InputError, listed
 from histodistill.experiment.inputs import BlockSettings
 from histodistill.experiment.settings import Experiment
@@ -34,7 +35,7 @@ def genomic_problems(
             continue
         known = table.values.index.isin(clinical.patients)
         if not known.any():
-            yield _strangers(experiment, name, table)
+            yield _strangers(experiment, name, table, clinical)
         elif not unknown:
             yield from _selection_problems(name, block, table.values[known], clinical)
     if len(tables) == len(experiment.genomics):
@@ -67,11 +68,14 @@ def _unknown_single_genes(
             yield f"genes: {problem}"
 
 
-def _strangers(experiment: Experiment, name: str, table: GenomicTable) -> str:
+def _strangers(
+    experiment: Experiment, name: str, table: GenomicTable, clinical: ClinicalTable
+) -> str:
+    patients = [str(patient) for patient in table.values.index]
     return (
         f"{experiment.genomics[name].file} (block {name}): no sample belongs to a patient of "
         f"{experiment.cohort.clinical}; samples name patients such as "
-        f"{listed([str(patient) for patient in table.values.index], 3)}"
+        f"{listed(patients, 3)}{alike_in_other_spelling(patients, clinical.patients)}"
     )
 
 

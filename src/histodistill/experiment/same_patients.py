@@ -18,6 +18,10 @@ from histodistill.features import BagStore
 
 # So many different values are not the same twice; levels such as GISTIC's are five.
 _FEWEST_VALUES = 12
+# What is near is told against what is usual, which a few patients do not show.
+_FEWEST_PATIENTS = 8
+_MOST_GENES = 256
+_NEAR = 0.003
 _MEANING = "one patient under several names, or data under the wrong name"
 
 
@@ -64,7 +68,7 @@ def same_data(
         blocks: Genomic blocks by name, patients x genes.
     """
     shared: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
-    for patients, what in (*_same_slides(bags), *_same_genes(blocks)):
+    for patients, what in (*_same_slides(bags), *_same_genes(blocks), *_nearly_same_genes(blocks)):
         shared[patients].append(what)
     for patients, found in shared.items():
         named = list(patients)
@@ -103,6 +107,46 @@ def _same_genes(blocks: Mapping[str, pd.DataFrame]) -> Iterator[tuple[tuple[str,
         for patients in groups.values():
             if len(patients) > 1:
                 yield tuple(sorted(patients)), f"values of all genes in block {name}"
+
+
+def _nearly_same_genes(blocks: Mapping[str, pd.DataFrame]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Pairs of patients who differ in a block by rounding or a change of scale alone.
+
+    Patients are points, the genes that vary most their axes; what two samples of one measurement
+    are apart is next to nothing of what patients are apart.
+    """
+    for name, table in blocks.items():
+        told = table[[_tells_a_patient(row) for row in table.to_numpy()]]
+        values = told.to_numpy()
+        for a, b in _near(_points(values)):
+            if not np.array_equal(values[a], values[b], equal_nan=True):  # which is told already
+                yield (
+                    tuple(sorted((str(told.index[a]), str(told.index[b])))),
+                    f"values of genes in block {name}, but for rounding or scale",
+                )
+
+
+def _near(points: NDArray[np.float32]) -> Iterator[tuple[int, int]]:
+    """Pairs of points [n, K] that are far nearer to each other than points are."""
+    if not len(points):
+        return
+    squares = np.square(points).sum(axis=1)
+    apart = squares[:, None] + squares - 2 * points @ points.T
+    near = np.triu(apart < _NEAR * np.median(apart), k=1)
+    yield from ((int(a), int(b)) for a, b in np.argwhere(near))
+
+
+def _points(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The standardised genes [n, at most 256] that vary most among those that all patients have."""
+    if len(values) < _FEWEST_PATIENTS:
+        return np.empty((0, 0), dtype=np.float32)
+    whole = values[:, np.isfinite(values).all(axis=0)]
+    spread = whole.std(axis=0)
+    chosen = np.argsort(-spread, kind="stable")[:_MOST_GENES]
+    chosen = chosen[spread[chosen] > 0]
+    if len(chosen) < _FEWEST_VALUES:
+        return np.empty((0, 0), dtype=np.float32)
+    return np.asarray((whole[:, chosen] - whole[:, chosen].mean(axis=0)) / spread[chosen])
 
 
 def _tells_a_patient(row: NDArray[np.float32]) -> bool:

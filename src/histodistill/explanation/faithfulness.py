@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import softmax
-from scipy.stats import t as student_t
+from scipy.special import softmax, stdtrit
 
 from histodistill.explanation.contributions import Floats, Indices
 from histodistill.explanation.removal import Removal
@@ -84,4 +83,4 @@ def _jackknife(without: Floats) -> float:
     n_blocks = len(without)
     spread = np.square(without - without.mean()).sum()
     error = np.sqrt((n_blocks - 1) / n_blocks * spread)
-    return float(error * student_t.ppf((1 + LEVEL) / 2, n_blocks - 1))
+    return float(error * stdtrit(n_blocks - 1, (1 + LEVEL) / 2))

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.stats import false_discovery_control
 
 from histodistill.explanation.contributions import Floats
 from histodistill.explanation.gene_shares import GeneShares
@@ -37,6 +36,8 @@ def rank_sets(
     columns = columns_of(genes, sets)
     if not columns:
         return pd.DataFrame()
+    from scipy.stats import false_discovery_control  # slow to import
+
     sizes = {name: set_size(shares, own) for name, own in columns.items()}
     random = _random_sizes(shares, {len(own) for own in columns.values()}, seed)
     whole = float(np.abs(shares).mean(axis=0).sum())

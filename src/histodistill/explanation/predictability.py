@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
-from scipy.stats import false_discovery_control, norm
-from scipy.stats import t as student_t
+from scipy.special import ndtri, stdtr
 from torch import Tensor
 
 from histodistill.deploy import Bundle
@@ -232,13 +231,15 @@ def _judged(
     """
     if not matches:
         return
+    from scipy.stats import false_discovery_control  # slow to import, and seldom wanted
+
     n = min(member.n_patients - member.n_groups + 1 for member in members)
     r = np.array([np.mean([float(found[m.member][m.column]) for m in own]) for own in matches])
     bounded = np.clip(r, -0.999999, 0.999999)
-    margin = norm.ppf(0.975) / np.sqrt(n - 3)
+    margin = ndtri(0.975) / np.sqrt(n - 3)
     low, high = (np.tanh(np.arctanh(bounded) + side * margin) for side in (-1, 1))
     statistic = bounded * np.sqrt((n - 2) / (1 - np.square(bounded)))
-    q = false_discovery_control(student_t.sf(statistic, n - 2))
+    q = false_discovery_control(stdtr(n - 2, -statistic))
     yield from zip(r.tolist(), low.tolist(), high.tolist(), q.tolist(), strict=True)
 
 

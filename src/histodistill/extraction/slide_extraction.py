@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from histodistill.computing.freed_memory import keep_freed_memory
 from histodistill.encoders import PatchEncoder
 from histodistill.errors import InputError
 from histodistill.extraction.feature_file import write_features
@@ -112,6 +113,7 @@ def extract_slide(
         InputError: The slide cannot be decoded somewhere, a feature is not finite, or the disk is
             full.
     """
+    keep_freed_memory()
     grid = prepared.grid
     folder.require_space(len(grid) * (encoder.width * 2 + 16))
     features = np.empty((len(grid), encoder.width), np.float16)

@@ -31,6 +31,7 @@ from histodistill.features.values import (
     require_finite,
 )
 from histodistill.gate.plain import opened
+from histodistill.gate.stand_ins import HEAD_BYTES, require_fetched
 
 if TYPE_CHECKING:
     import torch
@@ -215,11 +216,12 @@ def _odd(
 def _head(path: Path) -> bytes:
     try:
         with opened(path) as stream:
-            head = stream.read(8)
+            head = stream.read(HEAD_BYTES)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist; check the features folder.") from error
     except OSError as error:
         raise InputError(f"{path} cannot be opened ({error.strerror}).") from error
     if not head:
         raise damaged(path, "it is empty, 0 bytes")
+    require_fetched(path, head)
     return head

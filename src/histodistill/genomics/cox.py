@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtr
 
 Floats = NDArray[np.float64]
 
@@ -68,7 +68,7 @@ def cox_z_scores(values: Floats, time: Floats, event: NDArray[np.bool_]) -> Floa
 
 def cox_p_values(values: Floats, time: Floats, event: NDArray[np.bool_]) -> Floats:
     """Two-sided Wald p-value of each gene; the arguments are those of :func:`cox_z_scores`."""
-    return np.asarray(2 * norm.sf(np.abs(cox_z_scores(values, time, event))))
+    return np.asarray(2 * ndtr(-np.abs(cox_z_scores(values, time, event))))
 
 
 def _fit(values: Floats, time: Floats, event: NDArray[np.bool_]) -> Floats:

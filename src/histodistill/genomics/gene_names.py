@@ -10,9 +10,10 @@ from histodistill.errors import listed
 
 _NO_SYMBOL = frozenset({"", "na", "nan", "n/a", "none", "null", "?"})
 _ENSEMBL = re.compile(r"(ENS[A-Z]*G\d{11})\.\d+")
-_MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|sept|oct|nov|dec)"
+# English and German, as the spreadsheets of either write the dates.
+_MONTH = r"(?:jan|feb|mar|mrz|mär|apr|may|mai|jun|jul|aug|sept?|oct|okt|nov|dec|dez)"
 _DATE = re.compile(
-    rf"\d{{1,2}}[-/ ]{_MONTH}(?:[-/ ]\d{{2,4}})?|{_MONTH}[-/ ]\d{{1,4}}"
+    rf"\d{{1,2}}(?:[-/ ]|\. ?){_MONTH}(?:[-/ .]\d{{2,4}})?|{_MONTH}(?:[-/ ]|\. ?)\d{{1,4}}"
     r"|\d{4}-\d{2}-\d{2}(?:[ T].*)?|\d{1,2}[/.]\d{1,2}[/.]\d{2,4}",
     re.IGNORECASE,
 )

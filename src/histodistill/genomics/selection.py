@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import PositiveInt, model_validator
-from scipy.stats import f_oneway
 
 from histodistill.errors import InputError, listed
 from histodistill.genomics.cox import cox_z_scores
@@ -257,5 +256,7 @@ def _incomplete(values: Floats, labels: NDArray[np.object_]) -> tuple[float, flo
     groups = [group for group in groups if len(group) >= 2]
     if len(groups) < 2 or np.ptp(np.concatenate(groups)) == 0:
         return np.nan, np.nan
+    from scipy.stats import f_oneway  # slow to import, and seldom wanted
+
     result = f_oneway(*groups)
     return float(result.statistic), float(result.pvalue)

@@ -24,8 +24,11 @@ from histodistill.genomics.matrix import SampleMatrix
 from histodistill.genomics.quantity import mixed_problems, quantity_of, transform_problem
 from histodistill.genomics.readers import LAYOUTS, Format, read_matrix
 from histodistill.genomics.samples import ResolvedSamples, resolve_samples
+from histodistill.tables.cells import numeric_code
 
 Transform = Literal["none", "log2p1"]
+# Of fewer genes all may have one value by chance.
+_FEWEST_GENES = 30
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,8 @@ def read_genomic_table(
     scale_problems = tuple(_scale_problems(frame, source, transform))
     if transform == "log2p1":
         frame = frame.apply(lambda gene: np.log2(gene + np.float32(1)))
-    notes = (*matrix.notes, *resolved.notes, *gene_notes, *patient_notes, *missing_notes)
+    constant = _constant_notes(frame)
+    notes = (*matrix.notes, *resolved.notes, *gene_notes, *patient_notes, *missing_notes, *constant)
     unused = _unused(matrix, resolved.by_pattern, path)
     return GenomicTable(name, frame, notes, scale_problems, unused)
 
@@ -145,6 +149,14 @@ def _unused(matrix: SampleMatrix, by_pattern: bool, path: Path) -> dict[str, str
 
 def _scale_problems(frame: pd.DataFrame, source: str, transform: Transform) -> Iterator[str]:
     values = frame.to_numpy()
+    coded = numeric_code(values)
+    if coded is not None:
+        code, n = coded
+        yield (
+            f"{source}: {n} values are {code}, far from all others: a code for what was not "
+            "measured; leave these cells empty."
+        )
+        return
     problems = list(mixed_problems(values, [str(patient) for patient in frame.index]))
     unfit = transform_problem(quantity_of(values), transform)
     if unfit is not None and not problems:
@@ -216,6 +228,20 @@ def _without_empty_patients(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str
         return frame, []
     names = listed(list(frame.index[empty]), 5)
     return frame[~empty], [f"{empty.sum()} patients without any value were left out: {names}."]
+
+
+def _constant_notes(frame: pd.DataFrame) -> list[str]:
+    """Patients who have one value for all genes, which no expression does."""
+    values = frame.to_numpy()
+    if values.shape[1] < _FEWEST_GENES or quantity_of(values) == "levels":
+        return []
+    alike = np.nanmin(values, axis=1) == np.nanmax(values, axis=1)
+    if not alike.any():
+        return []
+    names = listed([str(patient) for patient in frame.index[alike]], 5)
+    return [
+        f"{alike.sum()} patients have the same value for every gene: {names}; were they measured?"
+    ]
 
 
 def _without_empty_genes(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.model_selection import GroupKFold
 from torch import Tensor
 
 Matrix = NDArray[np.float64]
@@ -226,6 +225,8 @@ def _numbered(groups: Sequence[str]) -> NDArray[np.int64] | None:
 
 def _parts(group: NDArray[np.int64] | None, n: int) -> Iterator[NDArray[np.bool_]]:
     """Who is predicted from all others, part by part; groups stay together."""
+    from sklearn.model_selection import GroupKFold
+
     together = np.arange(n) if group is None else group
     for _, rows in GroupKFold(N_FOLDS).split(together, groups=together):
         out = np.zeros(n, dtype=np.bool_)

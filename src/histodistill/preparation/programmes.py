@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
-from sklearn.linear_model import Ridge, RidgeCV
 from torch import Tensor
 
 from histodistill.errors import InputError
 from histodistill.features import BagStore
 from histodistill.preparation.gene_weights import label_correlation
+from histodistill.preparation.penalty import best_penalty
 from histodistill.preparation.predicted_genes import PredictedGenes, fit_predicted_genes
 from histodistill.preparation.squash import CONSTANT, Squash
 
@@ -153,6 +152,8 @@ def _fit(
     squash: Squash | None,
 ) -> tuple[ExpressionProgrammes, NDArray[np.float64], float]:
     """The map, the measured programmes [n, k] that it predicts, and its unit of them."""
+    from sklearn.decomposition import PCA  # which no answer of a trained model waits for
+
     rank = min(n_programmes, len(genes) - 1, genes.shape[1])
     weighted = genes * label_correlation(genes, labels)
     scores = PCA(rank, svd_solver="full").fit_transform(weighted)
@@ -172,12 +173,14 @@ def _regression(
         Coefficients [k, F] of the features, centred and multiplied by the scale [F], which comes
         last; between them the answers [n, k].
     """
+    from sklearn.linear_model import Ridge
+
     centre, scale = means.mean(axis=0), means.std(axis=0)
     scale[scale <= CONSTANT * np.maximum(np.abs(centre), CONSTANT)] = np.inf
     standardised = (means - centre) / scale
     factors = relevance(standardised, scores)
     inputs = standardised * factors
-    best = RidgeCV(alphas=_PENALTIES * len(means)).fit(inputs, scores).alpha_
+    best = best_penalty(inputs, scores, _PENALTIES * len(means))
     ridge = Ridge(_LENIENCE * best).fit(inputs, scores)
     return np.atleast_2d(ridge.coef_), ridge.predict(inputs), factors / scale
 

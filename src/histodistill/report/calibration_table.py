@@ -17,12 +17,12 @@ HEADER = (
     "Slope [95 %]",
     "Intercept [95 %]",
     "ECE",
-    "Brier",
+    "Brier [95 %]",
     "Miscalibration",
     "Discrimination",
 )
 
-_SCORES = ("ece", "brier", "miscalibration", "discrimination")
+_PARTS = ("miscalibration", "discrimination")
 
 
 def calibration_table(figures: pd.DataFrame) -> Table:
@@ -41,7 +41,9 @@ def calibration_table(figures: pd.DataFrame) -> Table:
                 Cell(_counted(row)),
                 _cell(row, "slope"),
                 _cell(row, "intercept"),
-                *(Cell(_number(row[name])) for name in _SCORES),
+                Cell(_number(row["ece"])),
+                _cell(row, "brier"),
+                *(Cell(_number(row[name])) for name in _PARTS),
             )
             for row in own.to_dict("records")
         ]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import beta
 
 from histodistill.evaluation import (
     METRICS,
@@ -113,8 +114,8 @@ def confusions(predictions: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         A row a target, method, network, ``class`` and class ``called``: ``patients``, the mean over
-        seeds and repeats, and ``percent`` of the class (NaN where nobody has it). Networks without
-        calls have none.
+        seeds and repeats, and ``percent`` of the class with its exact 95 % interval (NaN where
+        nobody has it). Networks without calls have none.
     """
     records = []
     for part in parts(predictions):
@@ -127,8 +128,18 @@ def confusions(predictions: pd.DataFrame) -> pd.DataFrame:
             for column, called in enumerate(runs.classes):
                 named = (part.target, part.method, part.network, label, called)
                 n = float(counts[row, column])
-                records.append((*named, n, 100 * n / total if total else float("nan")))
-    return pd.DataFrame(records, columns=[*KEY, "class", "called", "patients", "percent"])
+                records.append((*named, n, *_percent(n, total)))
+    names = ["class", "called", "patients", "percent", "percent_low", "percent_high"]
+    return pd.DataFrame(records, columns=[*KEY, *names])
+
+
+def _percent(n: float, of: float) -> tuple[float, float, float]:
+    """Per cent, with Clopper and Pearson's 95 % interval; means over seeds need not be whole."""
+    if not of:
+        return float("nan"), float("nan"), float("nan")
+    low = beta.ppf(0.025, n, of - n + 1) if n > 0 else 0.0
+    high = beta.ppf(0.975, n + 1, of - n) if n < of else 1.0
+    return 100 * n / of, 100 * float(low), 100 * float(high)
 
 
 def confusion_matrix(rows: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
@@ -162,4 +173,5 @@ def patients_text(patients: float) -> str:
 def _share(row: Mapping[Hashable, Any]) -> str:
     if math.isnan(row["percent"]):
         return EMPTY
-    return f"{patients_text(row['patients'])} ({row['percent']:.0f} %)"
+    reach = f"{row['percent_low']:.0f}–{row['percent_high']:.0f}"
+    return f"{patients_text(row['patients'])} ({row['percent']:.0f} %) [{reach}]"

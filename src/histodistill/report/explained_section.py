@@ -43,7 +43,11 @@ def explained_section(folder: Path, tables: Mapping[str, pd.DataFrame]) -> list[
                 heading = f"{name.capitalize()} that drive the {network} network, for {label}"
                 made.append(ExplainedSection(heading, plain_table(shown, source=source)))
     if "maps" in tables:
-        counts = tables["maps"].groupby(["network", "verdict"], sort=False).size()
+        # "faithful: SRG 0.2 ...": the words are the verdict, the figures are of one patient.
+        words = tables["maps"]["verdict"].str.partition(":")[0]
+        counts = (
+            tables["maps"].assign(verdict=words).groupby(["network", "verdict"], sort=False).size()
+        )
         verdicts = counts.rename("patients").reset_index()
         source = "tables/explained-verdicts.csv"
         write_csv(folder / source, verdicts)

@@ -20,6 +20,7 @@ from histodistill.evaluation import (
     target_classes,
 )
 from histodistill.evaluation.intervals import RESAMPLES
+from histodistill.evaluation.learning import LabelledPart
 from histodistill.evaluation.summary import OF_FOLDS
 from histodistill.files import write_text
 from histodistill.report.checklists import (
@@ -36,8 +37,10 @@ from histodistill.report.drawn_methods import drawn_methods
 from histodistill.report.evidence import Evidence
 from histodistill.report.explained_section import explained_section
 from histodistill.report.html import FOLD_LIMIT, LIMITS, Picture, page_template, picture
+from histodistill.report.learning_section import learning_sections
 from histodistill.report.patients_section import PatientsSection, anchors_of, patients_section
 from histodistill.report.plots import training_figure, write_figure
+from histodistill.report.slide_maps import SlideMap, thumbnails
 from histodistill.report.tables import (
     INPUTS,
     Table,
@@ -83,6 +86,11 @@ class Report:
         evidence: What is known of the patients beside their answers.
         described: What was run, in sentences by topics of the checklists.
         explained: Tables of `explain` and `explain-genes` by name: ``genes``, ``sets``, ``maps``.
+        maps: A map of a slide, as `explain` drew it, by patient.
+        learning: Predictions of models that had fewer labels, from the fewest to all; empty where
+            none were trained.
+        viewer: Address of ``histodistill view``, to which names of patients lead; empty for none.
+        learning_notes: What was not trained for them, in sentences.
     """
 
     title: str
@@ -103,6 +111,10 @@ class Report:
     evidence: Evidence = field(default_factory=Evidence)
     described: Mapping[str, str] = field(default_factory=dict)
     explained: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    maps: Mapping[str, SlideMap] = field(default_factory=dict)
+    learning: Sequence[LabelledPart] = ()
+    learning_notes: Sequence[str] = ()
+    viewer: str = ""
 
 
 def write_report(
@@ -145,6 +157,7 @@ def write_report(
         headline=replace(headline, source="tables/summary.csv"),
         targets=targets,
         explained=explained_section(folder, report.explained),
+        slides=thumbnails(report.maps, _worst(targets), anchors),
         checklists=_checklists(folder, report, targets),
         patients=_patients(folder, report, asked),
         drawn=drawn_methods(report.predictions, report.methods),
@@ -234,12 +247,21 @@ def _sections(
     folder: Path, report: Report, summary: pd.DataFrame, asked: Asked
 ) -> list[TargetSection]:
     drawn = drawn_methods(report.predictions, report.methods)
-    return [
+    stems = {str(name): file_stem(str(name)) for name in report.predictions["target"].unique()}
+    learning = learning_sections(folder, report.learning, report.reference, drawn, stems)
+    sections = [
         target_section(
             folder, str(name), rows, summary, asked, drawn=drawn, external=report.external
         )
         for name, rows in report.predictions.groupby("target", sort=False)
     ]
+    return [replace(each, learning=learning.get(each.name)) for each in sections]
+
+
+def _worst(targets: Sequence[TargetSection]) -> list[str]:
+    """Patients of the worst errors of all targets, in turn."""
+    tables = [target.depth.errors for target in targets if target.depth and target.depth.errors]
+    return [row[0].text for table in tables for part in table.sections for row in part.rows]
 
 
 def _chosen(report: Report) -> Chosen:
@@ -261,7 +283,8 @@ def _patients(folder: Path, report: Report, asked: Asked) -> PatientsSection:
         runs = runs_of(own, chosen.network, target_classes(rows))
         if len(runs):
             answers[str(name)] = answered(runs)
-    return patients_section(folder, asked.anchors, report.evidence.patients, answers)
+    known = report.evidence.patients
+    return patients_section(folder, asked.anchors, known, answers, report.viewer)
 
 
 def _checklists(folder: Path, report: Report, targets: list[TargetSection]) -> tuple[Filled, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -16,16 +17,26 @@ _MISSING = ""
 
 
 @dataclass(frozen=True)
+class PatientRow:
+    """A patient: the place of the page, the name, the page of the viewer, and the other cells."""
+
+    anchor: str
+    name: str
+    address: str
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class PatientsSection:
     """The table of patients.
 
     Attributes:
         header: Titles of the columns after the patient.
-        rows: Anchor, patient, and the other cells as text.
+        rows: Each patient.
     """
 
     header: tuple[str, ...]
-    rows: tuple[tuple[str, str, tuple[str, ...]], ...]
+    rows: tuple[PatientRow, ...]
     source: str = "tables/patients.csv"
 
 
@@ -39,6 +50,7 @@ def patients_section(
     anchors: Mapping[str, str],
     known: pd.DataFrame | None,
     answers: Mapping[str, pd.DataFrame],
+    viewer: str = "",
 ) -> PatientsSection:
     """Tabulate who was answered what, and write the same as a CSV.
 
@@ -47,6 +59,7 @@ def patients_section(
         anchors: Anchor of each patient, in order.
         known: As ``Evidence.patients``.
         answers: By target, as ``answered``.
+        viewer: Address of ``histodistill view``; empty for none.
     """
     table = pd.DataFrame(index=pd.Index(list(anchors), name="PATIENT"))
     for name, title in _TITLES.items():
@@ -60,8 +73,16 @@ def patients_section(
     texts = table.apply(_texts)
     shown = [name for name in table.columns if not str(name).endswith(" wrong")]
     rows = zip(table.index, texts[shown].itertuples(index=False, name=None), strict=True)
-    listed = tuple((anchors[str(name)], str(name), tuple(cells)) for name, cells in rows)
+    listed = tuple(
+        PatientRow(anchors[str(name)], str(name), _address(viewer, str(name)), tuple(cells))
+        for name, cells in rows
+    )
     return PatientsSection(tuple(str(name) for name in shown), listed)
+
+
+def _address(viewer: str, patient: str) -> str:
+    """Where the viewer shows a patient; docs/view.md describes it."""
+    return f"{viewer.rstrip('/')}/patient?id={quote(patient, safe='')}" if viewer else ""
 
 
 def _texts(column: pd.Series) -> pd.Series[str]:

@@ -137,9 +137,12 @@ def write_figure(figure: Figure, folder: Path, stem: str) -> dict[str, Path]:
     metadata: dict[str, dict[str, str | None]] = {"png": {"Software": None}, "svg": {"Date": None}}
     paths = {suffix: folder / f"{stem}.{suffix}" for suffix in metadata}
     without_formulas(figure)
-    # The layout takes as long as the drawing: settle it once for both files.
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    # The layout takes as long as the drawing: settle it once for both files. Where any engine is
+    # left, even an idle one, each file is drawn twice.
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine(None)
     for suffix, path in paths.items():
         with mpl.rc_context(_SVG), whole_file(path) as temporary:
             figure.savefig(temporary, format=suffix, dpi=DPI, metadata=metadata[suffix])

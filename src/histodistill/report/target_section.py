@@ -32,6 +32,7 @@ from histodistill.report.class_tables import (
 from histodistill.report.confusion import confusion_figure
 from histodistill.report.depth.section import Asked, DepthSection, depth_section
 from histodistill.report.html import Picture, picture
+from histodistill.report.learning_section import LearningSection
 from histodistill.report.plots import (
     Panels,
     calibration_figure,
@@ -77,6 +78,7 @@ class TargetSection:
         matrices: Pictures of the same.
         averages: What the figures of more than two classes average, in a sentence.
         depth: One method in depth; None where nobody with a label is answered.
+        learning: Learning curves; None where none were made.
     """
 
     name: str
@@ -90,6 +92,7 @@ class TargetSection:
     matrices: tuple[Picture, ...]
     averages: str
     depth: DepthSection | None
+    learning: LearningSection | None = None
 
 
 def target_section(

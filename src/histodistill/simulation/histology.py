@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from histodistill.simulation.morphology import Morphology
 from histodistill.simulation.nuclei import NucleusKind, place, stamp
@@ -125,7 +125,7 @@ def _outline(rng: np.random.Generator, shape: tuple[int, int]) -> Field:
 
 def _above(field: Field, share: float, softness: float) -> Field:
     """Opacity of the part of a standard Gaussian field that covers a share of the area."""
-    threshold = np.float32(norm.isf(np.clip(share, 1e-6, 1 - 1e-6)))
+    threshold = np.float32(-ndtri(np.clip(share, 1e-6, 1 - 1e-6)))
     return ((field - threshold) / np.float32(softness) + np.float32(0.5)).clip(0, 1)
 
 

@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from histodistill.evaluation import roc_auc
 from histodistill.simulation.settings import CohortSettings, SimulationSettings
@@ -182,7 +182,7 @@ def site_number(site: str) -> int:
 def _threshold(settings: CohortSettings) -> float:
     """The score above which a patient is positive, from the score's known distribution."""
     spread = np.linalg.norm([settings.shared_signal, settings.genomic_signal, settings.label_noise])
-    return float(-spread * norm.ppf(settings.positive_share))
+    return float(-spread * ndtri(settings.positive_share))
 
 
 def _confounded(settings: CohortSettings, positive: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -6,7 +6,9 @@ import math
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from histodistill.errors import listed
 
@@ -89,6 +91,32 @@ def with_decimal_points(cells: pd.Series[str], path: Path, notes: list[str]) -> 
         f"example '{commas.iloc[0]}'."
     )
     return cells.map(lambda text: text.replace(",", "."), na_action="ignore")
+
+
+# What programs write into columns of numbers where nothing was measured.
+_NUMBER_CODES = (-9, -99, -999, -9999, 999, 9999, 99999)
+
+
+def numeric_code(values: NDArray[np.floating]) -> tuple[int, int] | None:
+    """A code for "not known" among numbers, and how often it stands; None where there is none.
+
+    Such a code is repeated, and lies farther from all other values than these from each other, or
+    is the only negative value.
+
+    Args:
+        values: Any shape, NaN for missing.
+    """
+    known = values[np.isfinite(values)]
+    for code in _NUMBER_CODES:
+        found = known == code
+        others = known[~found]
+        if found.sum() < 2 or not len(others):
+            continue
+        low, high = float(others.min()), float(others.max())
+        gap = max(low - code, code - high)
+        if gap > high - low or (code < 0 <= low):
+            return code, int(found.sum())
+    return None
 
 
 def same_value(text: str) -> str:

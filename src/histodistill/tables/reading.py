@@ -18,6 +18,7 @@ import pandas as pd
 from histodistill.errors import InputError, listed
 from histodistill.gate.archives import require_plausible_zip, unzipped_content
 from histodistill.gate.plain import MB
+from histodistill.gate.stand_ins import require_fetched
 from histodistill.gate.text import require_plausible_cells
 from histodistill.tables.text import is_marked_header, text_rows
 from histodistill.tables.typed import excel_rows, parquet_rows
@@ -80,6 +81,7 @@ def _content(path: Path) -> bytes:
         raise InputError(f"{path}: cannot be read ({error}).") from error
     if not content.strip():
         raise InputError(f"{path}: is empty.")
+    require_fetched(path, content)
     return content
 
 
@@ -115,6 +117,13 @@ def _table(path: Path, rows: Sequence[Sequence[str]], notes: list[str]) -> pd.Da
     table = table.mask(table == "", np.nan)
     table = table.loc[:, (table.columns != "") | table.notna().any().to_numpy()]
     repeated = table.columns[table.columns.duplicated()].unique().tolist()
+    if "" in repeated:
+        named = listed([f"'{name}'" for name in header if name], 3)
+        raise InputError(
+            f"{path}: {header.count('')} of {len(header)} columns have no name, and cells below; "
+            f"the first row holds {named}. If a title stands above the column names, delete it; "
+            "else name the columns."
+        )
     if repeated:
         names = listed([f"'{name}'" for name in repeated])
         raise InputError(f"{path}: several columns are called {names}; rename them.")
@@ -134,6 +143,11 @@ def _aligned_body(
 ) -> list[list[str]]:
     """The rows, as wide as the header; cells beyond it must be empty."""
     wide = [str(n) for n, row in enumerate(body, start=1) if any(row[width:])]
+    if len(wide) == len(body):
+        raise InputError(
+            f"{path}: its first row names {width} columns, and all rows below have more cells; if "
+            "a title stands above the column names, delete it."
+        )
     if wide:
         raise InputError(
             f"{path}: row {listed(wide)} below the header has more cells than there are column "

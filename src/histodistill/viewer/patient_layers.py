@@ -87,7 +87,8 @@ def _expression(found: ExpressionMap | None, features: SlideFeatures) -> Iterato
     values = found.of_slide(features)
     for each in found.layers:
         scale = EXPRESSION if each.kind == "gene" else PROGRAMME
-        named = f": {', '.join(each.genes)}" if each.genes else ""
+        genes = [gene.replace("mrna:", "") for gene in each.genes]
+        named = f": {', '.join(genes)}" if genes else ""
         yield Layer(
             f"{each.name}{named}",
             values[each.name],

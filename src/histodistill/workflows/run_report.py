@@ -14,6 +14,7 @@ from histodistill import sealing
 from histodistill.calibration import TriagePolicy
 from histodistill.errors import InputError
 from histodistill.evaluation import contenders_in, read_predictions, with_standard
+from histodistill.evaluation.learning import LabelledPart
 from histodistill.experiment import Experiment, ExperimentData, load
 from histodistill.experiment.audit import count_patients, excluded_patients
 from histodistill.experiment.cohort_flow import cohort_flow
@@ -22,18 +23,23 @@ from histodistill.experiment.described import described
 from histodistill.experiment.leakage import divisions, leakage_audit
 from histodistill.experiment.patient_facts import patient_facts, patient_groups, user_columns
 from histodistill.experiment.recorded import CONFIGURATION, is_run, recorded_experiment
-from histodistill.files import sha256
+from histodistill.files import folder_name, sha256
 from histodistill.report import Report, write_report
 from histodistill.report.drawn_methods import drawn_methods
 from histodistill.report.evidence import Evidence
 from histodistill.report.explained_section import TABLES
 from histodistill.report.page import DEFAULT_POLICY
+from histodistill.report.slide_maps import SlideMap
 from histodistill.spreadsheets import read_back
 from histodistill.training.folders import PREDICTIONS
 from histodistill.training.loop.trainer import CURVES
+from histodistill.training.run.learning_curves import learnt_parts
 from histodistill.training.run.run_folder import versions
 
-REPORT = "report"
+REPORT, MAPS = "report", "maps.csv"
+VIEWER = "http://127.0.0.1:8765"
+"""Where ``histodistill view`` is by default."""
+
 Progress = Callable[[int, int], None]
 
 
@@ -49,6 +55,7 @@ class ReportSettings:
             experiment's first method.
         policy: The triage policy; by default the experiment's, where it states risks.
         explained: Folders that `explain` and `explain-genes` wrote.
+        viewer: Address of ``histodistill view``, to which names of patients lead; empty for none.
     """
 
     by: tuple[str, ...] = ()
@@ -57,6 +64,7 @@ class ReportSettings:
     depth: str | None = None
     policy: TriagePolicy | None = None
     explained: tuple[Path, ...] = ()
+    viewer: str = VIEWER
 
 
 def report_run(
@@ -79,8 +87,8 @@ def report_run(
         InputError: No finished run is there, or something that was named does not exist.
     """
     settings = settings or ReportSettings()
-    experiment = _experiment_of(folder)
-    if not (folder / PREDICTIONS).is_file() and not sealing.is_sealed(folder):
+    experiment = experiment_of(folder)
+    if not (folder / PREDICTIONS).is_file() and not sealing.unread_sentence(folder):
         raise InputError(
             f"{folder}: has no {PREDICTIONS}; finish the run (histodistill crossval or suite)"
         )
@@ -116,7 +124,7 @@ def run_report(
     return _write(experiment, data, predictions, settings or ReportSettings(), [])
 
 
-def _experiment_of(run: Path) -> Experiment:
+def experiment_of(run: Path) -> Experiment:
     """The experiment that a run's folder records, without the defaults that the record writes out.
 
     Nobody has named those, so that they are not refused where the inputs have none of them.
@@ -145,6 +153,7 @@ def _write(
 ) -> Path:
     _require_contender(predictions, settings.depth)
     methods = tuple(experiment.methods)
+    learnt = learnt_parts(experiment.output, predictions)
     report = Report(
         title=experiment.name,
         predictions=predictions,
@@ -159,7 +168,11 @@ def _write(
         policy=settings.policy or _stated_policy(experiment),
         described=described(experiment, data),
         explained=_explained(settings.explained),
+        maps=_slide_maps(settings.explained),
         evidence=Evidence(lacking=tuple(notes)),
+        learning=[LabelledPart(part.predictions, part.labelled) for part in learnt],
+        viewer=settings.viewer if experiment.features is not None else "",
+        learning_notes=[note for part in learnt for note in part.notes],
     )
     if data is not None:
         report = replace(
@@ -194,6 +207,23 @@ def _explained(folders: tuple[Path, ...]) -> dict[str, pd.DataFrame]:
         found |= {name: read_back(pd.read_csv(path)) for name, path in known.items()}
     if problems:
         raise InputError(*problems)
+    return found
+
+
+def _slide_maps(folders: tuple[Path, ...]) -> dict[str, SlideMap]:
+    """The first map that `explain` drew of each patient, the student's before others."""
+    found: dict[str, SlideMap] = {}
+    for table in (folder / MAPS for folder in folders if (folder / MAPS).is_file()):
+        rows = read_back(pd.read_csv(table, dtype={"PATIENT": str}))
+        for row in rows.to_dict("records"):
+            place = table.parent / folder_name(str(row["PATIENT"]))
+            pictures = sorted(place.glob(f"*/{row['network']}.png"))
+            if pictures:
+                said = (
+                    f"{row['network']}, evidence for {row['class']}, probability "
+                    f"{row['probability']:.3f}, called {row['called']}. {row['verdict']}"
+                )
+                found.setdefault(str(row["PATIENT"]), SlideMap(pictures[0], said))
     return found
 
 

@@ -17,6 +17,7 @@ from typing import BinaryIO, TextIO
 from histodistill.errors import InputError
 from histodistill.gate.archives import GZIP, unzipped
 from histodistill.gate.plain import MB, opened
+from histodistill.gate.stand_ins import HEAD_BYTES, require_fetched
 from histodistill.tables.text import no_text, unended_line
 
 NOT_UTF8 = (
@@ -98,8 +99,9 @@ def read_header(path: Path, *, above: int = 0) -> Header:
             a way that can be read as several.
     """
     with open_binary(path) as stream:
-        start = stream.read(2)
-    encoding = "utf-16" if start in _UTF16 else "utf-8-sig"
+        start = stream.read(HEAD_BYTES)
+    require_fetched(path, start)
+    encoding = "utf-16" if start[:2] in _UTF16 else "utf-8-sig"
     with open_binary(path) as stream, io.TextIOWrapper(stream, encoding=encoding) as text:
         try:
             for number, line in enumerate(_lines(text), start=1):

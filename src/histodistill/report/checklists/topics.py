@@ -94,9 +94,10 @@ def _of_evidence(evidence: Evidence) -> dict[str, Topic]:
 
 def _of_target(target: TargetSection) -> dict[str, Topic]:
     """What is told in depth, of the first target; the others have the same sections."""
-    depth = target.depth
+    depth, learning = target.depth, target.learning
     found: dict[str, tuple[str, str, object]] = {
         "confusion": ("Who was called what.", "confusion-1", target.confusion),
+        "learning": ("AUC by number of labels.", "learning-1", learning),
         "calibration": ("Slope, intercept, reliability.", "calibration-1", target.calibration),
     }
     if depth is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from histodistill.evaluation import Runs, decision_curve
 from histodistill.report.depth.utility_figures import decision_figure, triage_figure
 from histodistill.report.html import Picture, picture
 from histodistill.report.plots import write_figure
-from histodistill.report.tables import Table, plain_table
+from histodistill.report.tables import Cell, Section, Table, estimate_text, number, plain_table
 from histodistill.spreadsheets import write_csv
 
 RISKS = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2)
@@ -30,6 +30,8 @@ EXTERNAL = (
     "A triage rule and a calibrator are chosen on the patients of the model's development; none is "
     "chosen on these."
 )
+
+_FIGURES = {"slope": "Slope", "intercept": "Intercept", "brier": "Brier"}
 
 # Thresholds of the printed table; the CSV has all.
 _PRINTED = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -196,6 +198,23 @@ def _calibration(folder: Path, stem: str, y: object, p: object, fold: object) ->
         return None
     source = f"tables/calibration-after-{stem}.csv"
     write_csv(folder / source, table)
-    names = {"ece": "ECE", "brier": "Brier score", "slope": "Slope", "intercept": "Intercept"}
-    shown = table.rename(columns=names | {"calibrator": "Calibration"})
-    return plain_table(shown, source=source)
+    return _with_intervals(table, source)
+
+
+def _with_intervals(figures: pd.DataFrame, source: str) -> Table:
+    """A row a calibrator, each figure with its interval."""
+    rows = tuple(
+        (
+            Cell(str(row["calibrator"])),
+            *(Cell(_figure(row, name)) for name in _FIGURES),
+            Cell(number(float(str(row["ece"])))),
+        )
+        for row in figures.to_dict("records")
+    )
+    header = ("Calibrator", *(f"{title} [95 %]" for title in _FIGURES.values()), "ECE")
+    return Table(header, (Section("", rows),), source)
+
+
+def _figure(row: Mapping[Hashable, object], name: str) -> str:
+    ends = {"estimate": row[name], "low": row[f"{name}_low"], "high": row[f"{name}_high"]}
+    return estimate_text(ends)  # type: ignore[arg-type]

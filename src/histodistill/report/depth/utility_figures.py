@@ -66,6 +66,7 @@ def triage_figure(table: pd.DataFrame) -> Figure:
     for ax in (left, right):
         decorate(ax)
         ax.set_xlabel("Stated risk", fontsize=FONT)
+        ax.set_xlim(0, 1.1 * float(risks[-1]))
         ax.legend(fontsize=FONT - 1, frameon=False)
     return figure
 

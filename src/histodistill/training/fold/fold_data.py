@@ -214,8 +214,9 @@ def prepare_fold(
         scaled_genes: Keeps scaled genes of all folds of a run; of this one alone by default.
         strata: What the patients are divided by; by default the target's labels.
     """
-    labels = data.labels(target)
-    labelled = labels.index if strata is None else strata.index
+    withheld = list(fold.withheld)
+    labels = data.labels(target).drop(withheld)
+    labelled = labels.index if strata is None else strata.index.difference(withheld)
     transforms = fit_transforms(
         fold.train,
         bags=data.bags,

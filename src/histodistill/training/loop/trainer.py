@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from histodistill.computing.freed_memory import keep_freed_memory
 from histodistill.errors import InputError
 from histodistill.experiment.methods import MethodSettings
 from histodistill.features import prefetched
@@ -28,7 +29,6 @@ from histodistill.preparation import PreparedPatients
 from histodistill.training.loop.checkpoint import load_state, save_state
 from histodistill.training.loop.clock import clock_of
 from histodistill.training.loop.epoch import Epoch, OnEpoch
-from histodistill.training.loop.freed_memory import keep_freed_memory
 from histodistill.training.loop.frozen_teachers import FrozenTeachers
 from histodistill.training.loop.precision import precision_of
 from histodistill.training.loop.sampling import batches, epoch_order, sampling_weights
@@ -40,6 +40,9 @@ CURVES = "curves.jsonl"
 # A checkpoint of the paper's networks is 90 MB, which takes as long to write as an epoch of a
 # few hundred sampled bags takes to run. An interruption costs this much time at most.
 CHECKPOINT_SECONDS = 20.0
+# The curves are for reading: writing them after each of a small training's epochs took as long as
+# the epochs.
+CURVES_SECONDS = 1.0
 CPU = torch.device("cpu")
 
 
@@ -106,7 +109,7 @@ class Trainer:
         self._stopping = EarlyStopping(self._settings.monitor, self._settings.patience)
         self._best = self._weights()
         self._curves: list[dict[str, object]] = []
-        self._saved_at = -math.inf
+        self._saved_at = self._told_at = -math.inf
         self._clock = clock_of(device)
         self._epoch = 0
         self._folder = Path()
@@ -175,17 +178,17 @@ class Trainer:
             seconds: That training took.
         """
         if not all(map(math.isfinite, losses.values())):
-            raise _diverged(self._epoch)
+            raise self._diverged()
         started = self._clock()
-        figures = self._validate(self._epoch)
+        figures = self._validate()
         best = self._stopping.update(self._epoch, figures)
         if best:
             self._best = self._weights()
         self.seconds += seconds + self._clock() - started
         done = Epoch(self._epoch, self.learning_rate, losses, figures, best)
         self._curves.append(done.record())
-        self._write(self._folder, self._epoch)
         self._epoch += 1
+        self._write()
         if self._on_epoch is not None:
             self._on_epoch(done)
 
@@ -249,7 +252,7 @@ class Trainer:
         self.optimizer.step()
         return _as_floats(terms | {"total": loss})
 
-    def _validate(self, epoch: int) -> Figures:
+    def _validate(self) -> Figures:
         drawn = self._settings.validation_patches
         # The same patches in every epoch: a figure moves for the weights alone.
         stream = torch.Generator().manual_seed(derived_seed(self._seed, "validation"))
@@ -263,7 +266,7 @@ class Trainer:
             generator=None if drawn is None else stream,
         )
         if self._lacks_numbers(answers):
-            raise _diverged(epoch)
+            raise self._diverged()
         labels = self._prepared.labels(self._validation).numpy()
         figures = validation_figures(answers, labels, self.heads)
         if np.isnan(figures[self._settings.monitor]):
@@ -285,17 +288,34 @@ class Trainer:
                 return True
         return False
 
-    def _write(self, folder: Path, epoch: int) -> None:
-        write_text(folder / CURVES, "".join(json.dumps(c) + "\n" for c in self._curves))
-        if time.monotonic() - self._saved_at >= CHECKPOINT_SECONDS:
-            self._save(folder, epoch)
+    def _write(self) -> None:
+        """The curves and the state, each where it is long ago; the curves at the end as well."""
+        now = time.monotonic()
+        saves = now - self._saved_at >= CHECKPOINT_SECONDS
+        if saves or self.finished or now - self._told_at >= CURVES_SECONDS:
+            self._write_curves()
+        if saves:
+            self._save()
             self._saved_at = time.monotonic()
 
-    def _save(self, folder: Path, epoch: int) -> None:
+    def _write_curves(self) -> None:
+        lines = (json.dumps(epoch) + "\n" for epoch in self._curves)
+        write_text(self._folder / CURVES, "".join(lines))
+        self._told_at = time.monotonic()
+
+    def _diverged(self) -> InputError:
+        """What to say of an epoch without numbers; the curves that led there are written."""
+        if self._curves:
+            self._write_curves()
+        return InputError(
+            f"epoch {self._epoch}: the loss is no longer a number; give a lower `learning_rate`"
+        )
+
+    def _save(self) -> None:
         save_state(
-            folder / CHECKPOINT,
+            self._folder / CHECKPOINT,
             {
-                "epoch": epoch,
+                "epoch": self._epoch - 1,
                 "seconds": self.seconds,
                 # Copies: a weight of a stack would be written with those of all its models.
                 "networks": self._weights(),
@@ -328,12 +348,6 @@ def cosine(learning_rate: float, epoch: int, half_period: int) -> float:
     Source: Loshchilov & Hutter, "SGDR", ICLR 2017, eq. 5, without restarts.
     """
     return learning_rate * (1 + math.cos(math.pi * epoch / half_period)) / 2
-
-
-def _diverged(epoch: int) -> InputError:
-    return InputError(
-        f"epoch {epoch}: the loss is no longer a number; give a lower `learning_rate`"
-    )
 
 
 def _as_floats(terms: dict[str, Tensor]) -> dict[str, float]:

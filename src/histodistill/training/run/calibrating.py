@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from histodistill import sealing
 from histodistill.calibration.columns import with_calibrated
 from histodistill.calibration.held_out import HeldOutAnswers, Scale
 from histodistill.calibration.network_calibrator import NetworkCalibrator, calibrate_network
@@ -107,7 +108,7 @@ def require_supported(
     labels = data.labels(target)
     fits = _fits(experiment, data, target, method)
     tested = {p for fit in fits if fit.finished(experiment.output) for p in fit.fold.test}
-    complete = bool(fits) and all(fit.finished(experiment.output) for fit in fits)
+    complete = bool(fits) and _are_open(experiment, fits)
     share = 1.0 if complete else n_validation / max(len(labels), 1)
     known = labels.loc[sorted(tested)] if complete else labels
     n_positive = int((known == declared.classes.index(declared.positive)).sum() * share)
@@ -136,13 +137,17 @@ def _out_of_fold(
     *,
     calibrated: bool,
 ) -> dict[NetworkName, HeldOutAnswers]:
-    """The out-of-fold answers of a finished cross-validation; nothing where it is not finished."""
+    """The out-of-fold answers of a finished cross-validation.
+
+    Nothing where it is not finished, or where its answers to test patients are sealed: what nobody
+    may see certifies nothing.
+    """
     fits = list(_fits(experiment, data, target, method))
     if seed is not None:
         fits = [f for f in fits if f.seed == seed and f.fold.repeat == 0]
     if experiment.targets[target].positive is None or not fits:
         return {}
-    if not all(fit.finished(experiment.output) for fit in fits):
+    if not _are_open(experiment, fits):
         return {}
     rows = _rows(experiment, fits, calibrated=calibrated)
     scale: Scale = "calibrated" if calibrated else "as given"
@@ -155,6 +160,12 @@ def _out_of_fold(
             answers.y, answers.positive, origin="out of fold", scale=scale, part=fold.to_numpy()
         )
     return kept
+
+
+def _are_open(experiment: Experiment, fits: Sequence[Fit]) -> bool:
+    """Whether all of these fits are finished, and nothing keeps their answers sealed."""
+    run = experiment.output
+    return not sealing.unread_sentence(run) and all(fit.finished(run) for fit in fits)
 
 
 def _answering(rows: pd.DataFrame) -> list[NetworkName]:

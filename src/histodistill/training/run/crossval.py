@@ -85,7 +85,7 @@ def cross_validate(
     begin_run(experiment, data)
     if experiment.splits.seal:
         with held(experiment.output):  # one key, whoever else begins
-            sealing.begin(experiment.output)
+            _begin_sealed(experiment.output)
     runner = FitRunner(experiment, data, tensorboard=tensorboard)
     failures = run_fits(runner, fits, watcher or Silent(), running)
     if failures:
@@ -96,6 +96,17 @@ def cross_validate(
         )
     with held(experiment.output):
         return _collect(fits, experiment.output, experiment.calibration)
+
+
+def _begin_sealed(output: Path) -> None:
+    """Make the key of a run that has none.
+
+    Raises:
+        InputError: The answers of an earlier run are opened in part.
+    """
+    if sealing.is_half_open(output):
+        raise InputError(sealing.unread_sentence(output))
+    sealing.begin(output)
 
 
 def _collect(fits: Sequence[Fit], output: Path, settings: CalibrationSettings) -> pd.DataFrame:
@@ -144,7 +155,7 @@ def _keep_sealed(fits: Sequence[Fit], output: Path) -> None:
         folders.setdefault(fit.method, []).append(own)
     sealing.write_contents(output, folders)
     finished.finish(output, (VALIDATION, COSTS))
-    raise AnswersSealedError(sealing.sealed_sentence(output))
+    raise AnswersSealedError(sealing.unread_sentence(output))
 
 
 def calibrated_predictions(places: Sequence[Path], settings: CalibrationSettings) -> pd.DataFrame:

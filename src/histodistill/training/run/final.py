@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from histodistill import sealing
 from histodistill.claims import claimed
 from histodistill.cohort import Fold, joint_labels, site_preserved_folds, stratified_folds
 from histodistill.deploy.bundle import Bundle
@@ -160,8 +161,11 @@ def fold_ensemble(experiment: Experiment, data: ExperimentData, target: str, met
         method: One of the experiment's methods.
 
     Raises:
-        InputError: The cross-validation has not finished.
+        InputError: The cross-validation has not finished, or its answers, which calibrate, are
+            sealed.
     """
+    if kept := sealing.unread_sentence(experiment.output):
+        raise InputError(kept)
     place = experiment.output / "fits" / target / method
     fits = [f for f in fits_of(experiment, data) if (f.target, f.method) == (target, method)]
     folders = [fit.folder(experiment.output) / MODEL for fit in fits]

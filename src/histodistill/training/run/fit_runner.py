@@ -54,14 +54,21 @@ class FitRunner:
         experiment: The experiment.
         data: Its inputs.
         tensorboard: Write TensorBoard events beside the training curves.
+        keep_models: Write each fit's model; without, its answers alone are kept.
     """
 
     def __init__(
-        self, experiment: Experiment, data: ExperimentData, *, tensorboard: bool = False
+        self,
+        experiment: Experiment,
+        data: ExperimentData,
+        *,
+        tensorboard: bool = False,
+        keep_models: bool = True,
     ) -> None:
         self.experiment = experiment
         self._data = data
         self.tensorboard = tensorboard
+        self._keep_models = keep_models
         self._scaled_genes = ScaledGenes()
         self._folds: dict[tuple[str, Fold], FoldData] = {}
 
@@ -160,9 +167,10 @@ class FitRunner:
     ) -> None:
         folder = fit.folder(self.experiment.output)
         shutil.rmtree(folder / MODEL, ignore_errors=True)
-        info = bundle_info(self.experiment, inputs, fit.method, method, fit.seed)
-        calibration = calibration_of_fit(self.experiment, fit.target, inputs.labels, fitted)
-        Bundle(info, fitted.members, calibration=calibration).save(folder / MODEL)
+        if self._keep_models:
+            info = bundle_info(self.experiment, inputs, fit.method, method, fit.seed)
+            calibration = calibration_of_fit(self.experiment, fit.target, inputs.labels, fitted)
+            Bundle(info, fitted.members, calibration=calibration).save(folder / MODEL)
         write_cost(folder, fitted.models, fit.fold.test)
 
     def _rows(

@@ -29,7 +29,7 @@ def out_of_fold_performance(
     fits = [f for f in fits_of(experiment, data) if (f.target, f.method) == (target, method)]
     if not fits or not all(fit.finished(experiment.output) for fit in fits):
         return []
-    if sealing.is_sealed(experiment.output):  # no card tells what nobody may know yet
+    if sealing.unread_sentence(experiment.output):  # no card tells what nobody may know yet
         return []
     rows = joined(fit.folder(experiment.output) / PREDICTIONS for fit in fits)
     summary = evaluate(rows, metrics=FIGURES).summary

@@ -105,13 +105,13 @@ class _LayerRow:
         low, high = self.layer.limits
         lowest = 0.0 if self.layer.diverging else low
         with ui.row().classes("w-full items-center no-wrap gap-2 faint"):
-            ui.label("Opacity").style("width: 58px")
+            ui.label("Opacity").style("min-width: 66px")
             self.opacity = ui.slider(
                 min=0, max=1, step=0.05, value=_OPACITY, on_change=self._faded
             ).props("dense label")
             self.opacity.mark(f"opacity-{self._number}")
         with ui.row().classes("w-full items-center no-wrap gap-2 faint"):
-            ui.label("Threshold").style("width: 58px")
+            ui.label("Threshold").style("min-width: 66px")
             # The tiles are painted again once the slider rests.
             self._threshold = ui.slider(min=lowest, max=high, step=(high - lowest) / 60)
             self._threshold.set_value(lowest)

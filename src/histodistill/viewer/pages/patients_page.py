@@ -56,7 +56,9 @@ def show_patients(session: Session) -> None:
             )
         ui.space()
         judged = len(session.latest_reviews().keys() & set(cohort.patients))
-        ui.label(f"{len(cohort.patients)} patients, {judged} reviewed").classes("faint")
+        number = len(cohort.patients)
+        counted = f"{number} patient{'s' if number != 1 else ''}"
+        ui.label(f"{counted}, {judged} reviewed").classes("faint")
         ui.button("Verdicts as CSV", on_click=lambda: _download(session)).props(
             "flat dense no-caps"
         )

@@ -11,7 +11,7 @@ import pytest
 PROGRAM = """
 import resource, sys
 import numpy as np
-from histodistill.training.loop.freed_memory import keep_freed_memory
+from histodistill.computing.freed_memory import keep_freed_memory
 
 def step():
     arrays = [np.ones(10_000_000) for _ in range(3)]  # 80 MB each
