@@ -66,7 +66,7 @@ def command(
             "each needs; takes about as long as the run did, and resumes.",
         ),
     ] = False,
-    jobs: Jobs = 1,
+    jobs: Jobs = None,
     threads: Threads = None,
     max_missed: MaxMissed = None,
     max_false_alarms: MaxFalseAlarms = None,
@@ -102,7 +102,7 @@ def command(
     answer(report=page)
 
 
-def _train_learning_curves(run: Path, jobs: int, threads: int | None) -> None:
+def _train_learning_curves(run: Path, jobs: int | None, threads: int | None) -> None:
     from histodistill.cli.progress import counting
     from histodistill.cli.training_progress import fits_progress
     from histodistill.workflows.learning_curves import plan_learning_curves, train_learning_curves

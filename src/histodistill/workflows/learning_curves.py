@@ -47,7 +47,7 @@ def plan_learning_curves(run: Path, progress: Progress | None = None) -> Learnin
 
 
 def train_learning_curves(
-    plan: LearningPlan, watching: Watching, *, jobs: int = 1, threads: int | None = None
+    plan: LearningPlan, watching: Watching, *, jobs: int | None = None, threads: int | None = None
 ) -> list[str]:
     """Train what a plan holds; what an earlier call has finished is kept.
 
@@ -56,7 +56,7 @@ def train_learning_curves(
     Args:
         plan: The plan.
         watching: Gives what watches the trainings of a part.
-        jobs: Trainings at the same time.
+        jobs: Trainings at the same time; 1 by default.
         threads: Threads of each.
 
     Returns:

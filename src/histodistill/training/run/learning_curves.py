@@ -89,7 +89,7 @@ def train_part(
     data: ExperimentData,
     watcher: Watcher,
     *,
-    jobs: int = 1,
+    jobs: int | None = None,
     threads: int | None = None,
 ) -> list[Failure]:
     """Train all fits of a part that no earlier call has finished, and write what they answer.
@@ -98,7 +98,7 @@ def train_part(
         part: The part.
         data: The experiment's inputs.
         watcher: Told of progress.
-        jobs: Trainings at the same time.
+        jobs: Trainings at the same time; 1 by default.
         threads: Threads of each.
 
     Returns:
