@@ -68,7 +68,7 @@ def inspect(path: Path, layout: str = AUTO) -> SlideFeatures:
             "decides, or give the folder of such files"
         )
     raise InputError(
-        f"{path} is no feature file: it starts with {head!r}. Known layouts: {known_layouts()}."
+        f"{path} is no feature file: it starts with {head[:8]!r}. Known layouts: {known_layouts()}."
     )
 
 
