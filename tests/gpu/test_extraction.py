@@ -17,7 +17,7 @@ from histodistill.encoders import PatchEncoder, describe_encoder
 from histodistill.encoders.loading import resolve_precision
 from histodistill.encoders.onnx import OnnxNetwork
 from histodistill.errors import InputError
-from histodistill.extraction import ExtractionSettings, ExtractionSummary, cluster, extract_slides
+from histodistill.extraction import ExtractionSettings, ExtractionSummary, extract_slides
 from histodistill.extraction.slide_list import SlideEntry
 from histodistill.features import inspect, read_patches
 from tests.extraction.conftest import TILING, tissue_picture, write_slide
@@ -96,22 +96,3 @@ def test_an_onnx_file_runs_on_the_gpu_where_its_runtime_can(
     OnnxNetwork(Path("own.onnx"), resolve_device("cuda"))
     OnnxNetwork(Path("own.onnx"), resolve_device("cpu"))
     assert asked == [["CUDAExecutionProvider", "CPUExecutionProvider"], ["CPUExecutionProvider"]]
-
-
-@pytest.mark.parametrize(("device", "reserved"), [("cuda", 1), ("cpu", 0)])
-def test_a_task_of_a_cluster_reserves_a_gpu(
-    device: str, reserved: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class AskedError(Exception):
-        pass
-
-    def remote(**options: int) -> None:
-        raise AskedError(options["num_gpus"])
-
-    ray = SimpleNamespace(is_initialized=lambda: True, remote=remote)
-    monkeypatch.setattr(cluster, "_ray", lambda: ray)
-    settings = ExtractionSettings.planned(describe_encoder("uni"), "", "float16")
-    task = cluster.ClusterTask(settings, tmp_path, None, device, None, 4, False)
-    with pytest.raises(AskedError) as asked:
-        cluster.extract_on_cluster([], task, "local")
-    assert asked.value.args == (reserved,)

@@ -11,6 +11,7 @@ import histodistill
 
 ROOT = Path(histodistill.__file__).parent
 TRAINING, EXTRACTION = "tests.gpu.test_training", "tests.gpu.test_extraction"
+ELSEWHERE = "tests.gpu.test_elsewhere"
 _ASKED = (TRAINING, "test_what_a_gpu_is_asked_and_given")
 _TRAINED = (TRAINING, "test_training_is_that_of_the_cpu")
 _EXTRACTED = (EXTRACTION, "test_features_are_near_those_of_the_cpu")
@@ -25,10 +26,7 @@ COVERED = {
         EXTRACTION,
         "test_an_onnx_file_runs_on_the_gpu_where_its_runtime_can",
     ),
-    "extraction/cluster.py:extract_on_cluster": (
-        EXTRACTION,
-        "test_a_task_of_a_cluster_reserves_a_gpu",
-    ),
+    "extraction/elsewhere.py:extract_elsewhere": (ELSEWHERE, "test_slides_reserve_one"),
     "extraction/patch_stream.py:stream_batches": _EXTRACTED,
     "extraction/patch_stream.py:begin": _EXTRACTED,
     "extraction/run.py:extract_slides": _EXTRACTED,
@@ -44,8 +42,14 @@ COVERED = {
     "model/pooling/steps.py:widen": _TRAINED,
     "training/loop/clock.py:clock_of": _TRAINED,
     "training/loop/shared_pass.py:pays": _TRAINED,
+    "training/run/final_elsewhere.py:train_elsewhere": (
+        ELSEWHERE,
+        "test_a_final_model_reserves_one",
+    ),
+    "training/run/parallel.py:engine_of": (ELSEWHERE, "test_trainings_reserve_one"),
     "training/run/precision.py:require_fast_precision": _TRAINED,
     "training/run/run_folder.py:versions": _ASKED,
+    "workflows/prediction.py:_predicted": (ELSEWHERE, "test_predictions_reserve_one"),
 }
 
 
