@@ -11,7 +11,8 @@ import yaml
 from histodistill.errors import InputError
 from histodistill.experiment import read_experiment
 from histodistill.experiment.recipes import recipes
-from histodistill.simulation import read_settings
+from histodistill.simulation import SimulationSettings, read_settings
+from histodistill.simulation.tiles.settings import TileSettings
 from tests.experiment.small import experiment_file
 
 # A second block of genes, which some recipes name.
@@ -102,7 +103,8 @@ def test_the_readmes_and_examples_files_are_valid():
     cohorts = [*root.glob("examples/simulation/*.yaml")]
     assert cohorts
     for path in cohorts:
-        assert read_settings(path, {}).n_patients
+        kind = TileSettings if path.stem == "tiles" else SimulationSettings
+        assert read_settings(path, {}, kind).n_patients
 
 
 def test_a_methods_own_settings_win_over_the_experiments_and_these_over_the_recipes(tmp_path):

@@ -146,7 +146,8 @@ def some_of(kind: str, chosen: list[str] | None, known: list[str]) -> list[str]:
     """
     unknown = [name for name in chosen or () if name not in known]
     if unknown:
-        raise InputError(f"no {kind} {', '.join(unknown)}: --{kind} is one of {', '.join(known)}")
+        named = ", ".join(map(repr, unknown))
+        raise InputError(f"no {kind} {named}: --{kind} is one of {', '.join(known)}")
     return [name for name in known if not chosen or name in chosen]
 
 
