@@ -40,7 +40,7 @@ say "A model to deploy"
 histodistill train examples/slides.yaml --out demo/bundle
 
 say "New simulated patients, from their slides alone, and where the model looked"
-histodistill simulate demo/new-patients --slides --patients 8 --seed 1 --slide-px 768
+histodistill simulate demo/new-patients --slides --patients 20 --seed 1 --slide-px 768
 histodistill predict demo/bundle --slides demo/new-patients/slides \
   --patient-pattern '^(SIM-S[0-9]+-[0-9]+)' --out demo/predictions.csv
 head -n 4 demo/predictions.csv
