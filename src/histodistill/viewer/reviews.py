@@ -10,8 +10,8 @@ from typing import Literal
 
 import pandas as pd
 
+from histodistill.claims import held
 from histodistill.errors import InputError
-from histodistill.locks import held
 from histodistill.spreadsheets import read_back, write_csv
 from histodistill.tables import read_table
 

@@ -60,7 +60,7 @@ class _Watcher:
 
 def results(output: Path) -> dict[str, bytes]:
     """Everything that a run leaves but its configuration, which names its folder, and times."""
-    own = {"experiment.json", "versions.json", ".lock", "cost.json", "costs.csv", FINISHED}
+    own = {"experiment.json", "versions.json", "cost.json", "costs.csv", FINISHED}
     return {
         str(path.relative_to(output)): path.read_bytes()
         for path in sorted(output.rglob("*"))
