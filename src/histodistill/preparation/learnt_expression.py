@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
-from sklearn.linear_model import RidgeCV
+from sklearn.linear_model import Ridge
 
+from histodistill.preparation.penalty import best_penalty
 from histodistill.preparation.predicted_genes import judge_predicted_genes
 from histodistill.preparation.programmes import ExpressionProgrammes
 
@@ -74,8 +75,9 @@ def _ridge(features: Matrix, scores: Matrix) -> tuple[Matrix, Matrix]:
     """Weight [d, k] and bias [k]; the penalty leaves each patient out in turn."""
     centre, scale = features.mean(axis=0), features.std(axis=0)
     scale[scale <= 1e-9] = np.inf
-    ridge = RidgeCV(alphas=_PENALTIES * len(features)).fit((features - centre) / scale, scores)
-    weight = np.atleast_2d(ridge.coef_).T / scale[:, None]
+    inputs, answers = (features - centre) / scale, scores - scores.mean(axis=0)
+    penalty = best_penalty(inputs, answers, _PENALTIES * len(features))
+    weight = np.atleast_2d(Ridge(penalty).fit(inputs, answers).coef_).T / scale[:, None]
     return weight, scores.mean(axis=0) - centre @ weight
 
 

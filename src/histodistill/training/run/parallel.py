@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
@@ -187,17 +187,15 @@ def _outcomes(
         yield from ((waiting[name], own) for name, own in problems.items() if name in waiting)
 
 
-@contextmanager
-def engine_of(experiment: Experiment, running: Running) -> Iterator[Engine]:
+def engine_of(experiment: Experiment, running: Running) -> AbstractContextManager[Engine]:
     """The engine of a run."""
-    with opened(
+    return opened(
         running.place,
         experiment.output / _TASKS,
         jobs=running.jobs,
         threads=running.threads_of_each,
         gpu=any(m.training.device.startswith("cuda") for m in experiment.methods.values()),
-    ) as engine:
-        yield engine
+    )
 
 
 @contextmanager
