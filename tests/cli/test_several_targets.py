@@ -118,4 +118,4 @@ def test_separate_models_go_into_one_folder_as_well(job: Path, tmp_path: Path) -
     assert {p.name for p in (tmp_path / "two").iterdir() if p.is_dir()} == {"ER", "GRADE"}
     told = fail("train", job / "experiment.yaml", "--method", "apart", "--target", "X",
                 "--out", tmp_path / "no")  # fmt: skip
-    assert told == ["no target X: --target is one of ER, GRADE, PR"]
+    assert told == ["no target 'X': --target is one of ER, GRADE, PR"]
