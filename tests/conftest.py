@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,6 +37,22 @@ def ray_cluster() -> Iterator[str]:
 
     with two_nodes() as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def slurm_cluster() -> Iterator[None]:
+    """SLURM that takes jobs from here: the machine's own, or two nodes that are started for it."""
+    pytest.importorskip("submitit")
+    from tests.engines.slurm_cluster import slurm_of_this_machine, takes_jobs
+
+    if takes_jobs():
+        yield
+        return
+    with (  # the tests' own folder may lie too deep for a socket
+        tempfile.TemporaryDirectory(prefix="slurm-", dir="/tmp") as folder,
+        slurm_of_this_machine(Path(folder)),
+    ):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from itertools import count
 from pathlib import Path
@@ -16,17 +16,23 @@ from typing import Any, Literal
 
 from histodistill.engines.elsewhere import Elsewhere
 from histodistill.engines.engine import LostTaskError, Work, thread_variables
+from histodistill.engines.slurm_limits import (
+    DEFAULT_MINUTES,
+    largest_array,
+    limit_said,
+    limit_seconds,
+)
 from histodistill.errors import InputError
 
 _POLL_SECONDS = 2.0
-# SLURM's own default of MaxArraySize is 1001, whose greatest index is 1000.
-_ROOM = 1000
-# Tasks take minutes. Where an hour is too short, as for one long training, the task is put into
-# the queue again and goes on from its last checkpoint.
-_MINUTES = 60
+_TASK_SECONDS = 180.0
+# Where the time limit is too short, as for one long training, the task is put into the queue again
+# and goes on from its last checkpoint.
 _REQUEUES = 1000
 # The signal comes so long before the end, and a checkpoint is not older than 20 seconds.
 _WARNING_SECONDS = 120
+# Of the job that this process may be part of; what a job is told by them, another is not meant by.
+_KEPT = ("SLURM_CONF", "SLURM_CLUSTERS")
 # A task that has left the queue may have written its answer where it is not seen at once.
 _LATE_SECONDS = 30.0
 
@@ -35,9 +41,11 @@ def require_slurm() -> None:
     """Refuse a machine that cannot submit.
 
     Raises:
-        InputError: submitit, which is an extra, or SLURM's `sbatch` is missing.
+        InputError: submitit, which is an extra, or SLURM's `sbatch` is missing, or the time limit
+            is none that tasks can work with.
     """
     _submitit()
+    limit_seconds()
     if shutil.which("sbatch") is None:
         raise InputError(
             "--on slurm: there is no `sbatch` here; run the command on a machine from which jobs "
@@ -67,9 +75,10 @@ class SlurmArrays:
         jobs: Most tasks at the same time.
         cluster: ``local`` runs tasks in processes of this machine and ``debug`` in this process,
             as ``submitit`` does, to try what they do.
-    """
 
-    task_seconds = 180.0
+    Raises:
+        InputError: ``SBATCH_TIMELIMIT`` is no time limit that tasks can work with.
+    """
 
     def __init__(
         self,
@@ -82,14 +91,16 @@ class SlurmArrays:
     ) -> None:
         submitit = _submitit()
         self._cluster = cluster
-        self.room = min(_ROOM, _largest_array() if cluster == "slurm" else jobs or 1)
+        self.room = largest_array() if cluster == "slurm" else jobs or 1
+        limit = limit_seconds()
+        self.task_seconds = min(_TASK_SECONDS, limit / 2)
         # How much of a shared cluster is free nobody knows; an array waits for it.
         self.slots = jobs or 1
         self._folder = folder.absolute()
         self._executor = submitit.AutoExecutor(
             folder=self._folder / "%A", cluster=cluster, slurm_max_num_timeout=_REQUEUES
         )
-        parameters: dict[str, Any] = {"timeout_min": _MINUTES, "cpus_per_task": threads}
+        parameters: dict[str, Any] = {"timeout_min": DEFAULT_MINUTES, "cpus_per_task": threads}
         if gpu:
             parameters["gpus_per_node"] = 1
         if cluster == "slurm":
@@ -97,13 +108,13 @@ class SlurmArrays:
             parameters |= {
                 "slurm_array_parallelism": jobs or self.room,
                 "slurm_setup": exports,
-                "slurm_signal_delay_s": _WARNING_SECONDS,
+                "slurm_signal_delay_s": int(min(_WARNING_SECONDS, limit / 4)),
                 "name": "histodistill",
             }
         self._executor.update_parameters(**parameters)
         self.notes: tuple[str, ...] = (
             f"SLURM: arrays of at most {self.room} tasks; threads of each: {threads} (--threads); "
-            f"time limit: {_limit()}; logs in {self._folder}",
+            f"time limit: {limit_said()}; logs in {self._folder}",
         )
         self._numbers = count()
         self._running: dict[int, Any] = {}
@@ -118,7 +129,8 @@ class SlurmArrays:
         """
         call = Elsewhere(work, Path.cwd())
         try:
-            jobs = self._executor.map_array(call, tasks)
+            with _no_job():
+                jobs = self._executor.map_array(call, tasks)
         except Exception as error:  # submitit's own, or of the process that it calls
             if self._cluster != "slurm":
                 raise
@@ -181,7 +193,7 @@ class SlurmArrays:
         if self._cluster == "local":
             return {job.job_id for job in self._running.values() if not job.done()}
         asked = subprocess.run(
-            ["squeue", "--me", "--noheader", "--array", "--format=%F_%K"],
+            ["squeue", "--me", "--noheader", "--array", "--format=%i"],
             capture_output=True,
             text=True,
             check=False,
@@ -189,20 +201,16 @@ class SlurmArrays:
         return None if asked.returncode else set(asked.stdout.split())
 
 
-def _largest_array() -> int:
-    """The most tasks of an array that the cluster takes."""
+@contextmanager
+def _no_job() -> Iterator[None]:
+    """Hide the job that this process may be part of: its memory and cores are not of new jobs."""
+    own = {k: v for k, v in os.environ.items() if k.startswith("SLURM_") and k not in _KEPT}
+    for name in own:
+        del os.environ[name]
     try:
-        told = subprocess.run(
-            ["scontrol", "show", "config"], capture_output=True, text=True, check=False
-        ).stdout
-    except OSError:
-        return _ROOM
-    found = re.search(r"^MaxArraySize\s*=\s*(\d+)", told, re.MULTILINE)
-    return max(1, int(found[1]) - 1) if found else _ROOM
-
-
-def _limit() -> str:
-    return os.environ.get("SBATCH_TIMELIMIT") or f"{_MINUTES} min (SBATCH_TIMELIMIT)"
+        yield
+    finally:
+        os.environ.update(own)
 
 
 def _said(error: Exception) -> str:

@@ -1,13 +1,15 @@
-"""SLURM itself, where there is one that takes jobs from here; needs a folder that its nodes see."""
+"""On SLURM itself: the machine's own, or one that is started for the tests."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import time
+import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -17,23 +19,13 @@ from histodistill.engines.choice import Place, opened
 from histodistill.engines.scheduling import run_tasks
 from histodistill.errors import InputError
 from histodistill.training import cross_validate
+from histodistill.training.loop.trainer import CHECKPOINT, CURVES
 from tests.training.cohorts import World, described, experiment
-from tests.training.run.test_resume import assert_same, results
+from tests.training.run.test_resume import assert_same, results, wait_until
 
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("slurm_cluster")]
 
-def _takes_jobs() -> bool:
-    if shutil.which("sbatch") is None or shutil.which("sinfo") is None:
-        return False
-    asked = subprocess.run(["sinfo", "--noheader"], capture_output=True, text=True, check=False)
-    return asked.returncode == 0 and "up" in asked.stdout
-
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not _takes_jobs(), reason="no SLURM takes jobs from here"),
-]
-
-CHANGES = {
+CHANGES: dict[str, Any] = {
     "methods": {"abmil": {}, "kd-offline": {}},
     "baselines": ["logistic-slides"],
     "training": {"max_epochs": 2},
@@ -50,22 +42,33 @@ def queue() -> list[str]:
     return asked.stdout.split()
 
 
-def test_arrays_give_the_same_bytes(world: World, tmp_path: Path) -> None:
-    cross_validate(experiment(world.files, tmp_path / "alone", **CHANGES), world.data, threads=1)
-    output = tmp_path / "slurm"
-    file = tmp_path / "experiment.yaml"
-    file.write_text(yaml.safe_dump(described(world.files, output, **CHANGES)))
+def histodistill(command: str, file: Path, *words: str) -> subprocess.Popen[str]:
     program = Path(sys.executable).with_name("histodistill")
-    done = subprocess.run(
-        [str(program), "crossval", str(file), "--no-report", "--on", "slurm", "--jobs", "2"],
-        capture_output=True,
+    return subprocess.Popen(
+        [str(program), command, str(file), "--on", "slurm", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
-        check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "SLURM: arrays of at most" in done.stdout
-    tasks = [name for name in results(output) if name.startswith(".tasks")]
-    assert_same(output, results(tmp_path / "alone"), ignore=tasks)
+
+
+def written(world: World, folder: Path, changes: dict[str, Any]) -> Path:
+    """The experiment's file; its results go into ``slurm`` beside it."""
+    file = folder / "experiment.yaml"
+    file.write_text(yaml.safe_dump(described(world.files, folder / "slurm", **changes)))
+    return file
+
+
+@pytest.mark.parametrize("command", ["crossval", "suite"])
+def test_arrays_give_the_same_bytes(world: World, tmp_path: Path, command: str) -> None:
+    cross_validate(experiment(world.files, tmp_path / "alone", **CHANGES), world.data, threads=1)
+    run = histodistill(command, written(world, tmp_path, CHANGES), "--jobs", "2")
+    told = run.communicate()[0]
+    assert run.returncode == 0, told
+    assert "SLURM: arrays of at most" in told
+    output = tmp_path / "slurm"
+    expected = results(tmp_path / "alone")
+    assert_same(output, expected, ignore=[n for n in results(output) if n not in expected])
 
 
 def test_arrays_fit_the_cluster_and_a_cancelled_task_is_run_again(
@@ -89,6 +92,98 @@ def test_arrays_fit_the_cluster_and_a_cancelled_task_is_run_again(
     assert sorted(answers) == list(range(n))
 
 
+def put_back() -> None:
+    subprocess.run(["scontrol", "requeue", os.environ["SLURM_JOB_ID"]], check=True)
+    time.sleep(600)
+
+
+def warned() -> None:
+    """As before the time limit."""
+    subprocess.run(["scancel", "--signal=USR2", os.environ["SLURM_JOB_ID"]], check=True)
+    time.sleep(600)
+
+
+def killed() -> None:
+    os.kill(os.getpid(), 9)
+
+
+@pytest.mark.parametrize("end", [None, put_back, warned, killed])
+def test_a_lone_task_is_lost_only_when_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: Callable[[], None] | None
+) -> None:
+    """It is run once; again where its job is put back; and as another one after kill -9."""
+    monkeypatch.setattr(slurm, "_LATE_SECONDS", 1.0)
+    runs = tmp_path / "runs"
+
+    def work(task: tuple[int, ...]) -> int:
+        first = not runs.exists()
+        with runs.open("a") as log:
+            log.write(os.environ["SLURM_JOB_ID"] + "\n")
+        if end is None:
+            time.sleep(8)
+        elif first:
+            end()
+        return sum(task)
+
+    with (
+        opened(Place("slurm"), tmp_path / "tasks", threads=1) as engine,
+        warnings.catch_warnings(record=True) as seen,
+    ):
+        assert list(run_tasks(engine, work, [(7,)])) == [((7,), 7)]
+    lost = [w for w in seen if "a task was lost and is run again" in str(w.message)]
+    jobs = runs.read_text().split()
+    assert len(jobs) == 1 + (end is not None)
+    assert (len(set(jobs)), len(lost)) == ((2, 1) if end is killed else (1, 0))
+
+
+def test_a_training_that_is_warned_goes_on_from_its_checkpoint(
+    world: World, tmp_path: Path
+) -> None:
+    """The signal that comes before the time limit, in the middle of a training."""
+    changes = {
+        "methods": {"abmil": {}},
+        "training": {"max_epochs": 1500, "patience": 1500},
+        "baselines": [],
+    }
+    output = tmp_path / "slurm"
+    fit = output / "fits/ER/abmil/seed-0/repeat-0-fold-0"
+    run = histodistill("crossval", written(world, tmp_path, changes), "--no-report", "--jobs", "1")
+
+    def epochs() -> int:
+        return len((fit / CURVES).read_text().splitlines()) if (fit / CURVES).exists() else 0
+
+    wait_until(lambda: epochs() > 10 or run.poll() is not None)
+    (job,) = queue()
+    subprocess.run(["scancel", "--signal=USR2", job], check=True)
+    log = output / ".tasks"
+    wait_until(lambda: any("Requeued job" in p.read_text() for p in log.rglob("*_log.err")))
+    assert epochs() < 1500
+    assert (fit / CHECKPOINT).exists()
+    told = run.communicate()[0]
+    assert run.returncode == 0, told
+    assert "is run again" not in told
+    cross_validate(experiment(world.files, tmp_path / "alone", **changes), world.data, threads=1)
+    expected = results(tmp_path / "alone")
+    assert_same(output, expected, ignore=[n for n in results(output) if n not in expected])
+
+
+def test_a_command_that_is_a_job_itself_submits_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What its own job was told of memory and cores is not meant for them."""
+    job = {"SLURM_JOB_ID": "1", "SLURM_MEM_PER_NODE": "100", "SLURM_CPUS_PER_TASK": "7"}
+    for name, value in (job | {"SBATCH_MEM_PER_CPU": "200"}).items():
+        monkeypatch.setenv(name, value)
+
+    def told(task: tuple[int, ...]) -> tuple[str | None, ...]:
+        return tuple(os.environ.get(name) for name in job)[1:]
+
+    with opened(Place("slurm"), tmp_path / "tasks", threads=1) as engine:
+        ((_, answer),) = run_tasks(engine, told, [(1,)])
+    assert answer == (None, "1")
+    assert os.environ["SLURM_JOB_ID"] == "1"
+
+
 def test_leaving_ends_the_jobs_and_a_refusal_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,8 +195,7 @@ def test_leaving_ends_the_jobs_and_a_refusal_is_told(
         assert engine.poll() == []
         assert len(queue()) == 2
         engine.cancel()
-        while queue():
-            time.sleep(0.5)
+        wait_until(lambda: not queue())
         monkeypatch.setenv("SBATCH_PARTITION", "no-such-partition")
         with pytest.raises(InputError, match=r"SLURM does not take the tasks: .*partition"):
             engine.submit(sleep, [(1,)])
