@@ -11,6 +11,7 @@ claimed, and end in a file each, as trainings do.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import heapq
 import os
 import random
@@ -31,6 +32,7 @@ from histodistill.claims import Claims
 from histodistill.engines.choice import Place, opened
 from histodistill.engines.engine import Engine
 from histodistill.engines.sharing import all_claimed, run_shared
+from histodistill.errors import InputError
 from histodistill.files import write_text
 
 DONE = "done"
@@ -55,10 +57,11 @@ class Sleeping:
                 return None
             result = self.folder / DONE / name
             if not result.exists():
+                started = time.time()
                 time.sleep(self.seconds)
                 write_text(result, name)
                 log = os.open(self.folder / LOG, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
-                os.write(log, f"{name}\n".encode())
+                os.write(log, f"{name} {started}\n".encode())
                 os.close(log)
             return True
 
@@ -95,72 +98,130 @@ def two_nodes() -> Iterator[str]:
 
 
 def efficiency(n_fits: int, seconds: float) -> None:
-    """How much of two one-core nodes sleeping fits fill, and what one costs beside its time."""
-    print(f"{n_fits} fits of {seconds:g} s on two workers; wall time, share of it, overhead a fit")
+    """How much of two one-core nodes sleeping fits fill, and what one costs beside its time.
+
+    Told with and without the start: from the first fit on, workers are there.
+    """
+    print(f"{n_fits} fits of {seconds:g} s on two workers; share of the time, overhead a fit")
+    print("                 whole run            without the start")
     with tempfile.TemporaryDirectory() as folder, two_nodes() as address:
         places = {
             "local --jobs 2": (Place(), 2),
             "ray, two nodes": (Place("ray", address), None),
         }
         for name, (place, jobs) in places.items():
-            started = time.monotonic()
+            began = time.time()
             drive(Path(folder) / name, place, n_fits, seconds, jobs)
-            wall = time.monotonic() - started
+            ended = time.time()
             ideal = n_fits * seconds / 2
-            cost = (wall - ideal) * 2 / n_fits
-            print(f"{name:16} {wall:7.1f} s {ideal / wall:6.1%} {cost:6.3f} s")
+            walls = (ended - began, ended - min(_starts(Path(folder) / name)))
+            told = [f"{ideal / w:6.1%} {(w - ideal) * 2 / n_fits:6.3f} s" for w in walls]
+            print(f"{name:16} {'      '.join(told)}   start {walls[0] - walls[1]:.1f} s")
 
 
-def kills(n_kills: int, n_fits: int, seconds: float) -> None:
-    """Kill workers and drivers at random while two drivers share a folder."""
-    rng = random.Random(0)
-    with tempfile.TemporaryDirectory() as place, two_nodes() as address:
-        folder = Path(place)
-        settings = [str(folder), address, str(n_fits), str(seconds)]
-        command = [sys.executable, __file__, "drive", *settings]
-        drivers: list[subprocess.Popen[bytes]] = []
-        killed: Counter[str] = Counter()
-        started = time.monotonic()
-        while sum(killed.values()) < n_kills or drivers:
-            drivers = [each for each in drivers if each.poll() is None]
-            while len(drivers) < 2 and len(list((folder / DONE).glob("fit-*"))) < n_fits:
-                drivers.append(subprocess.Popen(command, stderr=subprocess.DEVNULL))
-            time.sleep(rng.uniform(0.1, 1.0))
-            if sum(killed.values()) < n_kills:
-                killed.update(_kill_one(drivers, rng))
-            if not drivers and sum(killed.values()) < n_kills:
-                print("all fits were done before the last kill: give more --fits")
-                break
-        lines = (folder / LOG).read_text().split()
-        results = sorted(path.name for path in (folder / DONE).glob("fit-*"))
-        print(
-            f"{killed['workers']} workers and {killed['drivers']} drivers killed in "
-            f"{time.monotonic() - started:.0f} s; {n_fits} fits: {len(results)} done, "
-            f"{n_fits - len(results)} lost, {len(lines) - len(set(lines))} done twice, "
-            f"{len(list((folder / '.claims').iterdir()))} claims left"
+def _starts(folder: Path) -> list[float]:
+    """When fits began."""
+    return [float(line.split()[1]) for line in (folder / LOG).read_text().splitlines()]
+
+
+@dataclass
+class Tally:
+    """What was killed, and what became of the fits."""
+
+    killed: Counter[str]
+    fits: int = 0
+    lost: int = 0
+    twice: int = 0
+    claims: int = 0
+
+    @property
+    def kills(self) -> int:
+        """All kills."""
+        return self.killed.total()
+
+    def __str__(self) -> str:
+        return (
+            f"{self.killed['workers']} workers and {self.killed['drivers']} drivers killed; of "
+            f"{self.fits} fits {self.lost} lost, {self.twice} done twice, {self.claims} claims left"
         )
 
 
+def kills(n_kills: int, n_fits: int, seconds: float) -> None:
+    """Kill workers and drivers at random while two drivers share a folder; half on each engine."""
+    rng = random.Random(0)
+    with two_nodes() as address:
+        for place, wanted in (
+            (f"ray://{address}", n_kills // 2),
+            ("local", n_kills - n_kills // 2),
+        ):
+            tally, started = Tally(Counter()), time.monotonic()
+            rounds = 0
+            while tally.kills < wanted:
+                with tempfile.TemporaryDirectory() as folder:
+                    _round(Path(folder), place, n_fits, seconds, wanted, tally, rng)
+                rounds += 1
+            wall = time.monotonic() - started
+            print(
+                f"{place.partition(':')[0]}: {tally} in {rounds} rounds, {wall:.0f} s", flush=True
+            )
+
+
+def _round(
+    folder: Path,
+    place: str,
+    n_fits: int,
+    seconds: float,
+    wanted: int,
+    tally: Tally,
+    rng: random.Random,
+) -> None:
+    """Two drivers until all fits are done; whoever is killed is started again."""
+    command = [sys.executable, __file__, "drive", str(folder), place, str(n_fits), str(seconds)]
+    drivers: list[subprocess.Popen[bytes]] = []
+
+    def n_done() -> int:
+        return len(list((folder / DONE).glob("fit-*")))
+
+    while drivers or n_done() < n_fits:
+        drivers = [each for each in drivers if each.poll() is None]
+        while len(drivers) < 2 and n_done() < n_fits:
+            drivers.append(
+                subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            )
+        time.sleep(rng.uniform(0.1, 1.0))
+        if tally.kills < wanted:
+            tally.killed.update(_kill_one(drivers, rng))
+    counts = Counter(line.split()[0] for line in (folder / LOG).read_text().splitlines())
+    tally.fits += n_fits
+    tally.lost += n_fits - n_done()
+    tally.twice += sum(n > 1 for n in counts.values())
+    tally.claims += len(list((folder / ".claims").iterdir()))
+
+
 def _kill_one(drivers: Sequence[subprocess.Popen[bytes]], rng: random.Random) -> list[str]:
-    """Kill a worker that this program's nodes started, or a driver."""
+    """Kill a worker of these drivers or of this program's nodes, or a driver, once it works."""
     workers = _workers()
-    if workers and (rng.random() < 0.8 or not drivers):
+    if not workers:  # nobody works yet: a kill would be of a start
+        return []
+    if rng.random() < 0.85 or not drivers:
         os.kill(rng.choice(workers), signal.SIGKILL)
         return ["workers"]
-    if drivers:
-        rng.choice(drivers).kill()
-        return ["drivers"]
-    return []
+    rng.choice(drivers).kill()
+    return ["drivers"]
 
 
 def _workers() -> list[int]:
-    """Ray's workers among the descendants of this process."""
+    """The workers of Ray and of local drivers among the descendants of this process."""
     listing = subprocess.check_output(["ps", "-A", "-ww", "-o", "pid=,ppid=,args="], text=True)
     rows = [line.split(maxsplit=2) for line in listing.splitlines()]
     own = {os.getpid()}
     for _ in range(4):  # a node, its manager, its workers
-        own |= {int(pid) for pid, parent, _ in rows if int(parent) in own}
-    return [int(pid) for pid, _, words in rows if int(pid) in own and words.startswith("ray::")]
+        own |= {int(row[0]) for row in rows if int(row[1]) in own}
+    return [int(row[0]) for row in rows if int(row[0]) in own and _works(row[-1])]
+
+
+def _works(words: str) -> bool:
+    return words.startswith("ray::_call") or "popen_loky" in words
 
 
 class SimulatedNodes:
@@ -168,8 +229,9 @@ class SimulatedNodes:
 
     notes: tuple[str, ...] = ()
 
-    def __init__(self, nodes: int, seconds_a_fit: float, task_seconds: float) -> None:
-        self.slots, self.room, self.task_seconds = nodes, 4 * nodes, task_seconds
+    def __init__(self, nodes: int, seconds_a_fit: float, most_seconds: float) -> None:
+        self.slots, self.room = nodes, 4 * nodes
+        self.least_seconds, self.most_seconds = most_seconds, most_seconds
         self._seconds = seconds_a_fit
         self._numbers = count()
         self._free = [0.0] * nodes
@@ -239,12 +301,14 @@ def main() -> None:
     if given.what == "efficiency":
         efficiency(given.fits or 100, given.seconds)
     elif given.what == "kills":
-        kills(given.kills, given.fits or 2000, min(given.seconds, 0.3))
+        kills(given.kills, given.fits or 60, min(given.seconds, 0.5))
     elif given.what == "saturation":
         saturation(given.nodes, given.fits or 100_000)
     else:
-        folder, address, n_fits, seconds = given.rest
-        drive(Path(folder), Place("ray", address), int(n_fits), float(seconds))
+        folder, place, n_fits, seconds = given.rest
+        jobs = 2 if place == "local" else None
+        with contextlib.suppress(InputError):  # a worker was killed: the next driver goes on
+            drive(Path(folder), Place.named(place), int(n_fits), float(seconds), jobs)
 
 
 if __name__ == "__main__":

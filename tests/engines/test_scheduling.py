@@ -22,7 +22,7 @@ class Losing(InThisProcess):
     def __init__(self, poison: object = None, room: int = 1) -> None:
         super().__init__()
         self.room = room
-        self.task_seconds = 60.0
+        self.least_seconds, self.most_seconds = 5.0, 60.0
         self.poison = poison
         self.arrays: list[int] = []
         self.most = 0
@@ -96,10 +96,22 @@ def test_batches_keep_the_order_and_are_long_enough(lengths: list[float], slots:
     pieces = list(enumerate(lengths))
     tasks = batched(pieces, lambda piece: piece[1], engine)
     assert [piece for task in tasks for piece in task] == pieces
-    aim = min(60.0, sum(lengths) / (4 * slots))
-    assert all(sum(n for _, n in task) >= aim for task in tasks[:-1])
-    # None goes on once it is long enough.
-    assert all(sum(n for _, n in task[:-1]) < aim for task in tasks if len(task) > 1)
+    sums = [sum(n for _, n in task) for task in tasks]
+    for number, task in enumerate(tasks):
+        aim = min(60.0, max(5.0, sum(sums[number:]) / (2 * slots)))
+        # But for the last, long enough; none goes on once it is.
+        assert sums[number] >= aim - 1e-6 or number == len(tasks) - 1
+        assert sum(n for _, n in task[:-1]) < aim + 1e-6 or len(task) == 1
+
+
+def test_the_last_tasks_are_the_shortest():
+    engine = Losing()
+    engine.slots, engine.most_seconds = 2, 120.0
+    tasks = batched(range(100), lambda _: 3.0, engine)
+    lengths = [3 * len(task) for task in tasks]
+    assert lengths == sorted(lengths, reverse=True)
+    assert lengths[0] == 75
+    assert max(lengths[-2:]) == 6
 
 
 def test_where_starting_costs_nothing_each_piece_is_a_task():

@@ -4,7 +4,6 @@ import subprocess
 
 import pytest
 
-from histodistill.engines import slurm_limits
 from histodistill.engines.choice import Place
 from histodistill.engines.slurm_limits import largest_array, limit_seconds, seconds_of
 from histodistill.errors import InputError
@@ -72,5 +71,5 @@ def test_arrays_are_as_large_as_the_cluster_allows(told, most, monkeypatch):
         assert command == ["scontrol", "show", "config"]
         return subprocess.CompletedProcess(command, 0, told, "")
 
-    monkeypatch.setattr(slurm_limits.subprocess, "run", asked)
+    monkeypatch.setattr("histodistill.engines.slurm_limits.subprocess.run", asked)
     assert largest_array() == most

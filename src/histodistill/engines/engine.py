@@ -24,14 +24,16 @@ class Engine(Protocol):
     Attributes:
         room: Tasks that may wait and run at the same time.
         slots: Tasks that run at the same time, as far as it is known.
-        task_seconds: How long a task should take, so that starting it costs little; 0 where that
-            costs nothing.
+        least_seconds: How long a task should take at least, as starting one costs something.
+        most_seconds: How long a task should take at most, as it may be lost; 0 where each piece of
+            work is a task.
         notes: What to know of it, in sentences.
     """
 
     room: int
     slots: int
-    task_seconds: float
+    least_seconds: float
+    most_seconds: float
     notes: tuple[str, ...]
 
     def submit(self, work: Work, tasks: Sequence[Any]) -> list[int]:

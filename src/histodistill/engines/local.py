@@ -24,7 +24,8 @@ _POLL_SECONDS = 1.0
 class InThisProcess:
     """One task at a time, here; each runs when :meth:`poll` is called."""
 
-    room, slots, task_seconds = 1, 1, 0.0
+    room, slots = 1, 1
+    least_seconds, most_seconds = 0.0, 0.0
     notes: tuple[str, ...] = ()
 
     def __init__(self) -> None:
@@ -63,7 +64,7 @@ class LocalProcesses:
         threads: Threads that the libraries of each take.
     """
 
-    task_seconds = 0.0
+    least_seconds, most_seconds = 0.0, 0.0
     notes: tuple[str, ...] = ()
 
     def __init__(self, jobs: int, threads: int) -> None:

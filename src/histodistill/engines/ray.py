@@ -68,7 +68,8 @@ class RayCluster:
         jobs: Most tasks at the same time.
     """
 
-    task_seconds = 120.0
+    # A worker that has ended a task takes the next one at once.
+    least_seconds, most_seconds = 1.0, 120.0
 
     def __init__(
         self, ray: ModuleType, threads: int, *, gpu: bool = False, jobs: int | None = None

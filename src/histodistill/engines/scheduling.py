@@ -13,32 +13,38 @@ T = TypeVar("T")
 
 # A piece whose task is lost so often takes its worker along: it is not tried again.
 MOST_LOSSES = 3
-# So many tasks for each that can run at once: the last one then ends soon after the others.
-_TASKS_A_SLOT = 4
+# A task is this share of what is left for a slot: tasks become shorter, so that the last ones end
+# together (guided self-scheduling, Polychronopoulos and Kuck, 1987).
+_SHARE = 1 / 2
 
 
 def batched(
     pieces: Sequence[T], seconds: Callable[[T], float], engine: Engine
 ) -> list[tuple[T, ...]]:
-    """Pieces of work as tasks that are long enough to be worth starting.
+    """Pieces of work as tasks that are long enough to be worth starting; the last are the shortest.
 
     Args:
         pieces: In order; those of a task follow each other.
         seconds: What a piece will take, roughly.
         engine: Says how long a task should be, and how many run at once.
     """
-    total = sum(map(seconds, pieces))
-    aim = min(engine.task_seconds, total / (_TASKS_A_SLOT * engine.slots))
+    left = sum(map(seconds, pieces))
     tasks: list[tuple[T, ...]] = []
     own: list[T] = []
     length = 0.0
     for piece in pieces:
         own.append(piece)
         length += seconds(piece)
-        if length >= aim:
+        if length >= _aim(left, engine):
             tasks.append(tuple(own))
+            left -= length
             own, length = [], 0.0
     return [*tasks, tuple(own)] if own else tasks
+
+
+def _aim(left: float, engine: Engine) -> float:
+    """How long the next task should be, where so many seconds of work are left."""
+    return min(engine.most_seconds, max(engine.least_seconds, _SHARE * left / engine.slots))
 
 
 def run_tasks(

@@ -25,7 +25,8 @@ from histodistill.engines.slurm_limits import (
 from histodistill.errors import InputError
 
 _POLL_SECONDS = 2.0
-_TASK_SECONDS = 180.0
+# Each task starts Python and reads the cohort anew.
+_LEAST_SECONDS, _MOST_SECONDS = 20.0, 180.0
 # Where the time limit is too short, as for one long training, the task is put into the queue again
 # and goes on from its last checkpoint.
 _REQUEUES = 1000
@@ -93,7 +94,7 @@ class SlurmArrays:
         self._cluster = cluster
         self.room = largest_array() if cluster == "slurm" else jobs or 1
         limit = limit_seconds()
-        self.task_seconds = min(_TASK_SECONDS, limit / 2)
+        self.least_seconds, self.most_seconds = _LEAST_SECONDS, min(_MOST_SECONDS, limit / 2)
         # How much of a shared cluster is free nobody knows; an array waits for it.
         self.slots = jobs or 1
         self._folder = folder.absolute()

@@ -32,9 +32,9 @@ CHANGES: dict[str, Any] = {
 }
 
 
-def queue() -> list[str]:
+def queue(*words: str) -> list[str]:
     asked = subprocess.run(
-        ["squeue", "--me", "--noheader", "--array", "--format=%i"],
+        ["squeue", "--me", "--noheader", "--array", "--format=%i", *words],
         capture_output=True,
         text=True,
         check=True,
@@ -142,8 +142,9 @@ def test_a_training_that_is_warned_goes_on_from_its_checkpoint(
     """The signal that comes before the time limit, in the middle of a training."""
     changes = {
         "methods": {"abmil": {}},
-        "training": {"max_epochs": 1500, "patience": 1500},
+        "training": {"max_epochs": 300, "patience": 300},
         "baselines": [],
+        "genomics": {},
     }
     output = tmp_path / "slurm"
     fit = output / "fits/ER/abmil/seed-0/repeat-0-fold-0"
@@ -152,12 +153,13 @@ def test_a_training_that_is_warned_goes_on_from_its_checkpoint(
     def epochs() -> int:
         return len((fit / CURVES).read_text().splitlines()) if (fit / CURVES).exists() else 0
 
-    wait_until(lambda: epochs() > 10 or run.poll() is not None)
-    (job,) = queue()
+    wait_until(lambda: epochs() > 3 or run.poll() is not None)
+    assert run.poll() is None, run.communicate()[0]
+    (job,) = queue("--states=running")
     subprocess.run(["scancel", "--signal=USR2", job], check=True)
     log = output / ".tasks"
     wait_until(lambda: any("Requeued job" in p.read_text() for p in log.rglob("*_log.err")))
-    assert epochs() < 1500
+    assert epochs() < 300
     assert (fit / CHECKPOINT).exists()
     told = run.communicate()[0]
     assert run.returncode == 0, told
