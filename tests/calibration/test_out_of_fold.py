@@ -128,3 +128,33 @@ def test_one_class_alone_outside_of_a_fold_is_refused(predictions: Path, rare: i
     rows.to_csv(predictions, index=False)
     (problem,) = fail("triage", predictions, "--max-missed", "0.1")
     assert "triage takes patients of both classes in every fold" in problem
+
+
+def test_patients_of_a_fold_whose_others_certify_nothing_are_sent() -> None:
+    y, p, _ = cohort(400)
+    positive = np.flatnonzero(y == 1)
+    fold = np.zeros(len(y), dtype=int)
+    fold[np.flatnonzero(y == 0)] = np.arange((y == 0).sum()) % 5
+    fold[positive[-20:]] = 1  # beside fold 0 there are 20 positive patients, beside fold 1 many
+    found = triage_out_of_fold(TriagePolicy(max_missed=0.1), y, p, fold)
+    assert found.answers is not None
+    answers = np.array(found.answers)
+    assert set(answers[fold == 0]) == {"send to IHC"}
+    assert "negative" in set(answers[fold == 1])
+    assert found.note.startswith("the patients of fold 0 are all sent to IHC")
+    assert "it takes 29 or more" in found.note
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_the_command_says_for_whom_it_promises(predictions: Path, apart: bool) -> None:
+    patients = pd.read_csv(predictions)[["PATIENT", "fold"]]
+    groups = np.arange(len(patients)) // 5 % 6
+    hospital = "H" + patients["fold"].astype(str) + "-" + pd.Series(groups).astype(str)
+    patients["WHERE"] = hospital if apart else "H" + pd.Series(groups).astype(str)
+    table = predictions.parent / "clinical.csv"
+    patients.drop(columns="fold").to_csv(table, index=False)
+    given = ("triage", predictions, "--max-missed", "0.1", "--clinical", table)
+    said = succeed(*given, "--site-column", "WHERE")
+    assert ("in other hospitals like these 30" in " ".join(said.output.split())) == apart
+    (problem,) = fail("triage", predictions, "--max-missed", "0.1", "--clinical", table)
+    assert "`--site-column` go together" in problem

@@ -100,7 +100,11 @@ def test_no_patient_can_be_told_from_what_is_kept():
     assert kept.probability == [0.1, 0.7, 0.9]
     assert kept.positive == [True, True, False]
     assert kept.part == [2, 0, 1]
-    assert set(kept.model_dump()) == {"origin", "scale", "positive", "probability", "part"}
+    assert kept.hospital == []
+    told = {"origin", "scale", "positive", "probability", "part", "hospital"}
+    assert set(kept.model_dump()) == told
+    numbered = HeldOutAnswers.of(y, p, origin="validation", hospital=np.array([7, 3, 7]))
+    assert numbered.hospital == [0, 0, 1]  # in the order of the probabilities, not of the names
 
 
 def test_an_earlier_bundle_is_read_and_told(tmp_path, bags):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from histodistill.calibration.calibrator import Floats
+from histodistill.calibration.hospitals import Groups, other_hospitals
 from histodistill.calibration.network_calibrator import CalibrationSettings
 from histodistill.calibration.out_of_fold import calibrated_out_of_fold
 from histodistill.errors import InputError
@@ -25,12 +26,15 @@ class LabelledAnswers:
         y: [n], 1 for positive patients, otherwise 0.
         p: [n], the probability of the positive class, mean over seeds and repeats.
         fold: [n], the fold of the first repeat in which each was tested.
+        hospital: [n], the hospital of each by number, where no hospital is in two folds: triage
+            is then promised for other hospitals. None otherwise, or where they are not known.
     """
 
     patients: tuple[str, ...]
     y: npt.NDArray[np.int64]
     p: Floats
     fold: npt.NDArray[np.int64]
+    hospital: Groups | None = None
 
     def calibrated(self) -> LabelledAnswers:
         """The same answers, those of each fold calibrated on the others.
@@ -39,7 +43,7 @@ class LabelledAnswers:
             InputError: The others of a fold are of one class alone.
         """
         p = calibrated_out_of_fold(self.y, self.p, self.fold, CalibrationSettings())
-        return LabelledAnswers(self.patients, self.y, p, self.fold)
+        return replace(self, p=p)
 
     def table(self) -> pd.DataFrame:
         """A row a patient."""
@@ -48,8 +52,15 @@ class LabelledAnswers:
         )
 
 
-def labelled_answers(rows: pd.DataFrame, network: str) -> LabelledAnswers:
+def labelled_answers(
+    rows: pd.DataFrame, network: str, sites: pd.Series | None = None
+) -> LabelledAnswers:
     """The answers of a network in rows of one target and one method.
+
+    Args:
+        rows: Checked predictions.
+        network: The network.
+        sites: The hospital of each patient (the index); None where none is known.
 
     Raises:
         InputError: The network has not answered, there are more than two classes, one fold
@@ -76,4 +87,5 @@ def labelled_answers(rows: pd.DataFrame, network: str) -> LabelledAnswers:
                 f"{classes[int(rest[0])]}, so that nothing can be chosen on them; triage takes "
                 "patients of both classes in every fold"
             )
-    return LabelledAnswers(answers.patients, answers.y, answers.positive, folds)
+    hospital = other_hospitals(sites, answers.patients, folds)
+    return LabelledAnswers(answers.patients, answers.y, answers.positive, folds, hospital)

@@ -6,9 +6,11 @@ from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from pydantic import Field, NonNegativeInt, model_validator
 
 from histodistill.calibration.calibrator import Floats
+from histodistill.calibration.hospitals import Groups
 from histodistill.settings import Settings
 
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -25,7 +27,7 @@ PARTS = 5
 class HeldOutAnswers(Settings):
     """Answers of one network to n labelled patients, in the order of their probabilities.
 
-    No name, no site and no order of the cohort is kept.
+    No name, no hospital's name and no order of the cohort is kept.
 
     Attributes:
         origin: ``validation`` patients of this very model; patients tested ``out of fold`` by
@@ -34,6 +36,8 @@ class HeldOutAnswers(Settings):
         positive: [n], whether each patient is positive.
         probability: [n], of the positive class.
         part: [n], patients of another part were answered, or are judged, by another model.
+        hospital: [n], the hospital of each by number, where those who trained the model that
+            answered them are of other ones; empty where they are not, or it is not known.
     """
 
     origin: Origin
@@ -41,11 +45,14 @@ class HeldOutAnswers(Settings):
     positive: list[bool] = Field(max_length=_MOST)
     probability: list[Probability] = Field(max_length=_MOST)
     part: list[NonNegativeInt] = Field(max_length=_MOST)
+    hospital: list[NonNegativeInt] = Field(default_factory=list, max_length=_MOST)
 
     @model_validator(mode="after")
     def _as_long(self) -> HeldOutAnswers:
         if not len(self.positive) == len(self.probability) == len(self.part):
             raise ValueError("labels, probabilities and parts of different lengths")
+        if len(self.hospital) not in (0, len(self.positive)):
+            raise ValueError("labels and hospitals of different lengths")
         return self
 
     @classmethod
@@ -57,6 +64,7 @@ class HeldOutAnswers(Settings):
         origin: Origin,
         scale: Scale = "as given",
         part: npt.ArrayLike | None = None,
+        hospital: Groups | None = None,
     ) -> HeldOutAnswers:
         """Keep answers; those that were not given (NaN) are left out.
 
@@ -66,6 +74,7 @@ class HeldOutAnswers(Settings):
             origin: Who they are.
             scale: Which probabilities they are.
             part: [n]; by default patients of each class are dealt into five parts.
+            hospital: [n], by number; None where a promise is for patients like these.
         """
         p = np.asarray(probability, dtype=np.float64)
         known = ~np.isnan(p)
@@ -79,6 +88,7 @@ class HeldOutAnswers(Settings):
             positive=y.tolist(),
             probability=p.tolist(),
             part=[int(each) for each in parts],
+            hospital=[] if hospital is None else _by_first(hospital[known][order]),
         )
 
     @property
@@ -92,6 +102,11 @@ class HeldOutAnswers(Settings):
         return np.array(self.probability, dtype=np.float64)
 
     @property
+    def hospitals(self) -> Groups | None:
+        """[n], their hospitals by number; None where a promise is for patients like these."""
+        return np.array(self.hospital, dtype=np.int64) if self.hospital else None
+
+    @property
     def named(self) -> str:
         """Who they are, for a sentence."""
         who = {
@@ -100,6 +115,11 @@ class HeldOutAnswers(Settings):
             "site": "labelled patients of the site",
         }[self.origin]
         return f"{len(self.positive)} {who} ({sum(self.positive)} positive)"
+
+
+def _by_first(hospital: Groups) -> list[int]:
+    """Numbers in the order in which hospitals come, which tells nothing of their names."""
+    return [int(number) for number in pd.factorize(hospital)[0]]
 
 
 def _dealt(y: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +12,10 @@ import pandas as pd
 from scipy.special import betaincinv
 
 from histodistill.calibration.calibrator import CalibratorName, Floats
+from histodistill.calibration.hospitals import Groups
 from histodistill.calibration.network_calibrator import CalibrationSettings, calibrate_network
 from histodistill.calibration.triage import Costs, TriagePolicy, TriageRule, fit_triage
-from histodistill.errors import InputError
+from histodistill.errors import InputError, listed
 from histodistill.evaluation.answers import Answers
 from histodistill.evaluation.calibration_figures import error_scores
 from histodistill.evaluation.calibration_line import calibration_line
@@ -26,11 +28,11 @@ class OutOfFoldTriage:
 
     Attributes:
         rule: Chosen on everybody: the one to use.
-        answers: For each patient the answer of the rule that was chosen on the other folds; None
-            where the other folds are too few to choose one.
+        answers: For each patient the answer of the rule that was chosen on the other folds, which
+            is to send to IHC where they certify none; None where those of no fold do.
         summary: Figures of ``answers``: shares with exact 95 % intervals, columns ``figure``,
             ``value``, ``low``, ``high``, ``patients``, ``of``; None where there are no answers.
-        note: Why there are no answers; empty where there are.
+        note: Which folds have no rule, and why; empty where all have one.
     """
 
     rule: TriageRule
@@ -40,7 +42,11 @@ class OutOfFoldTriage:
 
 
 def triage_out_of_fold(
-    policy: TriagePolicy, y: npt.ArrayLike, p: npt.ArrayLike, fold: npt.ArrayLike
+    policy: TriagePolicy,
+    y: npt.ArrayLike,
+    p: npt.ArrayLike,
+    fold: npt.ArrayLike,
+    hospital: Groups | None = None,
 ) -> OutOfFoldTriage:
     """Choose a rule, and see what rules chosen on the other folds do to each fold.
 
@@ -49,24 +55,45 @@ def triage_out_of_fold(
         y: [n], 1 for positive patients, otherwise 0.
         p: [n], their out-of-fold probability of the positive class.
         fold: [n], the fold in which each was tested.
+        hospital: [n], the hospital of each by number, for a promise to patients of other
+            hospitals; None for patients like these.
 
     Raises:
         InputError: The policy cannot be certified by these patients.
     """
     known, values, folds = np.asarray(y).astype(bool), np.asarray(p), np.asarray(fold)
-    rule = fit_triage(policy, known, values)
-    answers = np.empty(len(values), dtype=object)
+    rule = fit_triage(policy, known, values, hospital)
+    answers = np.full(len(values), "send to IHC", dtype=object)
+    refused: dict[int, str] = {}
     for number in np.unique(folds):
         here = folds == number
+        others = None if hospital is None else hospital[~here]
         try:
-            answers[here] = fit_triage(policy, known[~here], values[~here]).answers(values[here])
+            chosen = fit_triage(policy, known[~here], values[~here], others)
         except InputError as error:
-            note = f"not checked on patients that the rule was not chosen on: {error}"
-            return OutOfFoldTriage(rule, None, None, note)
+            refused[int(number)] = str(error)
+        else:
+            answers[here] = chosen.answers(values[here])
+    if len(refused) == len(np.unique(folds)):
+        return OutOfFoldTriage(rule, None, None, _unchecked(refused))
     summary = _summary(answers, known)
     if policy.costs is not None:
         summary = pd.concat([summary, mean_costs(policy.costs, answers, known)])
-    return OutOfFoldTriage(rule, answers.tolist(), summary.reset_index(drop=True))
+    note = _withheld(refused) if refused else ""
+    return OutOfFoldTriage(rule, answers.tolist(), summary.reset_index(drop=True), note)
+
+
+def _unchecked(refused: Mapping[int, str]) -> str:
+    why = next(iter(refused.values()))
+    return f"not checked on patients that the rule was not chosen on: {why}"
+
+
+def _withheld(refused: Mapping[int, str]) -> str:
+    why = next(iter(refused.values()))
+    return (
+        f"the patients of fold {listed(list(map(str, refused)))} are all sent to IHC, since the "
+        f"other folds cannot certify the policy: {why}"
+    )
 
 
 def mean_costs(costs: Costs, answers: npt.ArrayLike, positive: npt.ArrayLike) -> pd.DataFrame:

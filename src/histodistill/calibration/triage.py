@@ -5,7 +5,8 @@ training, with a bound that holds with 95 % confidence whatever the distribution
 long as new patients are like these. Conformal risk control in its high-probability form: Bates et
 al., "Distribution-free, risk-controlling prediction sets", J. ACM 2021; Angelopoulos et al., "Learn
 then test", Ann. Appl. Stat. 2025. The risks are conditional on the class, so that they hold at
-another prevalence as well.
+another prevalence as well. Patients of other hospitals are not like these: where the promise is
+theirs, the patients count as the fewer that ``hospitals.py`` says.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy.typing as npt
 from pydantic import Field, PositiveFloat, model_validator
 from scipy.special import betaincinv
 
+from histodistill.calibration.hospitals import Groups, smallest, worth
 from histodistill.errors import InputError
 from histodistill.settings import Settings
 
@@ -85,12 +87,27 @@ class Bound:
         errors: Errors among the calibration patients.
         of: Patients whom the share of errors is of.
         limit: Upper limit of the share of errors, with 95 % confidence.
+        hospitals: Of how many hospitals they are, where the promise is for other ones.
+        worth: How many patients, of hospitals of their own, they count as there.
     """
 
     threshold: float
     errors: int
     of: int
     limit: float
+    hospitals: int | None = None
+    worth: float | None = None
+
+    @property
+    def promise(self) -> str:
+        """The limit, and for whom it holds, in words."""
+        told = f"with 95 % confidence at most {self.limit:.3f}"
+        if self.hospitals is None or self.worth is None:
+            return told
+        return (
+            f"{told} in other hospitals like these {self.hospitals}, for which {self.of} patients "
+            f"count as {self.worth:.0f}"
+        )
 
 
 @dataclass(frozen=True)
@@ -116,42 +133,48 @@ class TriageRule:
         ]
 
 
-def fit_triage(policy: TriagePolicy, y: npt.ArrayLike, p: npt.ArrayLike) -> TriageRule:
+def fit_triage(
+    policy: TriagePolicy, y: npt.ArrayLike, p: npt.ArrayLike, hospital: Groups | None = None
+) -> TriageRule:
     """Choose thresholds that keep the policy.
 
     Args:
         policy: The policy.
         y: [n], 1 for positive calibration patients, otherwise 0.
         p: [n], their probability of the positive class.
+        hospital: [n], the hospital of each by number, for a promise to patients of other
+            hospitals; None for patients like these.
 
     Raises:
-        InputError: There are too few patients for any threshold to be certified; says how many
-            it would take.
+        InputError: There are too few patients, or hospitals, for any threshold to be certified;
+            says how many it would take.
     """
     known, values = np.asarray(y).astype(bool), np.asarray(p, dtype=np.float64)
     if policy.costs is not None:
         return _cheapest(policy.costs, known, values)
     negative = positive = None
-    problems: list[str] = []
-    problems += unsupported(policy, int(known.sum()), int((~known).sum()))
+    problems = unsupported(policy, int(known.sum()), int((~known).sum()))
     if policy.max_missed is not None:
-        negative = _largest_below(values[known], policy.max_missed)
+        negative = _largest_below(values[known], policy.max_missed, _among(hospital, known))
+        problems += _too_alike(negative, policy.max_missed, "positive")
     if policy.max_false_alarms is not None:
-        mirrored = _largest_below(-values[~known], policy.max_false_alarms)
-        positive = Bound(
-            np.nextafter(-mirrored.threshold, math.inf),
-            mirrored.errors,
-            mirrored.of,
-            mirrored.limit,
+        mirrored = _largest_below(
+            -values[~known], policy.max_false_alarms, _among(hospital, ~known)
         )
+        positive = replace(mirrored, threshold=np.nextafter(-mirrored.threshold, math.inf))
+        problems += _too_alike(positive, policy.max_false_alarms, "negative")
     if policy.min_ppv is not None:
-        positive = _precise(known, values, policy.min_ppv)
+        positive = _precise(known, values, policy.min_ppv, hospital)
         enough = not _too_few_for_ppv(policy.min_ppv, int(known.sum()))
         if math.isnan(positive.threshold) and enough:
             problems.append(_no_ppv(policy.min_ppv, len(known), positive))
     if problems:
         raise InputError(*problems)
     return _apart(TriageRule(negative, positive))
+
+
+def _among(hospital: Groups | None, who: npt.NDArray[np.bool_]) -> Groups | None:
+    return None if hospital is None else hospital[who]
 
 
 def unsupported(policy: TriagePolicy, n_positive: int, n_negative: int) -> list[str]:
@@ -196,8 +219,11 @@ def _cheapest(costs: Costs, known: npt.NDArray[np.bool_], values: Floats) -> Tri
     )
 
 
-def upper_limit(errors: int, of: int, confidence: float = CONFIDENCE) -> float:
-    """Clopper-Pearson's one-sided upper limit of a share; 0 of 60 gives .049."""
+def upper_limit(errors: float, of: float, confidence: float = CONFIDENCE) -> float:
+    """Clopper-Pearson's one-sided upper limit of a share; 0 of 60 gives .049.
+
+    Numbers that are not whole are those of patients who count as fewer.
+    """
     return 1.0 if errors >= of else float(betaincinv(errors + 1, of - errors, confidence))
 
 
@@ -217,43 +243,87 @@ def _too_few(risk: float, n_patients: int, kind: str) -> list[str]:
     ]
 
 
-def _largest_below(scores: Floats, risk: float) -> Bound:
+def _too_alike(bound: Bound, risk: float, kind: str) -> list[str]:
+    """Why enough patients do not certify a risk in other hospitals, and how many would."""
+    needed = patients_needed(risk)
+    if bound.limit <= risk or bound.of < needed or bound.worth is None:
+        return []
+    told = (
+        f"errors in at most {risk:g} cannot be certified for other hospitals by {bound.of} {kind} "
+        f"patients of {bound.hospitals}: "
+    )
+    if bound.worth < 1:
+        return [f"{told}they say next to nothing of others; it takes more hospitals"]
+    more = math.ceil(needed * bound.of / bound.worth)
+    return [
+        f"{told}hospitals are few, or differ, so that they count as {bound.worth:.0f} and even "
+        f"without an error show no less than {upper_limit(0, bound.worth):.3f}; it takes {needed}, "
+        f"about {more} patients of hospitals like these"
+    ]
+
+
+def _largest_below(scores: Floats, risk: float, hospital: Groups | None) -> Bound:
     """The largest threshold below which few of these scores lie, certified one after the other.
 
     From the smallest threshold on, each is tested at the same confidence until one fails: fixed
     sequence testing needs no correction, since the risk grows with the threshold.
     """
-    ordered = np.sort(scores)
-    best = Bound(-math.inf, 0, len(ordered), upper_limit(0, len(ordered)))
-    for errors in range(len(ordered)):
-        limit = upper_limit(errors, len(ordered))
+    ordered, n = np.sort(scores), len(scores)
+    share, told = 1.0, Bound(-math.inf, 0, n, upper_limit(0, n))
+    if hospital is not None:
+        share = worth(smallest(scores, risk), hospital, CONFIDENCE)
+        told = replace(told, hospitals=len(np.unique(hospital)), worth=share * n)
+    best = replace(told, limit=upper_limit(0, share * n))
+    for errors in range(n):
+        limit = upper_limit(share * errors, share * n)
         if limit > risk:
             break
         # Below a score lie those before it; equal ones are not below it.
         if errors == 0 or ordered[errors] > ordered[errors - 1]:
-            best = Bound(float(ordered[errors]), errors, len(ordered), limit)
+            best = replace(told, threshold=float(ordered[errors]), errors=errors, limit=limit)
     return best
 
 
-def _precise(known: npt.NDArray[np.bool_], values: Floats, ppv: float) -> Bound:
+def _precise(
+    known: npt.NDArray[np.bool_], values: Floats, ppv: float, hospital: Groups | None
+) -> Bound:
     """The smallest threshold whose positive calls are certified to be right often enough.
 
     Precision is not monotone in the threshold, so a fixed set of shares called positive is
     tested, with Bonferroni's correction.
     """
     ordered = np.sort(values)[::-1]
-    confidence = _CANDIDATE_CONFIDENCE
+    shares = np.arange(1, _CANDIDATES + 1) / _CANDIDATES
+    thresholds = [ordered[max(round(share * len(ordered)) - 1, 0)] for share in shares]
+    share = _worth_of_calls(known, values, thresholds, ppv, hospital)
     best = Bound(math.nan, 0, 0, 1.0)
-    for share in np.arange(1, _CANDIDATES + 1) / _CANDIDATES:
-        threshold = ordered[max(round(share * len(ordered)) - 1, 0)]
+    for threshold in thresholds:
         called = values >= threshold
         errors, of = int((called & ~known).sum()), int(called.sum())
-        limit = upper_limit(errors, of, confidence)
+        limit = upper_limit(share * errors, share * of, _CANDIDATE_CONFIDENCE)
+        found = Bound(float(threshold), errors, of, limit)
+        if hospital is not None:
+            found = replace(found, hospitals=len(np.unique(hospital[called])), worth=share * of)
         if limit <= 1 - ppv:
-            best = Bound(float(threshold), errors, of, limit)
+            best = found
         elif math.isnan(best.threshold) and limit < best.limit:
-            best = Bound(math.nan, errors, of, limit)
+            best = replace(found, threshold=math.nan)
     return best
+
+
+def _worth_of_calls(
+    known: npt.NDArray[np.bool_],
+    values: Floats,
+    thresholds: list[float],
+    ppv: float,
+    hospital: Groups | None,
+) -> float:
+    """As how many patients one who is called positive counts, where the stated share is wrong."""
+    if hospital is None:
+        return 1.0
+    called = [values >= threshold for threshold in thresholds]
+    wrong = next((who for who in called if (~known[who]).mean() >= 1 - ppv), called[-1])
+    return worth(~known[wrong], hospital[wrong], _CANDIDATE_CONFIDENCE)
 
 
 def _no_ppv(ppv: float, n_patients: int, closest: Bound) -> str:
@@ -261,9 +331,13 @@ def _no_ppv(ppv: float, n_patients: int, closest: Bound) -> str:
     return (
         f"a positive predictive value of {ppv:g} cannot be certified by these {n_patients} "
         f"patients: the best that is certified is {1 - closest.limit:.3f} "
-        f"({closest.errors} of {closest.of} called positive "
-        f"are not); it takes {needed} or more patients called positive without an error"
+        f"({closest.errors} of {closest.of} called positive are not{_counted(closest)}); it takes "
+        f"{needed} or more patients called positive without an error"
     )
+
+
+def _counted(bound: Bound) -> str:
+    return "" if bound.worth is None else f", who count as {bound.worth:.0f} for other hospitals"
 
 
 def _apart(rule: TriageRule) -> TriageRule:

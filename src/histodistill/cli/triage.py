@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from histodistill.cli.console import answer, counted, located, say, say_notes, show
+from histodistill.cli.evaluate_options import PatientColumn
 from histodistill.cli.options import Json, one_of
 from histodistill.cli.policy import (
     CostsOption,
@@ -20,6 +21,8 @@ from histodistill.cli.policy import (
 from histodistill.errors import InputError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from histodistill.calibration.triage import Bound, TriagePolicy
 
 
@@ -34,6 +37,17 @@ def command(
     method: Annotated[
         str | None, typer.Option(metavar="NAME", help="Method, where there are several.")
     ] = None,
+    clinical: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Table with the hospital of each patient; TCGA barcodes tell theirs.",
+        ),
+    ] = None,
+    site_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column of the hospital in --clinical.")
+    ] = None,
+    patient_column: PatientColumn = "PATIENT",
     network: Annotated[
         str, typer.Option(metavar="NAME", help="Network: student, multimodal or genomic.")
     ] = "student",
@@ -49,10 +63,11 @@ def command(
 ) -> None:
     """Who could be spared a test: positive, negative, or send to immunohistochemistry.
 
-    Thresholds keep the risk that you state, with 95 % confidence, for patients like these; they
-    are chosen on out-of-fold answers, and judged on folds that they were not chosen on. A policy
-    that the cohort cannot support is refused with the number of patients it would take. Tells how
-    well the probabilities are calibrated as well. Research use only; not a medical device.
+    Thresholds keep the risk that you state, with 95 % confidence, for patients like these, or,
+    where no hospital is in two folds, for those of other hospitals; they are chosen on out-of-fold
+    answers, and judged on folds that they were not chosen on. A policy that the cohort cannot
+    support is refused with the number of patients it would take. Tells how well the probabilities
+    are calibrated as well. Research use only; not a medical device.
     """
     from histodistill.calibration.answers import labelled_answers
     from histodistill.calibration.out_of_fold import calibration_out_of_fold, triage_out_of_fold
@@ -68,13 +83,14 @@ def command(
     target = one_of("target", target, sorted(rows["target"].unique()))
     rows = rows[rows["target"] == target]
     method = one_of("method", method, sorted(rows["method"].unique()))
-    found = labelled_answers(rows[rows["method"] == method], network)
+    sites = _sites(clinical, site_column, patient_column, rows["PATIENT"].unique().tolist())
+    found = labelled_answers(rows[rows["method"] == method], network, sites)
     calibration = calibration_out_of_fold(found.y, found.p, found.fold)
     if policy.costs is not None:
         found = found.calibrated()
     shown = calibration[["calibrator", "ece", "brier", "slope", "intercept"]]
     show(shown, f"{target}, {method} {network}: calibration, out of fold")
-    made = triage_out_of_fold(policy, found.y, found.p, found.fold)
+    made = triage_out_of_fold(policy, found.y, found.p, found.fold, found.hospital)
     for side, bound in (("negative", made.rule.negative), ("positive", made.rule.positive)):
         if bound is not None:
             say(_rule(side, bound, policy))
@@ -89,6 +105,32 @@ def command(
     answer(calibration=calibration, rule=asdict(made.rule), summary=made.summary, tables=folder)
 
 
+def _sites(
+    clinical: Path | None, column: str | None, patient_column: str, patients: list[str]
+) -> pd.Series | None:
+    """The hospital of each patient, from the table or from TCGA barcodes; None where none is known.
+
+    Raises:
+        InputError: Table and column are not both given, or tell nobody's hospital.
+    """
+    import pandas as pd
+
+    from histodistill.barcodes import site_of
+    from histodistill.experiment.patient_facts import user_columns
+
+    if (clinical is None) != (column is None):
+        raise InputError("`--clinical` and `--site-column` go together")
+    if clinical is None or column is None:
+        known = pd.Series({patient: site_of(patient) for patient in patients}, dtype=object)
+        return known if known.notna().any() else None
+    notes: list[str] = []
+    known = user_columns({clinical: patient_column}, [column], "--site-column", notes)[column]
+    say_notes(notes)
+    if not known.reindex(patients).notna().any():
+        raise InputError(f"--site-column {column}: of no patient who was predicted")
+    return known
+
+
 def _rule(side: str, bound: Bound, policy: TriagePolicy) -> str:
     sign = "below" if side == "negative" else "from"
     of = {"negative": "positive patients", "positive": "negative patients"}[side]
@@ -96,6 +138,5 @@ def _rule(side: str, bound: Bound, policy: TriagePolicy) -> str:
         of = "those called positive"
     return (
         f"{side} {sign} {bound.threshold:.3f}: {counted(bound.errors, 'error')} of {bound.of} "
-        f"{of}; with 95 % "
-        f"confidence at most {bound.limit:.3f}"
+        f"{of}; {bound.promise}"
     )

@@ -66,7 +66,7 @@ def _rule(
     p, scale = kept.p, kept.scale
     if policy.costs is not None and scale == "as given":
         p, scale = _calibrated(kept, calibration, name), "calibrated"
-    return NetworkTriage(fit_triage(policy, kept.y, p), scale, kept.named)
+    return NetworkTriage(fit_triage(policy, kept.y, p, kept.hospitals), scale, kept.named)
 
 
 def _calibrated(kept: HeldOutAnswers, calibration: BundleCalibration, name: NetworkName) -> Floats:
@@ -130,10 +130,7 @@ def _why(answer: str, own: NetworkTriage) -> str:
 
 
 def _certificate(bound: Bound, what: str, own: NetworkTriage) -> str:
-    return (
-        f"{bound.errors} of {bound.of} {what} among {own.certified_by}, at most "
-        f"{bound.limit:.3f} with 95 % confidence"
-    )
+    return f"{bound.errors} of {bound.of} {what} among {own.certified_by}, {bound.promise}"
 
 
 def triage_notes(rules: Mapping[NetworkName, NetworkTriage], answering: set[str]) -> list[str]:

@@ -142,7 +142,9 @@ def _utility(
         return None
     own = rows[rows["method"] == chosen.method]
     policy = None if asked.external else asked.policy
-    return utility(folder, stem, drawn, own, chosen.network, policy)
+    patients = asked.evidence.patients
+    sites = None if patients is None else patients.get("site")
+    return utility(folder, stem, drawn, own, chosen.network, policy, sites)
 
 
 def _same_inputs(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from histodistill.calibration.answers import labelled_answers
+from histodistill.calibration.answers import LabelledAnswers, labelled_answers
 from histodistill.calibration.out_of_fold import (
     OutOfFoldTriage,
     calibration_out_of_fold,
@@ -67,6 +67,7 @@ def utility(
     rows: pd.DataFrame,
     network: str,
     policy: TriagePolicy | None,
+    sites: pd.Series | None = None,
 ) -> Utility:
     """Draw and tabulate the utility of one method to one target of two classes.
 
@@ -77,19 +78,19 @@ def utility(
         rows: The method's rows of the target.
         network: Its network.
         policy: The triage policy; None where no rule may be chosen on these patients.
+        sites: The hospital of each patient; None where none is known.
     """
     decision, decision_table = _decision(folder, stem, drawn)
     if policy is None:
         return Utility(decision, decision_table, None, None, (), (EXTERNAL,), None)
     try:
-        found = labelled_answers(rows, network)
+        found = labelled_answers(rows, network, sites)
     except InputError as error:
         return Utility(decision, decision_table, None, None, (), error.problems, None)
-    y, p, fold = found.y, found.p, found.fold
-    calibration = _calibration(folder, stem, y, p, fold)
-    chart = _chart(folder, stem, {risk: _tried(_both(risk), y, p, fold) for risk in RISKS})
+    calibration = _calibration(folder, stem, found)
+    chart = _chart(folder, stem, {risk: _tried(_both(risk), found) for risk in RISKS})
     try:
-        made = triage_out_of_fold(policy, y, p, fold)
+        made = _triaged(policy, found)
     except InputError as error:
         return Utility(decision, decision_table, chart, None, (), error.problems, calibration)
     said = (made.note,) if made.note else ()
@@ -107,10 +108,14 @@ def _both(risk: float) -> TriagePolicy:
     return TriagePolicy(max_missed=risk, max_false_alarms=risk)
 
 
-def _tried(policy: TriagePolicy, y: object, p: object, fold: object) -> pd.DataFrame | None:
+def _triaged(policy: TriagePolicy, found: LabelledAnswers) -> OutOfFoldTriage:
+    return triage_out_of_fold(policy, found.y, found.p, found.fold, found.hospital)
+
+
+def _tried(policy: TriagePolicy, found: LabelledAnswers) -> pd.DataFrame | None:
     """What a policy did out of fold; None where the cohort cannot support it."""
     try:
-        return triage_out_of_fold(policy, y, p, fold).summary  # type: ignore[arg-type]
+        return _triaged(policy, found).summary
     except InputError:
         return None
 
@@ -185,15 +190,14 @@ def _rules(made: OutOfFoldTriage, policy: TriagePolicy) -> list[str]:
 
 def _rule(side: str, bound: Bound, of: str) -> str:
     return (
-        f"{side} {bound.threshold:.3f}: {bound.errors} errors of {bound.of} {of}, with 95 % "
-        f"confidence at most {bound.limit:.3f}."
+        f"{side} {bound.threshold:.3f}: {bound.errors} errors of {bound.of} {of}, {bound.promise}."
     )
 
 
-def _calibration(folder: Path, stem: str, y: object, p: object, fold: object) -> Table | None:
+def _calibration(folder: Path, stem: str, found: LabelledAnswers) -> Table | None:
     """Calibration before and after; None where a fold cannot be calibrated on the others."""
     try:
-        table = calibration_out_of_fold(y, p, fold)  # type: ignore[arg-type]
+        table = calibration_out_of_fold(found.y, found.p, found.fold)
     except ValueError:
         return None
     source = f"tables/calibration-after-{stem}.csv"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from histodistill import sealing
 from histodistill.calibration.columns import with_calibrated
 from histodistill.calibration.held_out import HeldOutAnswers, Scale
+from histodistill.calibration.hospitals import other_hospitals
 from histodistill.calibration.network_calibrator import NetworkCalibrator, calibrate_network
 from histodistill.calibration.triage import unsupported
 from histodistill.cohort import Target
@@ -33,21 +34,26 @@ from histodistill.training.run.planned_fits import Fit, fits_of
 
 
 def calibration_of_fit(
-    experiment: Experiment, target: str, labels: pd.Series[int], fitted: FittedEnsemble
+    experiment: Experiment, data: ExperimentData, target: str, fitted: FittedEnsemble
 ) -> BundleCalibration:
     """Calibrators of a fit from its held-out patients, whose answers are kept.
 
     Members of an ensemble answer the part that each has not learnt from; the calibrator of these
     answers is that of their average, as the operating threshold is.
     """
-    declared = experiment.targets[target]
-    y = np.asarray(labels.loc[list(fitted.held_out)], dtype=np.int64)
+    declared, patients = experiment.targets[target], fitted.held_out
+    y = np.asarray(data.labels(target).loc[list(patients)], dtype=np.int64)
     networks = _calibrators(experiment, declared, y, fitted.held_out_answers)
     held_out = {}
     if declared.positive is not None:
         place = declared.classes.index(declared.positive)
+        hospital = None
+        if experiment.splits.scheme == "site":  # those who trained are of other hospitals
+            hospital = other_hospitals(data.clinical.sites, patients, np.zeros(len(patients)))
         held_out = {
-            name: HeldOutAnswers.of(y == place, answer[:, place], origin="validation")
+            name: HeldOutAnswers.of(
+                y == place, answer[:, place], origin="validation", hospital=hospital
+            )
             for name, answer in fitted.held_out_answers.items()
         }
     return BundleCalibration(networks=networks, held_out=held_out)
@@ -65,7 +71,7 @@ def calibration_of_final(
     are more: each answered by the model of a fold and calibrated on that one's validation
     patients, so that all are on one scale. Without it, they are the validation patients.
     """
-    own = calibration_of_fit(experiment, fit.target, data.labels(fit.target), fitted)
+    own = calibration_of_fit(experiment, data, fit.target, fitted)
     tested = _out_of_fold(experiment, data, fit.target, fit.method, fit.seed, calibrated=True)
     kept = {name: answers for name, answers in tested.items() if own.networks[name].name != "none"}
     return own.model_copy(update={"held_out": own.held_out | kept, "triage": experiment.triage})
@@ -157,7 +163,12 @@ def _out_of_fold(
         answers = answers_of(rows, network, classes)
         fold = rows.groupby("PATIENT")["fold"].first().loc[list(answers.patients)]
         kept[network] = HeldOutAnswers.of(
-            answers.y, answers.positive, origin="out of fold", scale=scale, part=fold.to_numpy()
+            answers.y,
+            answers.positive,
+            origin="out of fold",
+            scale=scale,
+            part=fold.to_numpy(),
+            hospital=other_hospitals(data.clinical.sites, answers.patients, fold),
         )
     return kept
 

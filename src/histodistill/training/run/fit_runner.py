@@ -169,7 +169,7 @@ class FitRunner:
         shutil.rmtree(folder / MODEL, ignore_errors=True)
         if self._keep_models:
             info = bundle_info(self.experiment, inputs, fit.method, method, fit.seed)
-            calibration = calibration_of_fit(self.experiment, fit.target, inputs.labels, fitted)
+            calibration = calibration_of_fit(self.experiment, inputs.data, fit.target, fitted)
             Bundle(info, fitted.members, calibration=calibration).save(folder / MODEL)
         write_cost(folder, fitted.models, fit.fold.test)
 
