@@ -103,6 +103,10 @@ class Claims:
         """Whether a living process, be it this one, holds a piece of work."""
         return self._number_of_dead(name) is None
 
+    def names(self) -> set[str]:
+        """What somebody has claimed, be it that the holder has died since."""
+        return {path.stem for path in self._folder.iterdir() if path.suffix[1:].isdigit()}
+
     def release(self, name: str) -> None:
         """End a claim, with those of dead holders before it."""
         path = self._held.pop(name)

@@ -1,5 +1,6 @@
 """Encoders with weights: local files of every kind, the offline encoder, files of one's own."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -227,6 +228,21 @@ def test_a_device_that_is_not_there_is_told():
         load_encoder("efficientnet-lite0", device="cuda:7")
     with pytest.raises(InputError, match=r"device 'toaster' is none of auto, cpu"):
         load_encoder("efficientnet-lite0", device="toaster")
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_a_precision_that_the_processor_is_slow_in_is_told(tiny, tmp_path, precision, monkeypatch):
+    path = tmp_path / "weights.safetensors"
+    save_file(build_network(tiny).state_dict(), path)
+    ratios = {precision: 0.01}
+    monkeypatch.setattr("histodistill.encoders.loading.times_as_fast", ratios.__getitem__)
+    told = f"precision {precision}: this processor multiplies in it 100 times slower than in float"
+    with pytest.warns(UserWarning, match=told):
+        assert load_encoder(tiny, weights=path, precision=precision).precision == precision
+    ratios[precision] = 2.0
+    with warnings.catch_warnings(action="error"):
+        load_encoder(tiny, weights=path, precision=precision)
+        load_encoder(tiny, weights=path)
 
 
 def test_lower_precision_stays_near(tiny):

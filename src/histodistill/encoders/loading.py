@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 from histodistill.computing.device import resolve_device
+from histodistill.computing.precision import times_as_fast
 from histodistill.encoders.at_hand import packaged_weights
 from histodistill.encoders.catalogue import OFFLINE_ENCODER, OWN_MODELS, find_encoder
 from histodistill.encoders.checkpoints import load_weights, require_file
@@ -85,9 +87,9 @@ def load_encoder(
     place = resolve_device(device)
     path = find_weights(described, weights)
     network = _network(described, path, place, allow_code)
-    return PatchEncoder(
-        described, network, sha256(path), place, resolve_precision(precision, place.type)
-    )
+    resolved = resolve_precision(precision, place.type)
+    _tell_slow(resolved, place)
+    return PatchEncoder(described, network, sha256(path), place, resolved)
 
 
 def find_weights(encoder: Encoder, weights: Path | None = None) -> Path:
@@ -113,6 +115,23 @@ def resolve_precision(precision: PrecisionChoice, device: str) -> Precision:
     if precision != "auto":
         return precision
     return "float16" if device.startswith("cuda") else "float32"
+
+
+def _tell_slow(precision: Precision, place: torch.device) -> None:
+    """Warn of a type that this processor computes slower in than in float32.
+
+    It is not refused: features of a folder that was begun elsewhere may be completed in it.
+    """
+    if precision == "float32" or place.type != "cpu":
+        return
+    ratio = times_as_fast(precision)
+    if ratio < 1:
+        warnings.warn(
+            f"precision {precision}: this processor multiplies in it {1 / ratio:.3g} times slower "
+            "than in float32, as measured just now; without --precision, features are computed "
+            "in float32",
+            stacklevel=3,
+        )
 
 
 def _network(encoder: Encoder, weights: Path, device: torch.device, allow_code: bool) -> nn.Module:

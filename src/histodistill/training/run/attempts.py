@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import torch
 
@@ -44,7 +45,12 @@ class Attempted:
 
 def claims_of(experiment: Experiment) -> Claims:
     """The claims on fits of an experiment's folder."""
-    return Claims(experiment.output / _CLAIMS)
+    return claims_of_folder(experiment.output)
+
+
+def claims_of_folder(output: Path) -> Claims:
+    """The claims on fits of a folder of results."""
+    return Claims(output / _CLAIMS)
 
 
 def claim_names(group: Group) -> list[str]:

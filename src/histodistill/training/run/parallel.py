@@ -28,6 +28,7 @@ from histodistill.training.run.attempts import (
     claims_of,
 )
 from histodistill.training.run.costs import seconds_of_fits
+from histodistill.training.run.epochs_elsewhere import epochs_elsewhere
 from histodistill.training.run.fit_runner import FitRunner
 from histodistill.training.run.planned_fits import Fit
 from histodistill.training.run.worker_epochs import epochs_of_workers, tell_epoch
@@ -52,7 +53,7 @@ class Watcher(Protocol):
     """What wants to know how a cross-validation proceeds."""
 
     def on_epoch(self, fit: Fit, epoch: Epoch) -> None:
-        """After every epoch of a training on this machine."""
+        """After every epoch of a training on this machine; of others, each few seconds the last."""
 
     def on_fit(self, fit: Fit) -> None:
         """After every training, those that an earlier run had finished included."""
@@ -205,7 +206,8 @@ def _work(
     """What a task does: with this process's data on this machine, with its own elsewhere."""
     threads = running.threads_of_each
     if running.place.engine != "local":
-        yield FitsThere(runner.experiment, threads, tensorboard=runner.tensorboard)
+        with epochs_elsewhere(fits, runner.experiment.output, watcher.on_epoch):
+            yield FitsThere(runner.experiment, threads, tensorboard=runner.tensorboard)
     elif running.jobs in (None, 1):
         yield FitsHere(runner, fits, threads, watcher.on_epoch)
     else:
