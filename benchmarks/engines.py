@@ -1,7 +1,8 @@
 """What it costs to run short pieces of work elsewhere, and what survives.
 
     python benchmarks/engines.py efficiency            # 100 sleeping fits on two nodes of a core
-    python benchmarks/engines.py kills --kills 200     # kill -9 of workers and drivers, at random
+    python benchmarks/engines.py kills --kills 100     # kill -9 of workers and drivers, at random
+    python benchmarks/engines.py kills --kills 100 --engine local
     python benchmarks/engines.py saturation            # 1,000 nodes, 100,000 fits: the driver alone
 
 Fits sleep, so that the figures are of the engines and not of what else the machine does; they are
@@ -135,35 +136,17 @@ class Tally:
     claims: int = 0
 
     @property
-    def kills(self) -> int:
-        """All kills."""
-        return self.killed.total()
-
-    def __str__(self) -> str:
-        return (
-            f"{self.killed['workers']} workers and {self.killed['drivers']} drivers killed; of "
-            f"{self.fits} fits {self.lost} lost, {self.twice} done twice, {self.claims} claims left"
-        )
-
-
-def kills(n_kills: int, n_fits: int, seconds: float) -> None:
-    """Kill workers and drivers at random while two drivers share a folder; half on each engine."""
+    def kills(n_kills: int, n_fits: int, seconds: float, engine: str) -> None:
+    """Kill workers and drivers at random while two drivers share a folder, round by round."""
     rng = random.Random(0)
-    with two_nodes() as address:
-        for place, wanted in (
-            (f"ray://{address}", n_kills // 2),
-            ("local", n_kills - n_kills // 2),
-        ):
-            tally, started = Tally(Counter()), time.monotonic()
-            rounds = 0
-            while tally.kills < wanted:
-                with tempfile.TemporaryDirectory() as folder:
-                    _round(Path(folder), place, n_fits, seconds, wanted, tally, rng)
-                rounds += 1
-            wall = time.monotonic() - started
-            print(
-                f"{place.partition(':')[0]}: {tally} in {rounds} rounds, {wall:.0f} s", flush=True
-            )
+    with two_nodes() if engine == "ray" else contextlib.nullcontext() as address:
+        place = "local" if address is None else f"ray://{address}"
+        tally, started, rounds = Tally(Counter()), time.monotonic(), 0
+        while tally.kills < n_kills:
+            with tempfile.TemporaryDirectory() as folder:
+                _round(Path(folder), place, n_fits, seconds, n_kills, tally, rng)
+            rounds += 1
+        print(f"{engine}: {tally} in {rounds} rounds, {time.monotonic() - started:.0f} s")
 
 
 def _round(
@@ -204,8 +187,10 @@ def _kill_one(drivers: Sequence[subprocess.Popen[bytes]], rng: random.Random) ->
     if not workers:  # nobody works yet: a kill would be of a start
         return []
     if rng.random() < 0.85 or not drivers:
-        os.kill(rng.choice(workers), signal.SIGKILL)
-        return ["workers"]
+        with contextlib.suppress(ProcessLookupError):  # it has ended just now
+            os.kill(rng.choice(workers), signal.SIGKILL)
+            return ["workers"]
+        return []
     rng.choice(drivers).kill()
     return ["drivers"]
 
@@ -296,12 +281,13 @@ def main() -> None:
     parser.add_argument("--fits", type=int)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--engine", choices=("ray", "local"), default="ray", help="of kills")
     parser.add_argument("--nodes", type=int, default=1000)
     given = parser.parse_args()
     if given.what == "efficiency":
         efficiency(given.fits or 100, given.seconds)
     elif given.what == "kills":
-        kills(given.kills, given.fits or 60, min(given.seconds, 0.5))
+        kills(given.kills, given.fits or 60, min(given.seconds, 0.5), given.engine)
     elif given.what == "saturation":
         saturation(given.nodes, given.fits or 100_000)
     else:
