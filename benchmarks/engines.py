@@ -136,13 +136,24 @@ class Tally:
     claims: int = 0
 
     @property
-    def kills(n_kills: int, n_fits: int, seconds: float, engine: str) -> None:
+    def total(self) -> int:
+        """How many were killed."""
+        return self.killed.total()
+
+    def __str__(self) -> str:
+        return (
+            f"{self.killed['workers']} workers and {self.killed['drivers']} drivers killed; of "
+            f"{self.fits} fits {self.lost} lost, {self.twice} done twice, {self.claims} claims left"
+        )
+
+
+def kills(n_kills: int, n_fits: int, seconds: float, engine: str) -> None:
     """Kill workers and drivers at random while two drivers share a folder, round by round."""
     rng = random.Random(0)
     with two_nodes() if engine == "ray" else contextlib.nullcontext() as address:
         place = "local" if address is None else f"ray://{address}"
         tally, started, rounds = Tally(Counter()), time.monotonic(), 0
-        while tally.kills < n_kills:
+        while tally.total < n_kills:
             with tempfile.TemporaryDirectory() as folder:
                 _round(Path(folder), place, n_fits, seconds, n_kills, tally, rng)
             rounds += 1
@@ -172,7 +183,7 @@ def _round(
                 subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             )
         time.sleep(rng.uniform(0.1, 1.0))
-        if tally.kills < wanted:
+        if tally.total < wanted:
             tally.killed.update(_kill_one(drivers, rng))
     counts = Counter(line.split()[0] for line in (folder / LOG).read_text().splitlines())
     tally.fits += n_fits

@@ -158,7 +158,7 @@ def test_a_training_that_is_warned_goes_on_from_its_checkpoint(
     (job,) = queue("--states=running")
     subprocess.run(["scancel", "--signal=USR2", job], check=True)
     log = output / ".tasks"
-    wait_until(lambda: any("Requeued job" in p.read_text() for p in log.rglob("*_log.err")))
+    wait_until(lambda: any("Requeued job" in p.read_text() for p in log.rglob("*_log.*")))
     assert epochs() < 300
     assert (fit / CHECKPOINT).exists()
     told = run.communicate()[0]
