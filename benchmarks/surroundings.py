@@ -21,7 +21,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 from sklearn.linear_model import RidgeCV
+from sklearn.utils.class_weight import compute_sample_weight
 
+from histodistill.baselines import elastic_net
 from histodistill.evaluation import intervals
 from histodistill.preparation.penalty import best_penalty
 from histodistill.report.plots import DPI, write_figure
@@ -55,6 +57,10 @@ def steps(folder: Path) -> dict[str, tuple[Way, Way]]:
             lambda: RidgeCV(alphas=PENALTIES).fit(inputs, scores),
             lambda: best_penalty(inputs, scores, PENALTIES),
         ),
+        "an elastic net's path of 6 penalties, 300 patients, 1,200 genes": (
+            lambda: path(elastic_net._elastic_net),
+            lambda: path(elastic_net._screened),
+        ),
         "2,000 resamples of 500 patients for 60 methods": (
             lambda: [drawn(labels, kept=False) for _ in range(METHODS)],
             lambda: [drawn(labels, kept=method > 0) for method in range(METHODS)],
@@ -77,6 +83,19 @@ def cohort() -> tuple[np.ndarray, np.ndarray]:
     scores = inputs @ rng.normal(size=(FEATURES, PROGRAMMES)) / 8
     scores += rng.normal(size=scores.shape)
     return inputs - inputs.mean(axis=0), scores - scores.mean(axis=0)
+
+
+def path(solve: Callable[..., tuple[np.ndarray, float]]) -> None:
+    """Fits from strong to weak penalties, half of the genes near copies of others."""
+    rng = np.random.default_rng(0)
+    genes = rng.normal(size=(300, 600))
+    genes = np.concatenate([genes, genes + 0.1 * rng.normal(size=genes.shape)], axis=1)
+    positive = genes[:, :20].sum(axis=1) + 4 * rng.normal(size=len(genes)) > 0
+    weights = compute_sample_weight("balanced", positive)
+    fitted, mixing = (np.zeros(genes.shape[1]), 0.0), 0.5
+    strongest = np.abs((weights * (positive - 0.5)) @ genes).max() / len(genes) / mixing
+    for strength in elastic_net._STRENGTHS:
+        fitted = solve(genes, positive, weights, strength * strongest, mixing, fitted)
 
 
 def drawn(labels: np.ndarray, *, kept: bool) -> None:

@@ -6,12 +6,13 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
 from histodistill.baselines import Baseline, ElasticNetBaseline
-from histodistill.baselines.elastic_net import _path
+from histodistill.baselines.elastic_net import _elastic_net, _path
 from histodistill.errors import InputError
 from histodistill.genomics import GenomicPreprocessor, SelectionSettings, read_genomic_table
 from tests.baselines.test_baselines import fold, simulated
@@ -38,6 +39,27 @@ def test_fits_are_those_of_scikit_learn(mixing):
         np.testing.assert_allclose(ours, theirs.coef_[0], atol=1e-3)
         np.testing.assert_allclose(intercept, theirs.intercept_, atol=1e-3)
         assert (ours == 0).any()
+
+
+@pytest.mark.parametrize("mixing", [0.1, 0.9])
+def test_features_that_are_left_out_change_nothing(mixing):
+    """Three hundred features of sixty patients, most of them near copies, as genes side by side."""
+    x, y = simulated(60, 30)
+    rng = np.random.default_rng(0)
+    x = StandardScaler().fit_transform(np.tile(x, 10) + 0.05 * rng.normal(size=(60, 300)))
+    strengths = (0.7, 0.3, 0.1)
+    weights, of_all = _weights(y), (np.zeros(300), 0.0)
+    path = _path(x, y == 1, mixing, strengths)
+    for strength, (few, intercept) in zip(strengths, path, strict=True):
+        penalty = strength * _strongest(x, y, mixing)
+        of_all = _elastic_net(x, y == 1, weights, penalty, mixing, of_all)
+        np.testing.assert_allclose(x @ few + intercept, x @ of_all[0] + of_all[1], atol=0.01)
+        # The conditions of the minimum, of the features that were left out too.
+        slopes = (weights * (expit(x @ few + intercept) - y)) @ x / len(y)
+        assert (np.abs(slopes[few == 0]) <= 1.01 * penalty * mixing).all()
+        gap = slopes + penalty * (mixing * np.sign(few) + (1 - mixing) * few)
+        assert (np.abs(gap[few != 0]) <= 0.05 * penalty).all()
+    assert 0 < (few != 0).sum() < 300
 
 
 def _strongest(x, y, mixing):

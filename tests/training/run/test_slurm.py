@@ -141,13 +141,12 @@ def test_a_training_that_is_warned_goes_on_from_its_checkpoint(
 ) -> None:
     """The signal that comes before the time limit, in the middle of a training."""
     changes = {
-        "methods": {"abmil": {}},
-        "training": {"max_epochs": 300, "patience": 300},
+        "methods": {"mkd": {}},
+        "training": {"max_epochs": 150, "patience": 150},
         "baselines": [],
-        "genomics": {},
     }
     output = tmp_path / "slurm"
-    fit = output / "fits/ER/abmil/seed-0/repeat-0-fold-0"
+    fit = output / "fits/ER/mkd/seed-0/repeat-0-fold-0"
     run = histodistill("crossval", written(world, tmp_path, changes), "--no-report", "--jobs", "1")
 
     def epochs() -> int:
@@ -159,7 +158,7 @@ def test_a_training_that_is_warned_goes_on_from_its_checkpoint(
     subprocess.run(["scancel", "--signal=USR2", job], check=True)
     log = output / ".tasks"
     wait_until(lambda: any("Requeued job" in p.read_text() for p in log.rglob("*_log.*")))
-    assert epochs() < 300
+    assert epochs() < 150
     assert (fit / CHECKPOINT).exists()
     told = run.communicate()[0]
     assert run.returncode == 0, told
