@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
@@ -69,3 +70,10 @@ def listed(names: list[str] | tuple[str, ...], limit: int = 10) -> str:
     """Join names for a message, cut to ``limit`` with the number left out."""
     shown = ", ".join(names[:limit])
     return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
+
+
+def cause_of(error: Exception) -> str:
+    """What an error that nobody foresaw says, and the line of code that raised it."""
+    told = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{told} ({frames[-1].filename}, line {frames[-1].lineno})" if frames else told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import shutil
@@ -314,6 +315,22 @@ def test_a_bundle_whose_plugin_is_not_installed_names_its_package(
     with pytest.raises(InputError, match=r"student `topk` of my-package 1\.2; install") as caught:
         Bundle.load(copied)
     assert "damaged" not in str(caught.value)
+
+
+def test_a_plugin_that_fails_while_a_bundle_is_read_is_named(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise NameError("its own bug")
+
+    place = finished / "results/fits/ER/topk/seed-0/repeat-0-fold-0/model"
+    module, _, name = STUDENT.partition(":")
+    monkeypatch.setattr(getattr(importlib.import_module(module), name), "__init__", broken)
+    with pytest.raises(InputError) as caught:
+        Bundle.load(place, [STUDENT])
+    told = str(caught.value)
+    assert f"(with `{STUDENT}`) fails: NameError: its own bug ({__file__}, line " in told
+    assert "damaged" not in told
 
 
 def test_a_run_that_was_killed_goes_on(finished: Path) -> None:

@@ -261,6 +261,17 @@ def test_transforms_that_are_not_the_networks_are_refused(saved, edit):
     assert str(saved / "member-0") in problem or "Block mrna" in problem
 
 
+def test_code_that_fails_is_not_called_damage(saved, monkeypatch):
+    def broken(*_):
+        raise AssertionError("the bug itself")
+
+    monkeypatch.setattr(bundle_module.Transforms, "load", broken)
+    (problem,) = refusal(saved)
+    assert problem.startswith(f"{saved}/member-0: its files are those that were written")
+    assert f"AssertionError: the bug itself ({__file__}, line " in problem
+    assert "damaged" not in problem
+
+
 def test_weights_that_are_not_finite_are_refused(saved):
     path = saved / "member-1" / "networks.safetensors"
     weights = load_file(path)

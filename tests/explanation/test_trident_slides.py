@@ -11,12 +11,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from histodistill.deploy import Bundle
 from histodistill.explanation.frame import frame_of
 from histodistill.explanation.overlay import Legend
 from histodistill.explanation.palette import LIMIT
 from histodistill.explanation.patients import explain
 from histodistill.explanation.raster import places_of
-from histodistill.explanation.slide_pictures import write_slide
+from histodistill.explanation.slide_pictures import Answer, write_slide
 from histodistill.features import BagStore, open_bags
 from histodistill.slides import SlideImage, open_slide
 from tests.deploy.bundles import WIDTH, bundle, member
@@ -50,6 +51,10 @@ def trident(folder: Path, overlap: int) -> BagStore:
             level0_height=SIZE[1],
         )
     return open_bags({"A": [path]})
+
+
+def answer(model: Bundle) -> Answer:
+    return Answer(model.info.target, model.info.classes, {})
 
 
 @pytest.fixture
@@ -95,7 +100,7 @@ def test_files_have_the_places_that_trident_recorded(
     maps = list(explain(model, bags))
     (tmp_path / "out").mkdir()
     shown = image if with_slide else None
-    write_slide(tmp_path / "out", features, maps, model.info.classes, shown, mpp=1.0, n_shown=2)
+    write_slide(tmp_path / "out", features, maps, answer(model), shown, mpp=1.0, n_shown=2)
     read = json.loads((tmp_path / "out" / "student.geojson").read_text())["features"]
     step = LEVEL0 - 2 * overlap
     ring = read[1]["geometry"]["coordinates"][0]
@@ -111,7 +116,7 @@ def test_three_classes_are_mapped_and_measured(tmp_path: Path, image: SlideImage
     assert found.target == found.called == int(found.contributions.logits.argmax())
     (features,) = bags.slides("A")
     (tmp_path / "out").mkdir()
-    write_slide(tmp_path / "out", features, [found], model.info.classes, image, mpp=1.0, n_shown=2)
+    write_slide(tmp_path / "out", features, [found], answer(model), image, mpp=1.0, n_shown=2)
     read = json.loads((tmp_path / "out" / "student.geojson").read_text())["features"]
     measured = pd.DataFrame([each["properties"]["measurements"] for each in read])
     own = ["student low", "student middle", "student high"]

@@ -172,7 +172,7 @@ def _switch_and_fade(page) -> None:
 def _compare(page) -> None:
     """Where student and teacher differ, and the patient's genes beside the slide."""
     layer = page.get_by_role("checkbox", name=re.compile("^student − multimodal teacher"))
-    with page.expect_response(re.compile("layer/2/.*palette=PuOr_r")) as answered:
+    with page.expect_response(re.compile("layer/2/.*palette=PiYG_r")) as answered:
         layer.click()
     assert answered.value.ok
     assert page.get_by_text("teacher sees more").is_visible()

@@ -52,11 +52,11 @@ def test_layers_are_the_contributions_of_each_network(inputs: Path) -> None:
     maps = source.maps("A").slides[0]
     found = list(explain(source.model("A"), source.bags, source.genomics, patients=["A"]))
     assert [layer.name for layer in maps.layers] == [
-        "student: evidence for positive",
-        "multimodal: evidence for positive",
-        "student − multimodal teacher: evidence for positive",
-        "student: evidence for positive, against the average patch",
-        "multimodal: evidence for positive, against the average patch",
+        "student: evidence for ER positive",
+        "multimodal: evidence for ER positive",
+        "student − multimodal teacher: evidence for ER positive",
+        "student: evidence for ER positive, against the average patch",
+        "multimodal: evidence for ER positive, against the average patch",
         "student: attention",
         "multimodal: attention",
     ]

@@ -1,6 +1,7 @@
 """Tiles of slides and of layers show what lies there."""
 
 import io
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from PIL import Image
 
 from histodistill.errors import InputError
 from histodistill.explanation.raster import PatchPlaces, rasterise
-from histodistill.slides import SlideImage
+from histodistill.slides import Slide, SlideImage
+from histodistill.slides.slide import RGB
 from histodistill.viewer.heat_tiles import heat_tile, patch_tile
 from histodistill.viewer.layers import Layer
 from histodistill.viewer.palettes import DIVERGING, SEQUENTIAL, Look, colours, gradient
@@ -61,6 +63,47 @@ def test_far_zooms_of_a_single_level_come_from_an_overview(
     tile = pixels(tiles.tile("wide", 0, 0, 0)).astype(int)
     small = Image.fromarray(wide).resize((256, 50), Image.Resampling.BOX)
     assert np.abs(tile[:50] - np.asarray(small).astype(int)).mean() < 3
+
+
+@pytest.fixture
+def large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SlideImage:
+    """A slide of one level that counts as a large one, with a cache of its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("histodistill.viewer.slide_tiles._OVERVIEW_PX", 1024)
+    monkeypatch.setattr("histodistill.viewer.slide_tiles._LARGE_PX", 10**6)
+    monkeypatch.setattr("histodistill.slides.slide.LARGEST_READ", 512)
+    wide = np.kron(picture()[:100, :512], np.ones((16, 16, 1), np.uint8))  # 8192 x 1600
+    Image.fromarray(wide).save(tmp_path / "wide.png")
+    return SlideImage(tmp_path / "wide.png", mpp=0.5)
+
+
+def test_a_large_slide_of_a_single_level_is_read_once_and_kept(
+    tmp_path: Path, large: SlideImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiles, shares = SlideTiles({"wide": large}), []
+    assert tiles.waits("wide")
+    thumbnail = Slide.thumbnail
+
+    def watched(slide: Slide, mpp: float, told: Callable[[float], None]) -> RGB:
+        def tell(share: float) -> None:
+            told(share)
+            shares.append(tiles.share_read("wide"))
+            assert tiles.tile("wide", WORLD.max_zoom + 4, len(shares) % 32, 0)  # nobody waits
+
+        return thumbnail(slide, mpp, tell)
+
+    monkeypatch.setattr(Slide, "thumbnail", watched)
+    tile = pixels(tiles.tile("wide", 0, 0, 0)).astype(int)
+    assert shares == sorted(shares)
+    assert len(shares) > 4
+    assert 0.5 < shares[-1] < 1 == tiles.share_read("wide")
+    (kept,) = (tmp_path / "cache/histodistill/overviews").iterdir()
+    monkeypatch.delattr(Slide, "thumbnail")  # it is never read again
+    again = pixels(SlideTiles({"wide": large}).tile("wide", 0, 0, 0))
+    assert np.abs(again - tile).mean() < 1
+    kept.write_bytes(b"no picture")
+    monkeypatch.setattr(Slide, "thumbnail", thumbnail, raising=False)
+    assert (pixels(SlideTiles({"wide": large}).tile("wide", 0, 0, 0)) == tile).all()
 
 
 def test_outside_there_is_no_tile_and_broken_slides_are_told(tiles: SlideTiles) -> None:

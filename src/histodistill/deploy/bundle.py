@@ -22,7 +22,7 @@ from histodistill.deploy.description import Architecture, BundleDescription, Mem
 from histodistill.deploy.info import FORMAT, BundleInfo
 from histodistill.deploy.scope import read_scope, save_scope
 from histodistill.deploy.site import SiteCalibration, has_sites, read_sites
-from histodistill.errors import InputError, listed
+from histodistill.errors import InputError, cause_of, listed
 from histodistill.files import whole_folder, write_json, write_text
 from histodistill.gate.records import damaged_record, first_problem
 from histodistill.gate.tensors import read_safetensors
@@ -257,10 +257,24 @@ def _read_member(place: Path, described: MemberDescription, allow: Collection[st
         networks = _read_networks(place / _WEIGHTS, described.architecture, allow)
         transforms = Transforms.load(place)
         _require_genes(networks, transforms)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
-        reason = str(error).partition("\n")[0]
-        raise damaged_record(place, f"{type(error).__name__}: {reason}", _REMEDY) from error
+    except InputError:
+        raise
+    except OSError as error:
+        raise damaged_record(place, error, _REMEDY) from error
+    except Exception as error:  # whatever the code does that reads and builds it
+        raise _unreadable(place, described, error) from error
     return Member(networks, transforms, dict(described.thresholds))
+
+
+def _unreadable(place: Path, described: MemberDescription, error: Exception) -> InputError:
+    """Files that have their hashes are no damage: code that fails on them is told, and whose."""
+    foreign = described.architecture.settings.foreign
+    of = f" (with {listed([f'`{name}`' for name in foreign.values()])})" if foreign else ""
+    return InputError(
+        f"{place}: its files are those that were written, but the code that reads them and builds "
+        f"its networks{of} fails: {cause_of(error)}; {_REMEDY}, or install the versions of "
+        "histodistill and of the other packages that wrote it"
+    )
 
 
 def _require_genes(networks: Networks, transforms: Transforms) -> None:

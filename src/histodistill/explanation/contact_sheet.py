@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont
@@ -11,43 +12,56 @@ from histodistill.slides import Slide
 from histodistill.tiling.preview import FONT
 
 _SIDE, _GAP, _LABEL = 160, 10, 24
+_CHARACTER_PX = 8
 _INK = (20, 20, 20)
 
 
 def contact_sheet(
     slide: Slide,
     places: PatchPlaces,
+    head: Sequence[str],
     rows: Sequence[tuple[str, Sequence[int], Sequence[str]]],
-    first_number: int = 1,
 ) -> Image.Image:
-    """Draw rows of patches, below their size.
+    """Draw rows of patches, each with its number, its label and its place.
 
     Args:
         slide: The open slide.
         places: Where its patches lie.
+        head: Sentences above them.
         rows: For each row its title, its patches and a label for each of them.
-        first_number: Number of the first patch.
 
     Raises:
         InputError: The slide cannot be decoded.
     """
     columns = max(len(patches) for _, patches, _ in rows)
     width = _GAP + columns * (_SIDE + _GAP)
-    height = _GAP + _LABEL + len(rows) * (_SIDE + 2 * _LABEL + _GAP)
+    about = f"Patches of {places.side * slide.mpp:.0f} µm; places in px of the slide, as in QuPath."
+    lines = [
+        line
+        for sentence in (*head, about)
+        for line in textwrap.wrap(sentence, max(width // _CHARACTER_PX, 20))
+    ]
+    top = _GAP + len(lines) * _LABEL
+    height = top + len(rows) * (_SIDE + 3 * _LABEL + _GAP)
     sheet = Image.new("RGB", (width, height), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.truetype(FONT, 15)
-    about = f"Patches of {places.side * slide.mpp:.0f} µm; share in the log odds x patches"
-    draw.text((_GAP, _GAP), about, fill=_INK, font=font)
-    number, y = first_number, _GAP + _LABEL
-    for title, patches, labels in rows:
+    for number, line in enumerate(lines):
+        draw.text((_GAP, _GAP + number * _LABEL), line, fill=_INK, font=font)
+    number = 1
+    for row, (title, patches, labels) in enumerate(rows):
+        y = top + row * (_SIDE + 3 * _LABEL + _GAP)
         draw.text((_GAP, y), title, fill=_INK, font=font)
         for column, (patch, label) in enumerate(zip(patches, labels, strict=True)):
-            left = _GAP + column * (_SIDE + _GAP)
+            place = _GAP + column * (_SIDE + _GAP), y + _LABEL
+            sheet.paste(_patch(slide, places, patch), place)
             x0, y0 = places.coords[patch]
-            pixels = slide.read_region_rgb(x0, y0, places.side, places.side, (_SIDE, _SIDE))
-            sheet.paste(Image.fromarray(pixels), (left, y + _LABEL))
-            text = f"{number}: {label}"
-            draw.text((left, y + _LABEL + _SIDE + 2), text, fill=_INK, font=font)
+            told = f"{number}: {label}\n{x0:.0f}, {y0:.0f} px"
+            draw.text((place[0], place[1] + _SIDE + 2), told, fill=_INK, font=font)
             number += 1
-        y += _SIDE + 2 * _LABEL + _GAP
     return sheet
+
+
+def _patch(slide: Slide, places: PatchPlaces, patch: int) -> Image.Image:
+    x, y = places.coords[patch]
+    side = places.side
+    return Image.fromarray(slide.read_region_rgb(x, y, side, side, (_SIDE, _SIDE)))

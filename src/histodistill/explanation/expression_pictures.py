@@ -90,9 +90,8 @@ def _sheet(
 
 
 def _panel_legend(programme: Predictable) -> Legend:
-    genes = ", ".join(gene.replace("mrna:", "") for gene in programme.genes)
     return Legend(
-        f"{programme.name}: {genes}",
+        f"{programme.name}: {programme.named_genes}",
         [f"Predicted from slides with {programme.sentence}."],
         "low",
         "high",

@@ -35,6 +35,8 @@ class Scale:
 
 
 EVIDENCE = Scale(LIMIT, "RdBu_r")
+# What one network sees more than another is no evidence.
+DIFFERENCE = Scale(LIMIT, "PiYG_r")
 # Other colours than evidence, which expression is not: what is high is orange, what is low violet.
 EXPRESSION = Scale(2.0, "PuOr_r")
 PROGRAMME = Scale(4.0, "PuOr_r")

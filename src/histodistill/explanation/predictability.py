@@ -90,6 +90,15 @@ class Predictable:
         return self.q < LEVEL and self.agreement >= SAME
 
     @property
+    def named_genes(self) -> str:
+        """The genes that weigh most in a programme, as they are shown: ``+ESR1, −KRT5``."""
+        alone = len({gene[1:].partition(":")[0] for gene in self.genes}) == 1
+        names = (gene[1:].partition(":")[2] if alone else gene[1:] for gene in self.genes)
+        # A true minus, at which no line is broken.
+        signs = ("−" if gene.startswith("-") else "+" for gene in self.genes)
+        return ", ".join(sign + name for sign, name in zip(signs, names, strict=True))
+
+    @property
     def sentence(self) -> str:
         """How well it is predicted."""
         return (

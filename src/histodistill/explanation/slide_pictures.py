@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from histodistill.explanation.frame import Frame, frame_of
 from histodistill.explanation.geojson import write_geojson
 from histodistill.explanation.ome_tiff import write_ome_tiff
 from histodistill.explanation.overlay import Legend
-from histodistill.explanation.palette import density
+from histodistill.explanation.palette import DIFFERENCE, density
 from histodistill.explanation.patients import PatientMap
 from histodistill.explanation.raster import PatchPlaces, places_of, places_on, rasterise
 from histodistill.features.slide import SlideFeatures
@@ -25,12 +26,57 @@ from histodistill.files import whole_file
 from histodistill.slides import Slide, SlideImage
 from histodistill.spreadsheets import write_csv
 
+_RESEARCH = "Research use only."
+_COLOURS = "Figures and colours: the log odds if all tissue spoke like the patch."
+
+
+def named_class(target: str, name: str) -> str:
+    """A class with what it is a class of: ``ER positive``."""
+    return name if name.lower().startswith(target.lower()) else f"{target} {name}"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was asked of a patient, and what was answered.
+
+    Attributes:
+        target: What was asked.
+        classes: Names of the classes.
+        probabilities: Of each network the probability of the class that its map is about, as
+            ``predict`` gives it; networks without are not told.
+        thresholds: Of each network the probability from which on that class is called; those
+            that call the most probable class have none.
+    """
+
+    target: str
+    classes: Sequence[str]
+    probabilities: Mapping[str, float]
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+
+    def of(self, index: int) -> str:
+        """A class with what it is a class of: ``ER positive``."""
+        return named_class(self.target, self.classes[index])
+
+    def against(self, index: int) -> str:
+        """What speaks against a class."""
+        return "others" if len(self.classes) > 2 else self.of(1 - index)
+
+    def sentence(self, found: PatientMap) -> str:
+        """The probability and the call of a network."""
+        called = f"called {self.of(found.called)}"
+        probability = self.probabilities.get(found.network)
+        if probability is None:
+            return f"{called[0].upper()}{called[1:]}."
+        target, threshold = self.of(found.target), self.thresholds.get(found.network)
+        since = "" if threshold is None else f" ({target} from {threshold:.3f} on)"
+        return f"Probability of {target} {probability:.3f}, {called}{since}."
+
 
 def write_slide(
     folder: Path,
     features: SlideFeatures,
     maps: Sequence[PatientMap],
-    classes: Sequence[str],
+    answer: Answer,
     image: SlideImage | None,
     expression: ExpressionMap | None = None,
     *,
@@ -43,7 +89,7 @@ def write_slide(
         folder: Where the files go; it exists.
         features: The slide's features.
         maps: Maps of its patient, one a network.
-        classes: Names of the classes.
+        answer: What was asked and answered.
         image: The slide itself; None draws the map on the grid of patches.
         expression: Predicted expression of its patient; None draws none.
         mpp: µm in a pixel of the pictures.
@@ -54,7 +100,7 @@ def write_slide(
     """
     with _opened(image) as slide:
         places = places_of(features, None) if slide is None else places_on(slide, features)
-        table = patch_table(features, maps, classes, places, expression)
+        table = patch_table(features, maps, answer.classes, places, expression)
         write_csv(folder / "patches.csv", table)
         if places is None:
             return
@@ -62,12 +108,13 @@ def write_slide(
         for found in maps:
             rows = found.rows(features)
             support = density(found.contributions.support(found.target))[rows]
-            _write_map(folder, found, features, support, classes, places, frame)
+            _write_map(folder, found, features, support, answer, places, frame)
             if slide is not None:
-                _write_sheet(folder, found, support, places, slide, n_shown)
+                title = _title(features, found, answer)
+                _write_sheet(folder, found, support, title, places, slide, n_shown)
     if expression is not None:
         write_expression(folder, features, expression, places, frame)
-    _write_layers(folder, features, maps, classes, places, frame, expression)
+    _write_layers(folder, features, maps, answer, places, frame, expression)
 
 
 def patch_table(
@@ -107,27 +154,33 @@ def _write_map(
     found: PatientMap,
     features: SlideFeatures,
     support: Floats,
-    classes: Sequence[str],
+    answer: Answer,
     places: PatchPlaces,
     frame: Frame,
 ) -> None:
     regional = found.certificate.regional
     shown, _ = strongest(support, 4) if regional else ([], [])
-    against = "others" if len(classes) > 2 else classes[1 - found.target]
+    told = [answer.sentence(found), *sentences(found, answer.classes)]
     legend = Legend(
-        f"{features.path.stem}: {found.network}, evidence for {classes[found.target]} "
-        f"(called {classes[found.called]})",
-        [*sentences(found), "Research use only."],
-        against,
-        classes[found.target],
+        _title(features, found, answer),
+        [*told, *([_COLOURS] if regional else []), _RESEARCH],
+        answer.against(found.target),
+        answer.of(found.target),
         shown,
     )
     picture = frame.draw(places, support if regional else None, legend)
     with whole_file(folder / f"{found.network}.png") as temporary:
         picture.save(temporary)
     rows = found.rows(features)
-    measured = {f"{found.network} {name}": shares[rows] for name, shares in _shares(found, classes)}
+    measured = {
+        f"{found.network} {name}": shares[rows] for name, shares in _shares(found, answer.classes)
+    }
     write_geojson(folder / f"{found.network}.geojson", places, measured, frame.origin)
+
+
+def _title(features: SlideFeatures, found: PatientMap, answer: Answer) -> str:
+    network = "multimodal teacher" if found.network == "multimodal" else found.network
+    return f"{features.path.stem}: {network}, evidence for {answer.of(found.target)}"
 
 
 def _shares(found: PatientMap, classes: Sequence[str]) -> Iterator[tuple[str, Floats]]:
@@ -139,32 +192,37 @@ def _shares(found: PatientMap, classes: Sequence[str]) -> Iterator[tuple[str, Fl
             yield f"{label} against average", relative.shares[:, index]
 
 
-def sentences(found: PatientMap) -> Iterator[str]:
+def sentences(found: PatientMap, classes: Sequence[str]) -> Iterator[str]:
     """The certificate of a map in sentences, the verdict first."""
     certificate = found.certificate
-    yield certificate.sentence[0].upper() + certificate.sentence[1:] + "."
+    yield _verdict(found)
     if certificate.attention is not None:
         yield f"Attention in its place: SRG {certificate.attention.srg:.3f}."
+    alone = "one" if certificate.sufficient == 1 else f"{certificate.sufficient}"
+    kept = "keeps" if certificate.sufficient == 1 else "keep"
+    without = "one" if certificate.necessary == 1 else f"{certificate.necessary}"
     changes = (
-        "no part of the patches changes the call when it is taken away"
+        "taking patches away never changes it"
         if certificate.necessary is None
-        else f"without the {_most(certificate.necessary)} the call changes"
+        else f"without the {without} most in favour it changes"
     )
-    keep = "keeps" if certificate.sufficient == 1 else "keep"
     yield (
-        f"Of {certificate.n_patches} patches the {_most(certificate.sufficient)} alone {keep} the "
-        f"call; {changes}. Shares: {found.contributions.way}."
+        f"Of the patient's {certificate.n_patches} patches the {alone} most in favour of "
+        f"{classes[found.called]} alone {kept} the call; {changes}. "
+        f"Shares: {found.contributions.way}."
     )
 
 
-def _most(n_patches: int) -> str:
-    return "most supportive" if n_patches == 1 else f"{n_patches} most supportive"
+def _verdict(found: PatientMap) -> str:
+    sentence = found.certificate.sentence
+    return f"{sentence[0].upper()}{sentence[1:]}."
 
 
 def _write_sheet(
     folder: Path,
     found: PatientMap,
     support: Floats,
+    title: str,
     places: PatchPlaces,
     slide: Slide,
     n_shown: int,
@@ -173,10 +231,11 @@ def _write_sheet(
     if not most:
         return
     rows = [
-        (title, patches, [f"{support[patch]:+.2f}" for patch in patches])
-        for title, patches in (("Most supportive", most), ("Least supportive", least))
+        (row, patches, [f"{support[patch]:+.2f}" for patch in patches])
+        for row, patches in (("Most supportive", most), ("Least supportive", least))
     ]
-    sheet = contact_sheet(slide, places, rows)
+    head = f"{title}. {_verdict(found)} {_COLOURS} {_RESEARCH}"
+    sheet = contact_sheet(slide, places, [head], rows)
     with whole_file(folder / f"{found.network}-patches.png") as temporary:
         sheet.save(temporary)
 
@@ -185,7 +244,7 @@ def _write_layers(
     folder: Path,
     features: SlideFeatures,
     maps: Sequence[PatientMap],
-    classes: Sequence[str],
+    answer: Answer,
     places: PatchPlaces,
     frame: Frame,
     expression: ExpressionMap | None,
@@ -194,21 +253,11 @@ def _write_layers(
     layers: dict[str, Floats] = {}
     for found in maps:
         support = density(found.contributions.support(found.target))[found.rows(features)]
-        layers[f"{found.network} {classes[found.target]}"] = support
+        layers[f"{found.network} {answer.classes[found.target]}"] = support
     if len(layers) == 2 and len({found.target for found in maps}) == 1:
         student, teacher = layers.values()
         layers["student minus multimodal"] = student - teacher
-        target = classes[maps[0].target]
-        legend = Legend(
-            f"{features.path.stem}: student minus multimodal teacher, evidence for {target}",
-            ["Red: the student sees more evidence here than the teacher who knows the genes."],
-            "teacher",
-            "student",
-        )
-        both = all(found.certificate.regional for found in maps)
-        picture = frame.draw(places, student - teacher if both else None, legend)
-        with whole_file(folder / "student-minus-multimodal.png") as temporary:
-            picture.save(temporary)
+        _write_difference(folder, features, maps, student - teacher, answer, places, frame)
     if expression is not None:
         layers |= expression.of_slide(features)
     if frame.mpp is not None:
@@ -217,6 +266,37 @@ def _write_layers(
             for name, values in layers.items()
         }
         write_ome_tiff(folder / "maps.ome.tiff", painted, frame.mpp)
+
+
+def _write_difference(
+    folder: Path,
+    features: SlideFeatures,
+    maps: Sequence[PatientMap],
+    difference: Floats,
+    answer: Answer,
+    places: PatchPlaces,
+    frame: Frame,
+) -> None:
+    """Where the student and the teacher who knows the genes see different things."""
+    flat = [found.network for found in maps if not found.certificate.regional]
+    target = answer.of(maps[0].target)
+    told = (
+        f"Not painted: no regional evidence of {' and '.join(flat)}."
+        if flat
+        else f"Pink: the student sees more evidence for {target} here than the teacher who knows "
+        "the genes; green: less."
+    )
+    answers = [f"{found.network.capitalize()}: {answer.sentence(found)}" for found in maps]
+    legend = Legend(
+        f"{features.path.stem}: student minus multimodal teacher, evidence for {target}",
+        [*answers, told, _RESEARCH],
+        "teacher sees more",
+        "student sees more",
+        scale=DIFFERENCE,
+    )
+    picture = frame.draw(places, None if flat else difference, legend)
+    with whole_file(folder / "student-minus-multimodal.png") as temporary:
+        picture.save(temporary)
 
 
 @contextmanager

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Collection, Iterator
-from pathlib import Path
 
 import torch
 
+from histodistill.errors import cause_of
 from histodistill.model.batch import Bags, Batch, Genes
 from histodistill.model.networks import Networks
 from histodistill.model.settings import NetworkSettings
@@ -39,9 +38,7 @@ def rehearsal_problems(
     try:
         wrong = _step(settings, bag, blocks, n_classes)
     except Exception as error:  # whatever somebody's network does
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{Path(last.filename)}, line {last.lineno}"
-        wrong = f"{type(error).__name__}: {str(error).partition(chr(10))[0]} ({where})"
+        wrong = cause_of(error)
     if wrong:
         yield f"{named}: a step of training on toy patients fails: {wrong}"
 

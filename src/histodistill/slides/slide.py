@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -129,11 +130,12 @@ class Slide(ABC):
         # A copy, because arrays over Pillow memory are read-only, which tensors cannot share.
         return np.array(source.resize(size, Image.Resampling.LANCZOS, box, reducing_gap=2.0))
 
-    def thumbnail(self, mpp: float) -> RGB:
+    def thumbnail(self, mpp: float, told: Callable[[float], None] | None = None) -> RGB:
         """The whole slide at a given µm/px, read block by block so that memory stays bounded.
 
         Args:
             mpp: µm/px wanted. A slide that is coarser keeps its own.
+            told: Told before each block which share has been read, from 0 to 1.
 
         Returns:
             ``[height, width, 3]`` uint8; pixels are square but for the rounding of the size.
@@ -150,6 +152,8 @@ class Slide(ABC):
         across, down = width / columns, height / rows
         for top in range(0, rows, block):
             for left in range(0, columns, block):
+                if told is not None:
+                    told((top + min(block, rows - top) * left / columns) / rows)
                 size = min(block, columns - left), min(block, rows - top)
                 image[top : top + size[1], left : left + size[0]] = self.read_region_rgb(
                     left * across, top * down, size[0] * across, size[1] * down, size

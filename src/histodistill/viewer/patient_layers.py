@@ -11,7 +11,7 @@ from histodistill.deploy import Bundle
 from histodistill.errors import InputError
 from histodistill.explanation.expression import ExpressionMap, explain_expression
 from histodistill.explanation.expression_pictures import CAUTION
-from histodistill.explanation.palette import EXPRESSION, LIMIT, PROGRAMME, density
+from histodistill.explanation.palette import DIFFERENCE, EXPRESSION, LIMIT, PROGRAMME, density
 from histodistill.explanation.patients import PatientMap
 from histodistill.explanation.predictability import require_shown
 from histodistill.explanation.slide_pictures import sentences
@@ -37,7 +37,7 @@ def layers_of(
     Args:
         found: Maps of its patient, one a network.
         features: The slide.
-        classes: Names of the classes.
+        classes: Names of the classes, as they are shown.
     """
     contributions = [layer for each in found for layer in _contributions(each, features, classes)]
     relative = [layer for each in found for layer in _against_average(each, features, classes)]
@@ -87,8 +87,7 @@ def _expression(found: ExpressionMap | None, features: SlideFeatures) -> Iterato
     values = found.of_slide(features)
     for each in found.layers:
         scale = EXPRESSION if each.kind == "gene" else PROGRAMME
-        genes = [gene.replace("mrna:", "") for gene in each.genes]
-        named = f": {', '.join(genes)}" if genes else ""
+        named = f": {each.named_genes}" if each.genes else ""
         yield Layer(
             f"{each.name}{named}",
             values[each.name],
@@ -115,7 +114,11 @@ def _contributions(
     shown = [found.target] if len(classes) == 2 else range(len(classes))
     for index in sorted(shown, key=lambda own: own != found.target):
         certified = index == found.target
-        told = tuple(sentences(found)) if certified else _certificate_elsewhere(found, classes)
+        told = (
+            tuple(sentences(found, classes))
+            if certified
+            else _certificate_elsewhere(found, classes)
+        )
         others = "others" if len(classes) > 2 else classes[1 - index]
         yield Layer(
             f"{found.network}: evidence for {classes[index]}",
@@ -165,7 +168,7 @@ def _difference(
     yield Layer(
         f"student − multimodal teacher: evidence for {classes[found[0].target]}",
         student - teacher,
-        "PuOr_r",
+        DIFFERENCE.palette,
         (-LIMIT, LIMIT),
         _UNIT,
         ("teacher sees more", "student sees more"),

@@ -13,6 +13,7 @@ import torch
 from histodistill.deploy import Bundle
 from histodistill.explanation.patients import explain
 from histodistill.explanation.raster import PatchPlaces, places_of, places_on
+from histodistill.explanation.slide_pictures import named_class
 from histodistill.features import BagStore
 from histodistill.features.slide import SlideFeatures
 from histodistill.preparation import PreparedPatients
@@ -57,16 +58,18 @@ class Source:
         own = {n: table.loc[table.index.isin([patient])] for n, table in self.genomics.items()}
         found = list(explain(bundle, self.bags, own, patients=[patient]))
         expression = expression_of(bundle, self.bags, self.expressed, patient)
+        info = bundle.info
+        classes = [named_class(info.target, name) for name in info.classes]
         slides = []
         for features in self.bags.slides(patient):
             places, outline = self._places(features)
             layers: tuple[Layer, ...] = ()
             if places is not None:
-                evidence = layers_of(found, features, bundle.info.classes)
+                evidence = layers_of(found, features, classes)
                 layers = (*evidence, *expression.layers(features))
             reason = "" if places is not None else _NO_PLACES
             slides.append(SlideMaps(features.path.stem, places, layers, outline, reason))
-        return PatientMaps(patient, tuple(slides), answers_of_networks(found, bundle.info.classes))
+        return PatientMaps(patient, tuple(slides), answers_of_networks(found, classes))
 
     def genes(self, patient: str) -> pd.DataFrame:
         """A patient's genes: ``gene``, ``block``, ``value`` and ``percentile`` in the cohort."""

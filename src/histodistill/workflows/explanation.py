@@ -20,7 +20,7 @@ from histodistill.explanation.expression import ExpressionMap, explain_expressio
 from histodistill.explanation.patients import PatientMap, explain
 from histodistill.explanation.predictability import predictability, require_shown
 from histodistill.explanation.raster import places_on
-from histodistill.explanation.slide_pictures import write_slide
+from histodistill.explanation.slide_pictures import Answer, write_slide
 from histodistill.features import BagStore
 from histodistill.features.slide import SlideFeatures
 from histodistill.files import folder_name, require_writable, whole_folder, write_json
@@ -216,13 +216,16 @@ def _explain_one(
     maps = list(explain(bundle, bags, genomics, patients=[patient], seed=how.seed))
     expression = next(explain_expression(bundle, bags, how.genes, patients=[patient]), None)
     classes = bundle.info.classes
+    probabilities = {found.network: _probability(found, classes, answer) for found in maps}
+    thresholds = {n: bound for n in bundle.networks if (bound := bundle.threshold(n)) is not None}
+    told = Answer(bundle.info.target, classes, probabilities, thresholds)
     with whole_folder(place) as draft:
         for slide in bags.slides(patient):
             folder = draft / slide.path.stem
             folder.mkdir()
             image = how.images.get(slide.path.stem)
             write_slide(
-                folder, slide, maps, classes, image, expression, mpp=how.mpp, n_shown=how.n_shown
+                folder, slide, maps, told, image, expression, mpp=how.mpp, n_shown=how.n_shown
             )
         rows = [_row(found, classes, answer) for found in maps]
         write_csv(draft / _MAPS, pd.DataFrame(rows))
@@ -231,16 +234,20 @@ def _explain_one(
         write_json(draft / _RECORD, dict(record))
 
 
+def _probability(found: PatientMap, classes: Sequence[str], answer: pd.Series) -> float:
+    """The probability, as ``predict`` gives it, of the class that a map is about."""
+    two = len(classes) == 2
+    return float(answer[found.network if two else f"{found.network}:{classes[found.target]}"])
+
+
 def _row(found: PatientMap, classes: Sequence[str], answer: pd.Series) -> dict[str, object]:
     certificate = found.certificate
     attention = certificate.attention
-    two = len(classes) == 2
-    column = found.network if two else f"{found.network}:{classes[found.target]}"
     return {
         "PATIENT": found.patient,
         "network": found.network,
         "class": classes[found.target],
-        "probability": answer[column],
+        "probability": _probability(found, classes, answer),
         "called": classes[found.called],
         "patches": certificate.n_patches,
         "shares": found.contributions.way,

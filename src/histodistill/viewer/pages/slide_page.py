@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,6 +93,7 @@ async def _fill(
     with stage:
         waiting = ui.label("Computing where the model looked …").classes("waiting")
     if name in session.tiles:
+        await _read_whole(session, name, waiting)
         await _lay(page, address, SlideMaps(name, None, ()), stage)
     await ui.context.client.connected()
     try:
@@ -112,6 +114,25 @@ async def _fill(
     with panels["patches"]:
         at_hand = name in session.tiles
         page.patches = PatchPanel(address, maps, maps.places, page.map, has_picture=at_hand)
+
+
+async def _read_whole(session: Session, slide: str, waiting: ui.label) -> None:
+    """Wait for a slide that has to be read once before it can be shown, and tell how far it is."""
+    with suppress(InputError):  # told when it is laid on the map
+        if not await run_in_threadpool(session.tiles.waits, slide):
+            return
+        await ui.context.client.connected()
+        before = waiting.text
+        with waiting:
+            told = ui.timer(0.5, lambda: waiting.set_text(_reading(session, slide)))
+        await run_in_threadpool(session.tiles.prepare, slide)
+        told.cancel()
+        waiting.set_text(before)
+
+
+def _reading(session: Session, slide: str) -> str:
+    share = session.tiles.share_read(slide)
+    return f"Reading the whole slide, which has no coarse level, once: {share:.0%}"
 
 
 async def _lay(page: _Page, address: str, maps: SlideMaps, stage: ui.element) -> None:
