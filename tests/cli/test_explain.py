@@ -1,6 +1,7 @@
 """`histodistill explain`: maps of stored features, on slides and without them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -11,7 +12,11 @@ import tifffile
 from PIL import Image
 
 from histodistill.deploy import Bundle, predict
+from histodistill.explanation.frame import Frame
+from histodistill.explanation.overlay import Legend
+from histodistill.explanation.raster import PatchPlaces
 from histodistill.features import open_bags
+from histodistill.inference.scope import Scope
 from tests.cli.command_line import run
 from tests.deploy.bundles import WIDTH, bundle, expression, member
 from tests.explanation.programme_bundles import programme_member
@@ -52,6 +57,32 @@ def slides(tmp_path: Path) -> Path:
     pixels = np.random.default_rng(1).integers(120, 220, (6 * SIDE, 8 * SIDE, 3), np.uint8)
     Image.fromarray(pixels).save(folder / "A-1.png")
     return folder
+
+
+def test_slides_unlike_those_of_training_are_told_on_their_maps(
+    features: Path, slides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(3)
+    paths = {f"T{i}": [tmp_path / f"T{i}.npy"] for i in range(60)}
+    for (path,) in paths.values():
+        np.save(path, rng.normal(50, 0.1, (20, WIDTH)).astype(np.float32))
+    bags = open_bags(paths)
+    replace(bundle(), scope=Scope.fit(bags, bags.patients)).save(tmp_path / "narrow")
+    legends: list[Legend] = []
+
+    def draw(own: Frame, places: PatchPlaces, values: object, legend: Legend) -> Image.Image:
+        legends.append(legend)
+        return Image.new("RGB", own.size)
+
+    monkeypatch.setattr(Frame, "draw", draw)
+    told = explain(
+        tmp_path / "narrow", features, tmp_path / "out", "--slides", slides, "--slide-mpp", 0.5
+    )
+    assert told.exit_code == 0, told.output
+    assert set(pd.read_csv(tmp_path / "out/maps.csv")["scope"]) == {"out of scope"}
+    assert len(legends) == 2
+    for legend in legends:
+        assert any(line.startswith("Out of scope: slides unlike") for line in legend.lines)
 
 
 def explain(model: Path, features: Path, out: Path, *more: object):

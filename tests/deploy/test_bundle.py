@@ -21,6 +21,7 @@ from histodistill.deploy.card import model_card
 from histodistill.deploy.checksums import CHECKSUMS, write_checksums
 from histodistill.errors import InputError
 from histodistill.files import sha256
+from histodistill.preparation import Transforms
 from tests.deploy.bundles import bags_of, bundle, expression, member
 
 PATIENTS = ["A", "B", "C", "D"]
@@ -265,7 +266,7 @@ def test_code_that_fails_is_not_called_damage(saved, monkeypatch):
     def broken(*_):
         raise AssertionError("the bug itself")
 
-    monkeypatch.setattr(bundle_module.Transforms, "load", broken)
+    monkeypatch.setattr(Transforms, "load", broken)
     (problem,) = refusal(saved)
     assert problem.startswith(f"{saved}/member-0: its files are those that were written")
     assert f"AssertionError: the bug itself ({__file__}, line " in problem

@@ -84,7 +84,8 @@ def test_a_difference_without_regional_evidence_is_not_painted(
     monkeypatch.setattr(Frame, "draw", draw)
     maps = [regional(maps[0], yes=True), regional(maps[1], yes=shown)]
     (features,) = bags.slides("A")
-    answer = Answer("ER", ("negative", "positive"), {"student": 0.25, "multimodal": 0.75})
+    probabilities = {"student": 0.25, "multimodal": 0.75}
+    answer = Answer("ER", ("negative", "positive"), probabilities, warning="Out of scope: ink.")
     write_slide(tmp_path, features, maps, answer, None, mpp=1.0, n_shown=2)
     ((difference, painted),) = (own for title, own in drawn.items() if " minus " in title)
     assert painted is shown
@@ -94,4 +95,5 @@ def test_a_difference_without_regional_evidence_is_not_painted(
     for title, (legend, own) in drawn.items():
         assert legend.lines[-1] == slide_pictures._RESEARCH
         assert title.startswith("A: ")
+        assert "Out of scope: ink." in legend.lines
         assert ("spoke like the patch" in " ".join(legend.lines)) is (own and "minus" not in title)

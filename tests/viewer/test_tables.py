@@ -21,6 +21,7 @@ def cohort(classes: tuple[str, ...], positive: str | None, probabilities: np.nda
             "call": [classes[1], classes[1], ""],
             "answered_by": ["student", "student", ""],
             "site": "",
+            "scope": ["", "ink", ""],
             "student": probabilities[:, 1],
         }
     )
@@ -37,6 +38,8 @@ def test_error_and_uncertainty_of_two_classes() -> None:
     assert table["uncertainty"].tolist()[:2] == pytest.approx([0.2, 0.8])
     assert table[["probability", "error", "uncertainty"]].iloc[2].isna().all()
     assert table["slides"].tolist() == [2, 0, 0]
+    assert table["out of scope"].tolist() == ["", "ink", ""]
+    assert found.networks == ["student"]
     assert table["verdict"].tolist() == ["", "disagree", ""]
     assert table["remark"].tolist() == ["", "necrosis", ""]
 

@@ -23,6 +23,7 @@ from histodistill.explanation.patients import PatientMap
 from histodistill.explanation.raster import PatchPlaces, places_of, places_on, rasterise
 from histodistill.features.slide import SlideFeatures
 from histodistill.files import whole_file
+from histodistill.model import NetworkName
 from histodistill.slides import Slide, SlideImage
 from histodistill.spreadsheets import write_csv
 
@@ -46,16 +47,23 @@ class Answer:
             ``predict`` gives it; networks without are not told.
         thresholds: Of each network the probability from which on that class is called; those
             that call the most probable class have none.
+        warning: Why the answer counts for little, in a sentence; empty where it is not known to.
     """
 
     target: str
     classes: Sequence[str]
-    probabilities: Mapping[str, float]
-    thresholds: Mapping[str, float] = field(default_factory=dict)
+    probabilities: Mapping[NetworkName, float]
+    thresholds: Mapping[NetworkName, float] = field(default_factory=dict)
+    warning: str = ""
 
     def of(self, index: int) -> str:
         """A class with what it is a class of: ``ER positive``."""
         return named_class(self.target, self.classes[index])
+
+    @property
+    def warnings(self) -> list[str]:
+        """The warning, where there is one."""
+        return [self.warning] if self.warning else []
 
     def against(self, index: int) -> str:
         """What speaks against a class."""
@@ -110,8 +118,8 @@ def write_slide(
             support = density(found.contributions.support(found.target))[rows]
             _write_map(folder, found, features, support, answer, places, frame)
             if slide is not None:
-                title = _title(features, found, answer)
-                _write_sheet(folder, found, support, title, places, slide, n_shown)
+                head = " ".join((f"{_title(features, found, answer)}.", *answer.warnings))
+                _write_sheet(folder, found, support, head, places, slide, n_shown)
     if expression is not None:
         write_expression(folder, features, expression, places, frame)
     _write_layers(folder, features, maps, answer, places, frame, expression)
@@ -160,7 +168,7 @@ def _write_map(
 ) -> None:
     regional = found.certificate.regional
     shown, _ = strongest(support, 4) if regional else ([], [])
-    told = [answer.sentence(found), *sentences(found, answer.classes)]
+    told = [answer.sentence(found), *answer.warnings, *sentences(found, answer.classes)]
     legend = Legend(
         _title(features, found, answer),
         [*told, *([_COLOURS] if regional else []), _RESEARCH],
@@ -222,7 +230,7 @@ def _write_sheet(
     folder: Path,
     found: PatientMap,
     support: Floats,
-    title: str,
+    head: str,
     places: PatchPlaces,
     slide: Slide,
     n_shown: int,
@@ -234,8 +242,8 @@ def _write_sheet(
         (row, patches, [f"{support[patch]:+.2f}" for patch in patches])
         for row, patches in (("Most supportive", most), ("Least supportive", least))
     ]
-    head = f"{title}. {_verdict(found)} {_COLOURS} {_RESEARCH}"
-    sheet = contact_sheet(slide, places, [head], rows)
+    told = f"{head} {_verdict(found)} {_COLOURS} {_RESEARCH}"
+    sheet = contact_sheet(slide, places, [told], rows)
     with whole_file(folder / f"{found.network}-patches.png") as temporary:
         sheet.save(temporary)
 
@@ -289,7 +297,7 @@ def _write_difference(
     answers = [f"{found.network.capitalize()}: {answer.sentence(found)}" for found in maps]
     legend = Legend(
         f"{features.path.stem}: student minus multimodal teacher, evidence for {target}",
-        [*answers, told, _RESEARCH],
+        [*answers, *answer.warnings, told, _RESEARCH],
         "teacher sees more",
         "student sees more",
         scale=DIFFERENCE,

@@ -39,6 +39,7 @@ def open_bundle(request: Request) -> Source:
             "call": _texts(answers["call"]),
             "answered_by": _texts(answers["answered_by"]),
             "site": _texts(patients.map(known["site"])),
+            "scope": _texts(answers["scope_why"]),
         }
     )
     for column in map(str, answers.columns):

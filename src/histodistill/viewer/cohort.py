@@ -71,7 +71,8 @@ class Cohort:
         classes: The classes.
         positive: The positive one of two.
         table: A row a patient: ``PATIENT``, ``truth``, ``call``, ``answered_by``, ``site`` (text,
-            empty where unknown) and a column of probabilities for each network.
+            empty where unknown), ``scope`` (why the answer is out of the model's scope; empty
+            where it is not known to be) and a column of probabilities for each network.
         probabilities: Probability of each class by whoever answered, [n, C]; NaN without answer.
         slides: Names of each patient's slides; empty for patients without.
         notes: What the reader must know, in sentences.
@@ -97,5 +98,5 @@ class Cohort:
     @property
     def networks(self) -> list[str]:
         """The columns of probabilities."""
-        known = ("PATIENT", "truth", "call", "answered_by", "site")
+        known = ("PATIENT", "truth", "call", "answered_by", "site", "scope")
         return [name for name in self.table.columns if name not in known]

@@ -24,7 +24,8 @@ def patients_table(cohort: Cohort, reviews: Mapping[str, Review]) -> pd.DataFram
     Returns:
         ``number``, ``patient``, ``truth``, ``call``, ``probability`` (of the positive class, or of
         the called one), ``error``, ``uncertainty``, ``verdict``, ``answered by``, ``site``,
-        ``slides``, each network's probabilities, and ``remark``; NaN where nothing is known.
+        ``slides``, ``out of scope`` (why), each network's probabilities, and ``remark``; NaN where
+        nothing is known.
     """
     known, probabilities = cohort.table, cohort.probabilities
     empty = Review("", "", "", "", "agree", "", "")
@@ -42,6 +43,7 @@ def patients_table(cohort: Cohort, reviews: Mapping[str, Review]) -> pd.DataFram
             "answered by": known["answered_by"],
             "site": known["site"],
             "slides": [len(cohort.slides.get(p, ())) for p in cohort.patients],
+            "out of scope": known["scope"],
         }
     )
     for network in cohort.networks:

@@ -140,6 +140,7 @@ def _answers(
             "call": [_call(found[n], i) for n, i in zip(by, at, strict=True)],
             "answered_by": by,
             "site": [str(sites.get(p) or "") if p in sites.index else "" for p in patients],
+            "scope": "",  # test patients of the cohort itself
         }
     )
     for name, own in found.items():

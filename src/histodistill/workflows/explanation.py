@@ -218,7 +218,7 @@ def _explain_one(
     classes = bundle.info.classes
     probabilities = {found.network: _probability(found, classes, answer) for found in maps}
     thresholds = {n: bound for n in bundle.networks if (bound := bundle.threshold(n)) is not None}
-    told = Answer(bundle.info.target, classes, probabilities, thresholds)
+    told = Answer(bundle.info.target, classes, probabilities, thresholds, _warning(answer))
     with whole_folder(place) as draft:
         for slide in bags.slides(patient):
             folder = draft / slide.path.stem
@@ -260,7 +260,14 @@ def _row(found: PatientMap, classes: Sequence[str], answer: pd.Series) -> dict[s
         "sufficient_patches": certificate.sufficient,
         "necessary_patches": certificate.necessary,
         "verdict": certificate.sentence,
+        "scope": answer["scope"],
     }
+
+
+def _warning(answer: pd.Series) -> str:
+    """That a patient's slides are none that the model can be trusted with, where they are."""
+    why = str(answer["scope_why"])
+    return f"Out of scope: {why}." if why else ""
 
 
 def _expression_table(found: ExpressionMap) -> pd.DataFrame:

@@ -30,6 +30,8 @@ def chips(cohort: Cohort, number: int) -> None:
         judged = "" if not truth else "right" if truth == call else "wrong"
         by = f" by {row['answered_by']}" if row["answered_by"] else ""
         ui.label(f"called {call}{by}").classes(f"chip {judged}").mark("call")
+    if row["scope"]:
+        ui.label("out of scope").classes("chip wrong").tooltip(str(row["scope"])).mark("scope")
     for network in cohort.networks:
         value = float(row[network])
         if not math.isnan(value):

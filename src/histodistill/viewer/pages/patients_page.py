@@ -20,12 +20,14 @@ _WIDTHS = {
     "error": 100,
     "slides": 90,
     "answered by": 140,
+    "out of scope": 150,
 }
 _WIDTH, _REMARK_WIDTH = 128, 180
-_TEXTS = ("patient", "truth", "call", "answered by", "site", "verdict", "remark")
+_TEXTS = ("patient", "truth", "call", "answered by", "site", "verdict", "out of scope", "remark")
 _HINTS = {
     "error": "1 − probability of the true class",
     "uncertainty": "1 where the two most probable classes are alike, 0 where the answer is sure",
+    "out of scope": "why the model should not be trusted with these slides",
     "probability": "of the positive class; with more classes, of the one that is called",
 }
 
