@@ -24,7 +24,7 @@ from scipy.stats import t as student_t
 
 from histodistill import Bundle, load, read_experiment
 from histodistill.experiment import Experiment
-from histodistill.explanation.contributions import pooled_contributions
+from histodistill.explanation.contributions import Contributions, pooled_contributions
 from histodistill.explanation.faithfulness import faithfulness
 from histodistill.explanation.removal import removal_of
 from histodistill.features import BagStore
@@ -41,7 +41,14 @@ DOCUMENT = HERE.parent / "docs" / "explain.md"
 START, END = "<!-- faithfulness: written by experiments/faithfulness.py -->", "<!-- end -->"
 EXPERIMENTS = (HERE.parent / "examples" / "suite.yaml", HERE / "faithfulness.yaml")
 METHODS = ("abmil", "mkd", "programmes")
-KINDS = ("contribution", "leave-one-out", "size of gradient x input", "random", "attention")
+KINDS = (
+    "contribution",
+    "against average",
+    "leave-one-out",
+    "size of gradient x input",
+    "random",
+    "attention",
+)
 STEPS = 200
 
 Floats = NDArray[np.float64]
@@ -102,6 +109,7 @@ def _patient(
     random = np.random.default_rng(len(block)).permutation(len(block)).astype(np.float64)
     maps = {
         "contribution": _mean([pooled_contributions(p).support(target) for p in parts]),
+        "against average": _mean([_against_average(p).support(target) for p in parts]),
         "leave-one-out": _mean([_left_out(p, target) for p in parts]),
         "size of gradient x input": _mean([_gradient(member, own, target) for member, own in read]),
         "random": random,
@@ -123,6 +131,13 @@ def _bag(prepared: PreparedPatients, patient: str) -> Bags:
     batch = prepared.batch([patient], device=torch.device("cpu"))
     assert batch.bags is not None
     return batch.bags
+
+
+def _against_average(parts: PooledParts) -> Contributions:
+    """Shares by how a patch differs from the bag's average patch."""
+    found = pooled_contributions(parts).against_average()
+    assert found is not None  # the patches of these networks are weighted and added up
+    return found
 
 
 def _left_out(parts: PooledParts, target: int) -> Floats:

@@ -15,6 +15,7 @@ from histodistill.explanation.overlay import Legend
 from histodistill.explanation.patients import PatientMap, explain
 from histodistill.explanation.slide_pictures import Answer, sentences, write_slide
 from histodistill.features import BagStore
+from histodistill.model import NetworkName
 from tests.deploy.bundles import bags_of, bundle, expression
 
 
@@ -84,7 +85,7 @@ def test_a_difference_without_regional_evidence_is_not_painted(
     monkeypatch.setattr(Frame, "draw", draw)
     maps = [regional(maps[0], yes=True), regional(maps[1], yes=shown)]
     (features,) = bags.slides("A")
-    probabilities = {"student": 0.25, "multimodal": 0.75}
+    probabilities: dict[NetworkName, float] = {"student": 0.25, "multimodal": 0.75}
     answer = Answer("ER", ("negative", "positive"), probabilities, warning="Out of scope: ink.")
     write_slide(tmp_path, features, maps, answer, None, mpp=1.0, n_shown=2)
     ((difference, painted),) = (own for title, own in drawn.items() if " minus " in title)
