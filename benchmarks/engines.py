@@ -1,6 +1,7 @@
 """What it costs to run short pieces of work elsewhere, and what survives.
 
     python benchmarks/engines.py efficiency            # 100 sleeping fits on two nodes of a core
+    python benchmarks/engines.py efficiency --engine local
     python benchmarks/engines.py kills --kills 100     # kill -9 of workers and drivers, at random
     python benchmarks/engines.py kills --kills 100 --engine local
     python benchmarks/engines.py saturation            # 1,000 nodes, 100,000 fits: the driver alone
@@ -98,26 +99,27 @@ def two_nodes() -> Iterator[str]:
         cluster.shutdown()
 
 
-def efficiency(n_fits: int, seconds: float) -> None:
+def efficiency(n_fits: int, seconds: float, engine: str) -> None:
     """How much of two one-core nodes sleeping fits fill, and what one costs beside its time.
 
     Told with and without the start: from the first fit on, workers are there.
     """
     print(f"{n_fits} fits of {seconds:g} s on two workers; share of the time, overhead a fit")
     print("                 whole run            without the start")
-    with tempfile.TemporaryDirectory() as folder, two_nodes() as address:
-        places = {
-            "local --jobs 2": (Place(), 2),
-            "ray, two nodes": (Place("ray", address), None),
-        }
-        for name, (place, jobs) in places.items():
-            began = time.time()
-            drive(Path(folder) / name, place, n_fits, seconds, jobs)
-            ended = time.time()
-            ideal = n_fits * seconds / 2
-            walls = (ended - began, ended - min(_starts(Path(folder) / name)))
-            told = [f"{ideal / w:6.1%} {(w - ideal) * 2 / n_fits:6.3f} s" for w in walls]
-            print(f"{name:16} {'      '.join(told)}   start {walls[0] - walls[1]:.1f} s")
+    with (
+        tempfile.TemporaryDirectory() as name,
+        two_nodes() if engine == "ray" else contextlib.nullcontext() as address,
+    ):
+        folder, began = Path(name), time.time()
+        if address is None:
+            drive(folder, Place(), n_fits, seconds, jobs=2)
+        else:
+            drive(folder, Place("ray", address), n_fits, seconds)
+        ended = time.time()
+        ideal = n_fits * seconds / 2
+        walls = (ended - began, ended - min(_starts(folder)))
+        told = [f"{ideal / w:6.1%} {(w - ideal) * 2 / n_fits:6.3f} s" for w in walls]
+        print(f"{engine:16} {'      '.join(told)}   start {walls[0] - walls[1]:.1f} s")
 
 
 def _starts(folder: Path) -> list[float]:
@@ -292,11 +294,11 @@ def main() -> None:
     parser.add_argument("--fits", type=int)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--engine", choices=("ray", "local"), default="ray", help="of kills")
+    parser.add_argument("--engine", choices=("ray", "local"), default="ray", help="of both")
     parser.add_argument("--nodes", type=int, default=1000)
     given = parser.parse_args()
     if given.what == "efficiency":
-        efficiency(given.fits or 100, given.seconds)
+        efficiency(given.fits or 100, given.seconds, given.engine)
     elif given.what == "kills":
         kills(given.kills, given.fits or 60, min(given.seconds, 0.5), given.engine)
     elif given.what == "saturation":

@@ -57,6 +57,7 @@ class PreparedPatients:
         for name in transforms.blocks:
             self._tokens[name] = to_tokens(transforms.genes(name, scaled[name]), token_size)
             self._rows[name] = {patient: row for row, patient in enumerate(scaled[name].index)}
+        self._with_genes = frozenset().union(*self._rows.values())
 
     @property
     def feature_width(self) -> int | None:
@@ -74,7 +75,7 @@ class PreparedPatients:
 
     def has_genes(self, patient: str) -> bool:
         """Whether the patient has at least one genomic block."""
-        return any(patient in rows for rows in self._rows.values())
+        return patient in self._with_genes
 
     def has_inputs(self, patient: str, network: NetworkName) -> bool:
         """Whether the patient has all that a network answers from."""
@@ -156,13 +157,18 @@ class PreparedPatients:
             return None
         tokens, present = {}, {}
         for name, known in self._rows.items():
-            places = torch.tensor([known.get(patients[row], UNKNOWN) for row in rows])
-            present[name] = (places >= 0).to(device)
-            block = self._tokens[name]
-            if len(block):
-                taken = block[places.clamp(min=0)]
-                taken[places < 0] = 0
-            else:
-                taken = block.new_zeros(len(rows), *block.shape[1:])
-            tokens[name] = taken.to(device)
+            places = [known.get(patients[row], UNKNOWN) for row in rows]
+            present[name] = torch.tensor([place != UNKNOWN for place in places], device=device)
+            tokens[name] = _taken(self._tokens[name], places).to(device)
         return Genes(tokens, present, torch.tensor(rows, device=device))
+
+
+def _taken(block: Tensor, places: Sequence[int]) -> Tensor:
+    """Rows of a block, zeros for those that it lacks."""
+    if UNKNOWN not in places:
+        return block.index_select(0, torch.tensor(places))
+    taken = block.new_zeros(len(places), *block.shape[1:])
+    found = [row for row, place in enumerate(places) if place != UNKNOWN]
+    if found:
+        taken[found] = block[[places[row] for row in found]]
+    return taken

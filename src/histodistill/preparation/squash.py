@@ -39,7 +39,8 @@ class Squash:
 
     def transform(self, bag: Tensor) -> Tensor:
         """Patches [n, F] of any floating dtype, squashed: float32, on their device."""
-        standardised = (bag.float() - self.centre.to(bag.device)) * self.rate.to(bag.device)
+        standardised = bag.float() - self.centre.to(bag.device)
+        standardised *= self.rate.to(bag.device)
         return standardised.abs().log1p_().copysign_(standardised)
 
     def mean(self, bag: Tensor) -> NDArray[np.float64]:
