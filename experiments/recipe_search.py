@@ -371,7 +371,7 @@ def parts(
 
     for fold in folds_for(experiment, data, target).folds:
         everybody = rows([*fold.train, *fold.validation])
-        extras = rows(extra_patients(experiment, data, target, fold))
+        extras = rows(extra_patients(experiment, data, data.labels(target).index, fold))
         splitter = StratifiedKFold if kind == "random" else StratifiedGroupKFold
         split = splitter(PARTS, shuffle=True, random_state=100 * division + fold.index)
         groups = None if kind == "random" else sites[everybody]

@@ -138,10 +138,10 @@ def test_what_the_network_reads_is_the_same_with_and_without_genes(tmp_path: Pat
     fitted, bags = programmes_of(tmp_path)
     _, genes, _ = measured(30)
     assert fitted.genes is not None
-    assert fitted.squash is not None
-    squashed = [fitted.squash.mean(torch.from_numpy(bag).float()) for bag in bags.values()]
+    assert fitted.basis is not None
+    squashed = [fitted.basis.mean(torch.from_numpy(bag).float()) for bag in bags.values()]
     labels = (genes[:, 0] > 0).astype(np.int64)
-    plain = ExpressionProgrammes.fit(np.array(squashed), genes, labels, 3, fitted.squash)
+    plain = ExpressionProgrammes.fit(np.array(squashed), genes, labels, 3, fitted.basis)
     assert torch.equal(plain.weight, fitted.weight)
     assert torch.equal(plain.bias, fitted.bias)
     # Genes follow from the programmes as patches are read, in the unit that these have.
@@ -170,7 +170,7 @@ def test_predicted_genes_are_stored_with_the_transforms(tmp_path: Path) -> None:
 def test_transforms_of_an_earlier_version_have_none(tmp_path: Path) -> None:
     fitted, _ = programmes_of(tmp_path)
     (tmp_path / "stored").mkdir()
-    Transforms(None, {}, ExpressionProgrammes(fitted.weight, fitted.bias, fitted.squash)).save(
+    Transforms(None, {}, ExpressionProgrammes(fitted.weight, fitted.bias, fitted.basis)).save(
         tmp_path / "stored"
     )
     loaded = Transforms.load(tmp_path / "stored").programmes

@@ -107,6 +107,7 @@ _OTHERS = {
             "multimodal": "experts",
             "genomic": "linear",
             "programmes": 30,
+            "prototypes": 256,
             "gene_weighting": 2,
             "dropout": 0.25,
         },

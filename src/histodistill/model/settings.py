@@ -59,6 +59,9 @@ class NetworkSettings(Settings):
         programmes: Read every patch as this many programmes of gene expression, predicted from
             its features by a linear map that is fitted on the training patients with slides
             and genomics, and on such patients without a label; None reads the features themselves.
+        prototypes: Predict the programmes from the features and from how a patch is shared out
+            among this many prototypes of tissue (k-means of the training patients' patches), where
+            patches differ within slides; None predicts them from the features alone.
         gene_weighting: Multiply every gene by this power of its absolute correlation with the
             label of the training patients; 0 reads all alike.
         fusion: How the paper's multimodal teacher joins slide and genes.
@@ -78,9 +81,19 @@ class NetworkSettings(Settings):
     genomic_options: dict[str, Any] = Field(default_factory=dict)
     blocks: tuple[str, ...] | None = None
     programmes: PositiveInt | None = None
+    prototypes: PositiveInt | None = None
     gene_weighting: NonNegativeFloat = 0.0
     fusion: Fusion = "bilinear"
     fusion_width: PositiveInt = 32
+
+    @model_validator(mode="after")
+    def _prototypes_are_of_programmes(self) -> NetworkSettings:
+        if self.prototypes is not None and self.programmes is None:
+            raise ValueError(
+                "prototypes serve to predict programmes, and there are none: set programmes, or "
+                "prototypes: null"
+            )
+        return self
 
     @property
     def reads_slides(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,12 +15,15 @@ from histodistill.features import BagStore
 from histodistill.preparation.gene_weights import label_correlation
 from histodistill.preparation.penalty import best_penalty
 from histodistill.preparation.predicted_genes import PredictedGenes, fit_predicted_genes
+from histodistill.preparation.prototypes import PatchBasis, find_prototypes
 from histodistill.preparation.squash import CONSTANT, Squash
 
 # Ridge penalties that are tried, per patient and standardised feature.
 _PENALTIES = np.logspace(-1.5, 2.5, 17)
 # Share of the penalty that predicts the programmes best: the student shrinks them once more.
 _LENIENCE = 0.25
+# Share of the variance of all inputs of the ridge regression that prototypes have.
+_PROTOTYPES = 0.9
 
 
 class ExpressionProgrammes:
@@ -27,14 +31,15 @@ class ExpressionProgrammes:
 
     The programmes are the leading principal components of the training patients' genes, each
     gene weighted by how much it says about the label. Ridge regression predicts them from the
-    mean squashed patch of a patient; being linear, the same map reads every squashed patch, and
-    the mean of a bag's answers is the answer to its mean. Patients whose label is unknown teach
-    the map as well.
+    mean squashed patch of a patient and, where prototypes are asked for, its mean memberships in
+    them; being linear in these, the same map reads every patch, and the mean of a bag's answers
+    is the answer to its mean. Patients whose label is unknown teach the map as well.
 
     Args:
-        weight: Float32 [F, k].
+        weight: Float32 [D, k].
         bias: Float32 [k].
-        squash: Squashes the features first; None reads them as they are.
+        basis: What patches are read as first, D numbers each; None reads the features as they
+            are.
         genes: What slides tell of the programmes and of single genes, for maps; no answer needs
             it. None where nobody has learnt it.
     """
@@ -43,12 +48,12 @@ class ExpressionProgrammes:
         self,
         weight: Tensor,
         bias: Tensor,
-        squash: Squash | None = None,
+        basis: Squash | PatchBasis | None = None,
         genes: PredictedGenes | None = None,
     ) -> None:
         self.weight = weight
         self.bias = bias
-        self.squash = squash
+        self.basis = basis
         self.genes = genes
 
     @property
@@ -63,7 +68,7 @@ class ExpressionProgrammes:
         genes: NDArray[np.float64],
         labels: NDArray[np.int64],
         n_programmes: int,
-        squash: Squash | None = None,
+        basis: Squash | PatchBasis | None = None,
     ) -> ExpressionProgrammes:
         """Learn the map from training patients alone.
 
@@ -73,29 +78,29 @@ class ExpressionProgrammes:
         little about stays small.
 
         Args:
-            means: Mean patch of each training patient, squashed if there is a ``squash``, [n, F].
+            means: Mean of each training patient's patches as the ``basis`` reads them, [n, D].
             genes: Scaled genes of the same patients, [n, K].
             labels: Their class indices, [n], of T targets [n, T]; -1 where unknown.
             n_programmes: Number k of programmes; fewer where the genes have a lower rank.
-            squash: What squashed the patches.
+            basis: What read the patches.
 
         Raises:
             InputError: Fewer than three patients.
         """
         _check_number(len(means))
-        return _fit(means, genes, labels, n_programmes, squash)[0]
+        return _fit(means, genes, labels, n_programmes, basis)[0]
 
     def transform(self, bag: Tensor) -> Tensor:
         """Programmes [n, k] float32 of n patches [n, F], on the patches' device."""
         weight, bias = self.weight.to(bag.device), self.bias.to(bag.device)
-        read = bag.float() if self.squash is None else self.squash.transform(bag)
+        read = bag.float() if self.basis is None else self.basis.transform(bag)
         return torch.addmm(bias, read, weight)
 
     def to_tensors(self) -> dict[str, Tensor]:
         """The fitted values, to be stored with a model; names of genes stand apart."""
-        squash = {} if self.squash is None else self.squash.to_tensors()
+        basis = {} if self.basis is None else self.basis.to_tensors()
         genes = {} if self.genes is None else self.genes.to_tensors()
-        return {"weight": self.weight, "bias": self.bias, **squash, **genes}
+        return {"weight": self.weight, "bias": self.bias, **basis, **genes}
 
     @classmethod
     def from_tensors(
@@ -107,9 +112,15 @@ class ExpressionProgrammes:
             tensors: The fitted values.
             genes: Names of the predicted genes; None where there are none.
         """
-        squash = Squash.from_tensors(tensors) if "centre" in tensors else None
         predicted = None if genes is None else PredictedGenes.from_tensors(genes, tensors)
-        return cls(tensors["weight"], tensors["bias"], squash, predicted)
+        return cls(tensors["weight"], tensors["bias"], _basis_from(tensors), predicted)
+
+
+def _basis_from(tensors: Mapping[str, Tensor]) -> Squash | PatchBasis | None:
+    """What patches are read as first, of a stored map."""
+    if "prototypes" in tensors:
+        return PatchBasis.from_tensors(tensors)
+    return Squash.from_tensors(tensors) if "centre" in tensors else None
 
 
 def fit_programmes(
@@ -120,6 +131,7 @@ def fit_programmes(
     n_programmes: int,
     names: Sequence[str],
     groups: Sequence[str],
+    n_prototypes: int | None = None,
 ) -> ExpressionProgrammes:
     """Programmes of squashed patches, learnt from the bags of training patients.
 
@@ -132,16 +144,31 @@ def fit_programmes(
         names: Names of the genes, ``block:gene``.
         groups: Hospital of each patient, or another group that is kept together where it is
             measured how well genes are predicted.
+        n_prototypes: Prototypes of tissue that are read beside the squashed features, where
+            patches differ within slides; None reads none.
 
     Raises:
         InputError: Fewer than three patients.
     """
     _check_number(len(patients))
-    squash = Squash.fit(bags.mean_patches(patients))
-    means = np.array([squash.mean(bags.bag(patient)) for patient in patients])
-    fitted, scores, unit = _fit(means, genes, labels, n_programmes, squash)
-    fitted.genes = fit_predicted_genes(means, genes, names, scores, _ridge, groups, unit)
+    basis = _fit_basis(bags, patients, n_prototypes)
+    means = np.array([basis.mean(bags.bag(patient)) for patient in patients])
+    fitted, scores, unit = _fit(means, genes, labels, n_programmes, basis)
+    ridge = partial(_ridge, n_prototypes=_number_of_prototypes(basis))
+    fitted.genes = fit_predicted_genes(means, genes, names, scores, ridge, groups, unit)
     return fitted
+
+
+def _fit_basis(
+    bags: BagStore, patients: Sequence[str], n_prototypes: int | None
+) -> Squash | PatchBasis:
+    squash = Squash.fit(bags.mean_patches(patients))
+    found = None if n_prototypes is None else find_prototypes(bags, patients, n_prototypes)
+    return squash if found is None else PatchBasis(squash, found)
+
+
+def _number_of_prototypes(basis: Squash | PatchBasis | None) -> int:
+    return len(basis.prototypes) if isinstance(basis, PatchBasis) else 0
 
 
 def _fit(
@@ -149,7 +176,7 @@ def _fit(
     genes: NDArray[np.float64],
     labels: NDArray[np.int64],
     n_programmes: int,
-    squash: Squash | None,
+    basis: Squash | PatchBasis | None,
 ) -> tuple[ExpressionProgrammes, NDArray[np.float64], float]:
     """The map, the measured programmes [n, k] that it predicts, and its unit of them."""
     from sklearn.decomposition import PCA  # which no answer of a trained model waits for
@@ -157,39 +184,59 @@ def _fit(
     rank = min(n_programmes, len(genes) - 1, genes.shape[1])
     weighted = genes * label_correlation(genes, labels)
     scores = PCA(rank, svd_solver="full").fit_transform(weighted)
-    coefficients, answers, scale = _regression(means, scores)
+    coefficients, answers, scale = _regression(means, scores, _number_of_prototypes(basis))
     unit = max(float((answers - answers.mean(axis=0)).std()), 1e-12)
     weight = (coefficients / unit).T * scale[:, None]
     bias = -means.mean(axis=0) @ weight
-    return ExpressionProgrammes(_stored(weight), _stored(bias), squash), scores, unit
+    return ExpressionProgrammes(_stored(weight), _stored(bias), basis), scores, unit
 
 
 def _regression(
-    means: NDArray[np.float64], scores: NDArray[np.float64]
+    means: NDArray[np.float64], scores: NDArray[np.float64], n_prototypes: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Ridge regression of centred scores [n, k] on mean patches [n, F].
+    """Ridge regression of centred scores [n, k] on mean patches [n, D].
 
     Returns:
-        Coefficients [k, F] of the features, centred and multiplied by the scale [F], which comes
+        Coefficients [k, D] of the inputs, centred and multiplied by the scale [D], which comes
         last; between them the answers [n, k].
     """
     from sklearn.linear_model import Ridge
 
     centre, scale = means.mean(axis=0), means.std(axis=0)
     scale[scale <= CONSTANT * np.maximum(np.abs(centre), CONSTANT)] = np.inf
+    n_features = len(scale) - n_prototypes
+    if n_prototypes:
+        # One that few patients have would be blown up by its small deviation.
+        rare = scale[n_features:]
+        rare[:] = np.maximum(rare, np.median(rare))
     standardised = (means - centre) / scale
     factors = relevance(standardised, scores)
+    if n_prototypes:
+        factors *= _balance(standardised * factors, n_features)
     inputs = standardised * factors
     best = best_penalty(inputs, scores, _PENALTIES * len(means))
     ridge = Ridge(_LENIENCE * best).fit(inputs, scores)
     return np.atleast_2d(ridge.coef_), ridge.predict(inputs), factors / scale
 
 
+def _balance(inputs: NDArray[np.float64], n_features: int) -> NDArray[np.float64]:
+    """Factors [D] by which prototypes, the last columns, have their share of the variance."""
+    variances = inputs.var(axis=0)
+    total = float(variances.sum())
+    factors = np.zeros(len(variances))
+    for columns, share in (
+        (slice(0, n_features), 1 - _PROTOTYPES),
+        (slice(n_features, None), _PROTOTYPES),
+    ):
+        factors[columns] = np.sqrt(share * total / max(float(variances[columns].sum()), 1e-12))
+    return factors
+
+
 def _ridge(
-    means: NDArray[np.float64], scores: NDArray[np.float64]
+    means: NDArray[np.float64], scores: NDArray[np.float64], n_prototypes: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Weight [F, k] and bias [k] from mean patches [n, F] to centred scores [n, k]."""
-    coefficients, _, scale = _regression(means, scores)
+    """Weight [D, k] and bias [k] from mean patches [n, D] to centred scores [n, k]."""
+    coefficients, _, scale = _regression(means, scores, n_prototypes)
     weight = coefficients.T * scale[:, None]
     return weight, -means.mean(axis=0) @ weight
 

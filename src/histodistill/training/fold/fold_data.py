@@ -91,7 +91,11 @@ class FoldData:
         return self._parts[fold]
 
     def programmes(
-        self, n_programmes: int, blocks: Sequence[str], targets: Sequence[str] = ()
+        self,
+        n_programmes: int,
+        blocks: Sequence[str],
+        targets: Sequence[str] = (),
+        n_prototypes: int | None = None,
     ) -> ExpressionProgrammes:
         """Expression programmes of some blocks, fitted once.
 
@@ -101,22 +105,27 @@ class FoldData:
             n_programmes: How many.
             blocks: Blocks of genes that they are made of.
             targets: Targets whose labels weigh the genes; by default the fold's own.
+            n_prototypes: Prototypes of tissue that are read beside the features.
 
         Raises:
             InputError: There are no slides, no genes, or too few patients with both.
         """
-        key = (n_programmes, tuple(blocks), tuple(targets))
+        key = (n_programmes, tuple(blocks), tuple(targets), n_prototypes)
         if key not in self._programmes:
             started = time.process_time()
-            self._programmes[key] = self._fit_programmes(blocks, n_programmes, targets)
+            self._programmes[key] = self._fit_programmes(*key)
             self._seconds[key] = time.process_time() - started
         return self._programmes[key]
 
     def programmes_seconds(
-        self, n_programmes: int, blocks: Sequence[str], targets: Sequence[str] = ()
+        self,
+        n_programmes: int,
+        blocks: Sequence[str],
+        targets: Sequence[str] = (),
+        n_prototypes: int | None = None,
     ) -> float:
         """Time of the processor that fitting these programmes took; they are fitted by now."""
-        return self._seconds[n_programmes, tuple(blocks), tuple(targets)]
+        return self._seconds[n_programmes, tuple(blocks), tuple(targets), n_prototypes]
 
     def gene_weights(
         self, blocks: Sequence[str], power: float, targets: Sequence[str] = ()
@@ -141,7 +150,11 @@ class FoldData:
         return self.scaled_genes.of(self.transforms.blocks[block], self.data.genomics[block])
 
     def _fit_programmes(
-        self, blocks: Sequence[str], n_programmes: int, targets: Sequence[str]
+        self,
+        n_programmes: int,
+        blocks: Sequence[str],
+        targets: Sequence[str],
+        n_prototypes: int | None,
     ) -> ExpressionProgrammes:
         bags = self.data.bags
         if bags is None or not self._measured(blocks):
@@ -150,7 +163,14 @@ class FoldData:
         labels = self.label_table(paired.patients, targets)
         names = self.gene_names(blocks)
         return fit_programmes(
-            bags, paired.patients, paired.genes, labels, n_programmes, names, paired.groups
+            bags,
+            paired.patients,
+            paired.genes,
+            labels,
+            n_programmes,
+            names,
+            paired.groups,
+            n_prototypes,
         )
 
     def paired(self, patients: Sequence[str], blocks: Sequence[str]) -> Paired:

@@ -64,7 +64,9 @@ def _transforms(method: MethodSettings, inputs: FoldData, blocks: Sequence[str])
     weights = inputs.gene_weights(blocks, power, targets) if power and blocks else {}
     if n_programmes is None or not method.network.reads_slides:
         return Transforms(scaler, kept, gene_weights=weights)
-    programmes = inputs.programmes(n_programmes, blocks_read(method, inputs), targets)
+    programmes = inputs.programmes(
+        n_programmes, blocks_read(method, inputs), targets, method.network.prototypes
+    )
     return Transforms(None, kept, programmes, weights)
 
 
@@ -74,7 +76,9 @@ def programmes_seconds(method: MethodSettings, inputs: FoldData) -> float:
     if n_programmes is None or not method.network.reads_slides:
         return 0.0
     targets = lesson_of(method, inputs).targets
-    return inputs.programmes_seconds(n_programmes, blocks_read(method, inputs), targets)
+    return inputs.programmes_seconds(
+        n_programmes, blocks_read(method, inputs), targets, method.network.prototypes
+    )
 
 
 def blocks_read(method: MethodSettings, inputs: FoldData) -> Sequence[str]:

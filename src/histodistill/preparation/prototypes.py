@@ -1,0 +1,130 @@
+"""Prototypes of tissue: how much of a bag is like each of them, beside its squashed features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from histodistill.features import BagStore
+from histodistill.preparation.squash import Squash
+
+# Patches that prototypes are found on, of all patients together, and the least for each prototype.
+_PATCHES = 100_000
+_PATCHES_OF_EACH = 20
+# Patches share out among prototypes that are about as near as the nearest: by the softmax of
+# squared distances, in this part of their usual distance to the nearest one.
+_SOFTNESS = 0.3
+# Where slides differ more than the patches of a slide do, prototypes are of patients, not tissue.
+_LEAST_WITHIN_BAGS = 0.5
+# Rows that are worked on at a time.
+_CHUNK = 8192
+
+
+class Prototypes:
+    """Memberships of patches in prototypes of tissue: soft k-means, whose shares add up to 1.
+
+    The mean of a bag's memberships is its composition. Linear networks read from it what is no
+    linear function of the mean patch, such as how much there is of a rare tissue.
+
+    Args:
+        centres: Float32 [P, F], in features as they are stored.
+        sharpness: Reciprocal of the softmax's temperature, per squared distance: float32 [1].
+    """
+
+    def __init__(self, centres: Tensor, sharpness: Tensor) -> None:
+        self.centres = centres
+        self.sharpness = sharpness
+
+    def __len__(self) -> int:
+        return len(self.centres)
+
+    @classmethod
+    def fit(cls, patches: NDArray[np.float32], number: int) -> Prototypes:
+        """Find prototypes by k-means on patches [n, F]; fewer of them where patches are few."""
+        from sklearn.cluster import MiniBatchKMeans  # which no answer of a trained model waits for
+
+        number = max(1, min(number, len(patches) // _PATCHES_OF_EACH))
+        means = MiniBatchKMeans(number, batch_size=4096, max_iter=30, n_init=1, random_state=0)
+        centres = torch.from_numpy(means.fit(patches).cluster_centers_).float()
+        some = torch.from_numpy(patches[:: max(1, len(patches) // _CHUNK)])
+        usual = float(_squared_distances(some, centres).amin(dim=1).median())
+        return cls(centres, torch.tensor([1 / (_SOFTNESS * max(usual, 1e-12))]))
+
+    def transform(self, bag: Tensor) -> Tensor:
+        """Memberships [n, P] float32 of patches [n, F] of any floating dtype, on their device."""
+        distances = _squared_distances(bag.float(), self.centres.to(bag.device))
+        return torch.softmax(-self.sharpness.to(bag.device) * distances, dim=1)
+
+
+class PatchBasis:
+    """Squashed features, then memberships in prototypes: what programmes are a linear function of.
+
+    Args:
+        squash: Squashes the features.
+        prototypes: Prototypes of the same features.
+    """
+
+    def __init__(self, squash: Squash, prototypes: Prototypes) -> None:
+        self.squash = squash
+        self.prototypes = prototypes
+
+    def transform(self, bag: Tensor) -> Tensor:
+        """Patches [n, F] of any floating dtype as float32 [n, F + P], on their device."""
+        return torch.cat([self.squash.transform(bag), self.prototypes.transform(bag)], dim=1)
+
+    def mean(self, bag: Tensor) -> NDArray[np.float64]:
+        """The mean [F + P] over a bag [n, F]."""
+        total = torch.zeros(bag.shape[1] + len(self.prototypes), dtype=torch.float64)
+        for rows in torch.split(bag, _CHUNK):
+            total += self.transform(rows).sum(dim=0, dtype=torch.float64).cpu()
+        return np.asarray(total / len(bag))
+
+    def to_tensors(self) -> dict[str, Tensor]:
+        """The fitted values, to be stored with a model."""
+        own = {"prototypes": self.prototypes.centres, "sharpness": self.prototypes.sharpness}
+        return {**self.squash.to_tensors(), **own}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> PatchBasis:
+        """Restore what :meth:`to_tensors` returned."""
+        prototypes = Prototypes(tensors["prototypes"], tensors["sharpness"])
+        return cls(Squash.from_tensors(tensors), prototypes)
+
+
+def find_prototypes(bags: BagStore, patients: Sequence[str], number: int) -> Prototypes | None:
+    """Prototypes of the patches of some patients, of each about as many.
+
+    Args:
+        bags: Bags of the cohort.
+        patients: Training patients.
+        number: How many; at most one for 20 patches.
+
+    Returns:
+        None where less than half of the variance of patches lies within bags: there prototypes
+        would be of patients.
+    """
+    generator = torch.Generator().manual_seed(0)
+    size = max(1, _PATCHES // len(patients))
+    drawn = [bags.sample(p, size, generator).float().cpu().numpy() for p in patients]
+    if _share_within(drawn) < _LEAST_WITHIN_BAGS:
+        return None
+    return Prototypes.fit(np.concatenate(drawn), number)
+
+
+def _share_within(bags: Sequence[NDArray[np.float32]]) -> float:
+    """Share of the variance of patches that lies within bags, each of which counts alike."""
+    centres = np.array([bag.mean(axis=0, dtype=np.float64) for bag in bags])
+    between = float(centres.var(axis=0).sum())
+    within = float(np.mean([bag.var(axis=0, dtype=np.float64).sum() for bag in bags]))
+    return within / max(within + between, 1e-12)
+
+
+def _squared_distances(patches: Tensor, centres: Tensor) -> Tensor:
+    """Squared distances [n, P] of patches [n, F] to centres [P, F], up to a constant of each."""
+    norms = patches.square().sum(dim=1, keepdim=True)
+    products = torch.addmm(centres.square().sum(dim=1), patches, centres.T, alpha=-2)
+    return (products + norms).clamp_(min=0)
