@@ -318,6 +318,7 @@ def test_the_card_tells_what_a_user_must_know(tmp_path):
         "Research use only. Not a medical device",
         "classes negative, positive; the positive class is positive",
         "uni_v1, 6 wide",
+        "Patches are read as: their features",
         "Genomic blocks: mrna",
         "Networks: student, multimodal, genomic",
         "Members averaged: 2",
@@ -372,6 +373,20 @@ def test_the_threshold_of_members_is_their_mean_where_all_have_one():
     assert made.threshold("student") == 0.5
     assert made.threshold("genomic") is None
     assert made.threshold("multimodal") is None
+
+
+def test_the_card_tells_what_is_read_of_a_patch():
+    made = bundle(member())
+    architecture = made.members[0].networks.architecture()
+    architecture["settings"] |= {"programmes": 30, "prototypes": 256}
+    members = [{"architecture": architecture, "thresholds": {}}] * 3
+    read = "Patches are read as: 30 expression programmes, predicted from squashed features"
+    some = model_card(made.info, members, n_prototypes=[256, 0, 255])
+    assert f"{read} and 255 or 256 prototypes of tissue\n" in some
+    none = model_card(made.info, members, n_prototypes=[0, 0, 0])
+    assert f"{read} alone: patches hardly differ within slides" in none
+    architecture["settings"]["prototypes"] = None
+    assert f"{read}\n" in model_card(made.info, members, n_prototypes=[0, 0, 0])
 
 
 def test_the_card_tells_simulated_patients_and_code_of_others():

@@ -144,7 +144,8 @@ class Bundle:
             self.calibration.save(folder)
         if self.scope is not None:
             save_scope(self.scope, folder)
-        card = model_card(self.info, members, written, self.calibration)
+        prototypes = [member.transforms.n_prototypes for member in self.members]
+        card = model_card(self.info, members, written, self.calibration, prototypes)
         write_text(folder / "MODEL_CARD.md", card)
         write_checksums(folder)
 

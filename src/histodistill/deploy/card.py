@@ -21,6 +21,7 @@ _CARD = """\
 - Recipe: {recipe}
 - Predicts: {target}, classes {classes}{positive}
 - Patch features: {features}
+- Patches are read as: {patches}
 - Genomic blocks: {blocks}
 - Networks: {networks}
 - Members averaged: {members}
@@ -64,6 +65,7 @@ def model_card(
     members: Sequence[Mapping[str, Any]],
     written: date | None = None,
     calibration: BundleCalibration | None = None,
+    n_prototypes: Sequence[int] = (),
 ) -> str:
     """A Markdown model card.
 
@@ -72,6 +74,7 @@ def model_card(
         members: For each member, its ``architecture`` and ``thresholds``.
         written: The day that it shows.
         calibration: Its calibrators.
+        n_prototypes: How many prototypes of tissue each member reads patches by.
     """
     features = info.features
     thresholds = [
@@ -87,6 +90,7 @@ def model_card(
         features=in_markdown(f"{features.encoder or 'encoder not recorded'}, {features.width} wide")
         if features
         else "none",
+        patches=_patches(members[0]["architecture"]["settings"], n_prototypes),
         blocks=in_markdown(", ".join(info.blocks)) or "none",
         networks=", ".join(members[0]["architecture"]["settings"]["networks"]),
         members=len(members),
@@ -100,6 +104,19 @@ def model_card(
         performance=_performance(info.provenance.get("performance")),
         provenance=json.dumps(info.provenance, indent=2),
     )
+
+
+def _patches(settings: Mapping[str, Any], n_prototypes: Sequence[int]) -> str:
+    """What the student sees of a patch; and where prototypes that were asked for are not read."""
+    if settings.get("programmes") is None:
+        return "their features"
+    read = f"{settings['programmes']} expression programmes, predicted from squashed features"
+    counts = " or ".join(str(n) for n in sorted(set(n_prototypes)) if n)
+    if counts:
+        return f"{read} and {counts} prototypes of tissue"
+    if settings.get("prototypes") is not None:
+        return f"{read} alone: patches hardly differ within slides, which makes no prototypes"
+    return read
 
 
 def _calibrated(info: BundleInfo, calibration: BundleCalibration | None) -> str:

@@ -61,6 +61,11 @@ class ExpressionProgrammes:
         """Number k of programmes."""
         return self.weight.shape[1]
 
+    @property
+    def n_prototypes(self) -> int:
+        """Number of prototypes of tissue that patches are read by, beside their features."""
+        return _number_of_prototypes(self.basis)
+
     @classmethod
     def fit(
         cls,

@@ -58,6 +58,11 @@ class Transforms:
         weights = self.gene_weights.get(block)
         return values if weights is None else values * weights
 
+    @property
+    def n_prototypes(self) -> int:
+        """Prototypes of tissue that the programmes are predicted from, beside features."""
+        return 0 if self.programmes is None else self.programmes.n_prototypes
+
     def save(self, folder: Path) -> None:
         """Write ``transforms.json`` and ``transforms.safetensors`` into a folder."""
         arrays = {
