@@ -26,7 +26,7 @@ RUNS = HERE.parent / "runs"
 METHOD, REPEATS = "programmes", 20
 # Of the divisions, how many are trained: a fit takes half a minute of processor time or more, and
 # all of them hours.
-DIVISIONS = 3
+DIVISIONS = 1
 
 
 def network_experiment() -> Experiment:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, logit
+from scipy.stats import norm
 
 from histodistill.calibration.site import align
 from histodistill.calibration.triage import TriagePolicy, fit_triage
+from histodistill.errors import InputError
 
 
 def drawn(
@@ -38,6 +40,40 @@ def coverage(shifts: tuple[float, ...], cohorts_: int = 300) -> Iterator[dict[st
             "mean true share missed": float(np.mean(risks)),
             "beyond 5 %": beyond,
         }
+
+
+# Patients of 27 hospitals, of which the large have most, as those of the real cohort.
+HOSPITALS = np.maximum(np.round(100 / np.arange(1, 28) ** 1.2).astype(int), 1)
+
+
+def hospital_coverage(cohorts_: int = 600) -> Iterator[dict[str, object]]:
+    """How often the true risk in other hospitals is beyond its limit, by both kinds of promise.
+
+    Scores of positive patients are normal with a standard deviation of 1 within a hospital, and the
+    means of hospitals have another one, so that the true risk of a threshold is known.
+    """
+    hospital = np.repeat(np.arange(len(HOSPITALS)), HOSPITALS)
+    policy, y = TriagePolicy(max_missed=0.05), np.ones(len(hospital), dtype=int)
+    for between in (0.0, 0.3, 0.6):
+        for promised, told in ((None, "patients like these"), (hospital, "other hospitals")):
+            rng, risks = np.random.default_rng(2), []
+            for _ in range(cohorts_):
+                x = rng.normal(0, between, len(HOSPITALS))[hospital] + rng.normal(size=len(y))
+                try:
+                    rule = fit_triage(policy, y, expit(x), promised)
+                except InputError:
+                    continue
+                assert rule.negative is not None
+                risks.append(norm.cdf(logit(rule.negative.threshold) / np.hypot(1, between)))
+            yield {
+                "between hospitals": between,
+                "promised to": told,
+                "patients": len(y),
+                "cohorts": cohorts_,
+                "refused": 1 - len(risks) / cohorts_,
+                "mean true share missed": float(np.mean(risks)),
+                "beyond 5 %": float((np.array(risks) > 0.05).sum() / cohorts_),
+            }
 
 
 SITES_SIMULATED = ((-1.0, 1.0, 0.5), (-1.0, 0.8, 0.3), (-0.6, 1.2, 0.7), (0.0, 1.0, 0.5))
