@@ -8,6 +8,7 @@ figures of test patients out of sight while choices are made, and shows what was
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,11 +33,13 @@ class Opening(Settings):
         time: In UTC, ISO 8601.
         configuration: SHA-256 of the configuration at that time.
         methods: Methods whose answers were sealed.
+        proof: The same, encrypted with the run's key, so that a change of the record is seen.
     """
 
     time: str
     configuration: str
     methods: tuple[str, ...]
+    proof: str
 
 
 def is_sealed(run: Path) -> bool:
@@ -144,23 +147,66 @@ def contents(run: Path) -> dict[str, list[str]]:
     return read_record(run / CONTENTS, dict[str, list[str]], "run crossval again")
 
 
+def lies_open(run: Path) -> bool:
+    """Whether nothing of a run that was sealed is sealed any more, whatever its record says."""
+    if not (run / KEY).is_file() or not (run / CONTENTS).is_file():
+        return False
+    return not any(
+        (run / name / SEALED).is_file() for own in contents(run).values() for name in own
+    )
+
+
 def record_opening(run: Path, configuration: Path) -> Opening:
     """Write down that the seal is opened now; before anything is."""
-    made = Opening(
-        time=datetime.now(UTC).isoformat(timespec="seconds"),
-        configuration=sha256(configuration),
-        methods=tuple(contents(run)),
-    )
+    told = {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "configuration": sha256(configuration),
+        "methods": list(contents(run)),
+    }
+    proof = _cipher(run).encrypt(json.dumps(told).encode()).decode()
+    made = Opening.model_validate(told | {"proof": proof})
     write_json(run / OPENED, made.model_dump(mode="json"))
     return made
 
 
 def opening_of(run: Path) -> Opening | None:
-    """When the seal of a run was opened; None where there is none, or it is not."""
+    """When the seal of a run was opened; None where there is none, or it is not.
+
+    Raises:
+        InputError: The record is damaged, was changed, or is gone though the answers lie open.
+    """
     path = run / OPENED
+    lost = "its date is lost; say so where the results are told"
     if not path.is_file():
+        if lies_open(run):
+            raise InputError(
+                f"{path}: the answers of the run lie open, and the record of when is gone; copy it "
+                f"again, or {lost}"
+            )
         return None
-    return read_record(path, Opening, "its date is lost; say so where the results are told")
+    made = read_record(path, Opening, lost)
+    if not _proven(run, made):
+        raise InputError(
+            f"{path}: was changed since the seal was opened, or is of another run; copy it again, "
+            f"or {lost}"
+        )
+    return made
+
+
+def _proven(run: Path, opening: Opening) -> bool:
+    """Whether a record is what was written when the seal was opened.
+
+    Raises:
+        InputError: The key or the library is missing.
+    """
+    require_cryptography()
+    from cryptography.fernet import InvalidToken
+
+    try:
+        told = json.loads(_cipher(run).decrypt(opening.proof.encode()))
+    except (InvalidToken, ValueError):
+        return False
+    return bool(told == opening.model_dump(mode="json", exclude={"proof"}))
 
 
 def _cipher(run: Path) -> Any:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from histodistill import sealing
+from histodistill import finished, sealing
 from histodistill.errors import InputError
+from histodistill.workflows import unsealing
 from tests.cli.command_line import fail, succeed
 from tests.experiment.small import NETWORK, experiment_file
 
@@ -93,7 +95,7 @@ def test_a_sealed_run_trains_final_models_and_an_interrupted_opening_goes_on(
     (problem,) = fail(*words, tmp_path / "ensemble", "--ensemble")
     assert "are sealed until" in problem
 
-    def torn(*_: object) -> None:
+    def torn(*_: object, **__: object) -> None:
         raise InputError("no space left")
 
     results = tmp_path / "results"
@@ -107,5 +109,36 @@ def test_a_sealed_run_trains_final_models_and_an_interrupted_opening_goes_on(
     ):
         (problem,) = fail(*again)
         assert "was interrupted; run histodistill unseal" in problem
-    succeed("unseal", results)
+    for owner, name in ((finished, "finish"), (Path, "unlink"), (unsealing, "write_predictions")):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, torn)
+            fail("unseal", results)
+    opened = json.loads((results / sealing.OPENED).read_text())["time"]
+    assert opened in succeed("unseal", results).stdout  # when it was opened first, not last
     assert "Area under the ROC curve" in succeed("crossval", experiment, "--no-report").stdout
+
+
+@pytest.mark.parametrize("change", ["edited", "of another run", "gone"])
+def test_a_changed_record_of_the_opening_is_seen(tmp_path, change):
+    for name in ("run", "other"):
+        run = tmp_path / name
+        run.mkdir()
+        sealing.begin(run)
+        (run / "configuration.json").write_text("{}")
+        sealing.write_contents(run, {"abmil": ["fits/0"]})
+        sealing.record_opening(run, run / "configuration.json")
+    path = tmp_path / "run" / sealing.OPENED
+    found = sealing.opening_of(tmp_path / "run")
+    assert found is not None
+    assert found.methods == ("abmil",)
+    told = json.loads(path.read_text())
+    if change == "edited":
+        path.write_text(json.dumps(told | {"time": "2031-01-01T00:00:00+00:00"}))
+    elif change == "of another run":
+        path.write_bytes((tmp_path / "other" / sealing.OPENED).read_bytes())
+    else:
+        path.unlink()
+    with pytest.raises(InputError, match="is gone" if change == "gone" else "was changed since"):
+        sealing.opening_of(tmp_path / "run")
+    with pytest.raises(InputError, match=r"unsealed\.json"):
+        unsealing.unseal(tmp_path / "run")

@@ -127,6 +127,11 @@ def test_triage_at_the_site_needs_patients_of_the_site(tmp_path: Path) -> None:
         (lambda t, s: (t, s[:6]), "it takes 10 or more"),
         (lambda t, s: (t, s[s == "positive"]), "of both classes"),
         (lambda t, s: (pd.concat([t, t]), s), "has two rows"),
+        (lambda t, s: (t.replace({"PATIENT": "S003"}, "S002"), s), "S002 has two rows"),
+        (lambda t, s: (t.assign(student=0.5), s), "the same probability"),
+        (lambda t, s: (t.assign(student=t["student"] * 100), s), "S000: .* is no probability"),
+        (lambda t, s: (t.assign(student=["high", *t["student"][1:]]), s), "S000: high is no"),
+        (lambda t, s: (t, s.replace("positive", "Pos")), "labels Pos are none of the classes"),
     ],
 )
 def test_what_cannot_be_recalibrated_is_refused(change, told: str) -> None:
@@ -134,6 +139,15 @@ def test_what_cannot_be_recalibrated_is_refused(change, told: str) -> None:
     table, labels = change(*site(made))
     with pytest.raises(InputError, match=told):
         recalibrate(made, table, labels, "North")
+
+
+def test_a_site_that_was_calibrated_before_is_calibrated_from_the_bundle_itself(tmp_path: Path):
+    made = trained()
+    made.save(tmp_path / "bundle")
+    first = recalibrate(made, *site(made), "North")
+    first.save(tmp_path / "bundle")
+    again = Bundle.load(tmp_path / "bundle")
+    assert recalibrate(again, *site(again), "North") == first
 
 
 def test_a_site_file_of_another_bundle_or_with_another_content_is_refused(tmp_path: Path) -> None:
@@ -167,6 +181,12 @@ def test_the_command(tmp_path: Path) -> None:
     assert "threshold 0.400 becomes" in said.output
     assert "60 labelled patients, 140 without a label" in said.output
     assert "unlike those of training" not in said.output
+    strangers = pd.Series({"X1": "positive", "X2": "negative"})
+    joined = pd.concat([labels, strangers]).rename_axis("PATIENT").rename("ER")
+    joined.to_csv(tmp_path / "labels.csv")
+    told = " ".join(succeed(*given, "West").output.split())
+    assert "the labels of 2 patients are not used" in told
+    assert "X1, X2" in told
     outside = table.assign(scope=["out of scope"] * 3 + ["in scope"] * (len(table) - 3))
     outside.to_csv(tmp_path / "predictions.csv", index=False)
     told = succeed(*given, "South").output.replace("\n", " ")

@@ -66,7 +66,7 @@ def command(
     """
     from histodistill.deploy import Bundle
     from histodistill.deploy.panel import bundle_of
-    from histodistill.deploy.recalibration import recalibrate, scope_notes, sentences
+    from histodistill.deploy.recalibration import label_notes, recalibrate, scope_notes, sentences
     from histodistill.deploy.site import require_site_name
     from histodistill.evaluation import Question, rows_of
     from histodistill.spreadsheets import read_back
@@ -85,7 +85,7 @@ def command(
     table = rows_of(read_back(read_table(predictions, told)), info.target)
     say_notes((*notes, *told))
     found = recalibrate(bundle, table, known, site, source=str(predictions))
-    say_notes(scope_notes(table))
+    say_notes((*label_notes(table, known), *scope_notes(table)))
     path = found.save(place)
     for sentence in sentences(bundle, found):
         say(sentence)

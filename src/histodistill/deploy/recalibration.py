@@ -20,7 +20,7 @@ from histodistill.deploy.site import (
     site_probability,
     training_scale,
 )
-from histodistill.errors import InputError
+from histodistill.errors import InputError, listed
 from histodistill.evaluation.external import question_of
 from histodistill.model import NetworkName
 
@@ -42,16 +42,18 @@ def recalibrate(
         bundle: A trained model of two classes.
         predictions: What it predicted for patients of the site, as :func:`histodistill.predict`
             gives it; those without a label help as well.
-        labels: Class names by patient; NaN where unknown. Others than those predicted are ignored.
+        labels: Class names by patient; NaN where unknown. Others than those predicted are ignored
+            (:func:`label_notes` tells them).
         site: The site's name.
         source: The file that messages name.
 
     Raises:
-        InputError: Predictions of another bundle, a target of more than two classes, fewer than
-            ten labelled patients, or one class alone.
+        InputError: Predictions of another bundle or that are no probabilities, labels that are no
+            class, a target of more than two classes, fewer than ten labelled patients, one class
+            alone, or the same answer to everybody.
     """
     require_site_name(site)
-    problems = list(_problems(bundle, predictions, source))
+    problems = [*_problems(bundle, predictions, source), *_label_problems(bundle, labels)]
     if problems:
         raise InputError(*problems)
     assert bundle.calibration is not None
@@ -98,6 +100,41 @@ def _problems(bundle: Bundle, predictions: pd.DataFrame, source: str) -> Iterato
             "the site's patients with this bundle"
         )
 
+    for name in bundle.networks:
+        if name in predictions:
+            yield from _answer_problems(predictions, name, source)
+
+
+def _answer_problems(predictions: pd.DataFrame, name: str, source: str) -> Iterator[str]:
+    """Answers that are no probability, the first of them by its patient."""
+    numbers = pd.to_numeric(predictions[name], errors="coerce")
+    wrong = predictions[name].notna() & ~numbers.between(0, 1)
+    if wrong.any():
+        patient, value = predictions.loc[wrong, ["PATIENT", name]].iloc[0]
+        more = f" (and {int(wrong.sum()) - 1} more)" if wrong.sum() > 1 else ""
+        yield f"{source}: column {name}, patient {patient}: {value} is no probability{more}"
+
+
+def _label_problems(bundle: Bundle, labels: pd.Series[str]) -> Iterator[str]:
+    strange = sorted(set(labels.dropna().astype(str)) - set(bundle.info.classes))
+    if strange:
+        yield (
+            f"labels {listed(strange)} are none of the classes of the bundle: "
+            f"{', '.join(bundle.info.classes)}"
+        )
+
+
+def label_notes(predictions: pd.DataFrame, labels: pd.Series[str]) -> list[str]:
+    """Whose label is not used, since nobody predicted them."""
+    known = set(predictions["PATIENT"].astype(str))
+    others = [str(name) for name in labels.dropna().index if str(name) not in known]
+    if not others:
+        return []
+    return [
+        f"the labels of {len(others)} patients are not used, since they are not in the "
+        f"predictions: {listed(others)}"
+    ]
+
 
 def _network(
     bundle: Bundle,
@@ -124,6 +161,8 @@ def _network(
         )
     if name not in original.held_out or original.networks[name].name == "none":
         raise InputError(f"{name} is not calibrated in the bundle itself")
+    if np.ptp(given[able]) == 0:
+        raise InputError(f"{name} gives all patients of the site the same probability")
     both = np.column_stack([1 - given, given] if positive == 1 else [given, 1 - given])
     scores = training_scale(both, positive, name, original)
     kept = original.held_out[name]

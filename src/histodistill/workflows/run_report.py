@@ -267,19 +267,28 @@ def _evidence(
 
 def _seal_check(experiment: Experiment) -> pd.DataFrame:
     """Whether figures of test patients were out of sight until all choices were made."""
-    run = experiment.output
-    opening = sealing.opening_of(run)
-    if opening is None:
-        found = "not sealed: figures of test patients could be seen while choices were made"
+    run, where = experiment.output, sealing.OPENED
+    try:
+        opening = sealing.opening_of(run)
+    except InputError as error:
+        found = f"sealed once, and nobody can tell until when: {error}"
     else:
-        found = f"sealed until {opening.time}, configuration {opening.configuration[:12]}"
-        later = [name for name in experiment.methods if name not in opening.methods]
-        if later:
-            found += f"; trained after the opening: {', '.join(later)}"
-        elif sha256(run / CONFIGURATION) != opening.configuration:
-            found += "; the configuration has changed since"
-    row = ("answers to test patients", found, sealing.OPENED if opening else "`splits: seal`")
+        found = _opened(experiment, opening)
+        where = where if opening else "`splits: seal`"
+    row = ("answers to test patients", found, where)
     return pd.DataFrame([row], columns=["Check", "Found", "Where"])
+
+
+def _opened(experiment: Experiment, opening: sealing.Opening | None) -> str:
+    if opening is None:
+        return "not sealed: figures of test patients could be seen while choices were made"
+    found = f"sealed until {opening.time}, configuration {opening.configuration[:12]}"
+    later = [name for name in experiment.methods if name not in opening.methods]
+    if later:
+        return f"{found}; trained after the opening: {', '.join(later)}"
+    if sha256(experiment.output / CONFIGURATION) != opening.configuration:
+        return f"{found}; the configuration has changed since"
+    return found
 
 
 def _mean_patches(data: ExperimentData) -> pd.DataFrame | None:

@@ -29,10 +29,12 @@ def unseal(run: Path) -> Unsealed:
         run: The run's output folder.
 
     Raises:
-        InputError: It has no seal, is not trained to its end, or was opened before.
+        InputError: It has no seal, is not trained to its end, was opened before, or the record of
+            that was changed or removed.
     """
     if not (run / sealing.KEY).is_file():
         raise InputError(f"{run}: has no sealed answers (`splits: seal` of its experiment)")
+    sealing.require_cryptography()
     opening = sealing.opening_of(run)
     if opening is not None and (run / PREDICTIONS).is_file():
         raise InputError(
@@ -41,7 +43,6 @@ def unseal(run: Path) -> Unsealed:
         )
     if not (run / sealing.CONTENTS).is_file():
         raise InputError(f"{run}: is not trained to its end; run crossval again, then unseal")
-    sealing.require_cryptography()
     if opening is None:
         opening = sealing.record_opening(run, run / CONFIGURATION)
     places = [run / name for names in sealing.contents(run).values() for name in names]
