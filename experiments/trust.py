@@ -62,7 +62,8 @@ is of those in which they do. *spared*, *missed* (of the positive) and *false al
 negative) are shares, means over the divisions; the sensitivity is what *missed* leaves of 1. The
 divisions are of the same patients, so that they are no twenty tests of a promise: the interval is
 that of their mean, by drawing hospitals again, and a promise is shown to be broken where the whole
-interval lies above the stated share. *above*: in how many divisions the share itself lies above it.
+interval lies above the stated share. *above*: in how many divisions the share itself lies above it,
+where 95 % confidence allows one of twenty.
 
 {apart}
 
@@ -157,7 +158,8 @@ def triage_section() -> str:
     """Triage with hospitals apart, for other hospitals and for patients alike, and mixed."""
     rows = logistic_answers()
     apart, alike = (list(triaged(rows, other=other)) for other in (True, False))
-    missed = {r["target"]: r["missed [95 %]"] for r in apart if r["policy"] == "miss at most 5 %"}
+    told = (row for row in apart if row["policy"] == "miss at most 5 %")
+    missed = {row["target"]: row.get("missed [95 %]", "refused") for row in told}
     (her2,) = (
         row
         for row in alike
@@ -210,12 +212,14 @@ SECTIONS: dict[str, Callable[[], str]] = {
 
 def written(names: Collection[str]) -> str:
     """The document, those of its sections made anew."""
+    made = {name: make().lstrip() for name, make in SECTIONS.items() if name in names}
     known = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", _present(), re.DOTALL | re.MULTILINE))
-    made = {
-        name: make().lstrip() if name in names or name not in known else f"## {name}\n{known[name]}"
+    kept = {name: f"## {name}\n{known[name]}" for name in SECTIONS if name in known}
+    sections = [
+        made[name] if name in made else kept.get(name) or make().lstrip()
         for name, make in SECTIONS.items()
-    }
-    return "\n\n".join(part.strip() for part in (_INTRODUCTION, *made.values())) + "\n"
+    ]
+    return "\n\n".join(part.strip() for part in (_INTRODUCTION, *sections)) + "\n"
 
 
 def _present() -> str:

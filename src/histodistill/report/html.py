@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
@@ -50,24 +50,79 @@ def page_template(name: str) -> Template:
 def picture(paths: Mapping[str, Path], caption: str) -> Picture:
     """The SVG among a figure's files, to lie inside the page."""
     drawn = paths["svg"].read_bytes()
-    encoded = base64.b64encode(_slim(drawn)).decode()
-    return Picture(caption, f"data:image/svg+xml;base64,{encoded}", _width(drawn))
+    return Picture(caption, svg_address(slim(drawn.decode())), _width(drawn))
 
 
-_PATH = re.compile(rb' d="([^"]*)"')
-_LONG_NUMBER = re.compile(rb"-?\d+\.\d{2,}")
-_METADATA = re.compile(rb"<metadata>.*?</metadata>", re.DOTALL)
+def svg_address(svg: str) -> str:
+    """A drawing as a data URI: a fifth shorter than in base64, and safe inside double quotes."""
+    return f"data:image/svg+xml,{quote(' '.join(svg.split()), safe=_PLAIN)}"
 
 
-def _slim(svg: bytes) -> bytes:
-    """The drawing with the coordinates of its paths to a tenth of a point: half the bytes."""
-    bare = _METADATA.sub(b"", svg)
-    return _PATH.sub(lambda path: b' d="' + _tenths(path.group(1)) + b'"', bare)
+# What a data URI and an attribute of HTML may hold as it is.
+_PLAIN = " !()*,-./:;=?@_~$[]"
+_PATH = re.compile(r' d="([^"]*)"')
+_SAID = re.compile(r"<metadata>.*?</metadata>|<!--.*?-->|(?<=<g) id=\"[^\"]*\"", re.DOTALL)
+_FONTS = re.compile(r"'DejaVu Sans',[^;\"]*")
+_PLACE = re.compile(r"(?<= [xy]=\")-?[0-9.]+|(?<=[( ])-?[0-9]+\.[0-9]{2,}(?=[ )])")
 
 
-def _tenths(path: bytes) -> bytes:
-    rounded = _LONG_NUMBER.sub(lambda found: b"%.1f" % float(found.group()), path)
-    return b" ".join(rounded.split())
+def slim(svg: str) -> str:
+    """The drawing to a tenth of a point, without what no reader sees: a third of the bytes."""
+    bare = _FONTS.sub("'DejaVu Sans', Arial, sans-serif", _SAID.sub("", svg))
+    steps = _PATH.sub(lambda path: f' d="{_tenths(path.group(1))}"', bare)
+    return _PLACE.sub(lambda found: f"{float(found.group()):.1f}", steps)
+
+
+def _tenths(path: str) -> str:
+    """A path of straight lines as steps from one tenth of a point to the next; others as it is.
+
+    Each point is rounded where it lies, so that no error of rounding adds up. Steps of nothing are
+    left out, and those that go on level or upright are one.
+    """
+    words = path.split()
+    if not set(filter(str.isalpha, words)) <= {"M", "L", "z"}:
+        return " ".join(words)
+    told, steps, place, start = "", _Steps(), (0, 0), (0, 0)
+    values = iter(words)
+    for word in values:
+        if word == "z":
+            told, place = f"{told}{steps.taken()}z", start
+            continue
+        x, y = (round(10 * float(next(values))) for _ in range(2))
+        if word == "M":
+            told, start = f"{told}{steps.taken()}M{_tenth(x)} {_tenth(y)}", (x, y)
+        else:
+            steps.add(x - place[0], y - place[1])
+        place = (x, y)
+    return told + steps.taken()
+
+
+class _Steps:
+    """Steps of a line, in tenths of a point."""
+
+    def __init__(self) -> None:
+        self._steps: list[tuple[int, int]] = []
+
+    def add(self, x: int, y: int) -> None:
+        """One more step; part of the last one where that goes on the same way."""
+        if self._steps:
+            last = self._steps[-1]
+            if (x, y) == (0, 0):
+                return
+            if (x == last[0] == 0 and y * last[1] > 0) or (y == last[1] == 0 and x * last[0] > 0):
+                self._steps[-1] = (last[0] + x, last[1] + y)
+                return
+        self._steps.append((x, y))
+
+    def taken(self) -> str:
+        """The steps as part of a path; none are left."""
+        told = " ".join(f"{_tenth(x)} {_tenth(y)}" for x, y in self._steps)
+        self._steps = []
+        return f"l{told}" if told else ""
+
+
+def _tenth(value: int) -> str:
+    return f"{value / 10:g}"
 
 
 def _width(svg: bytes) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -40,7 +40,7 @@ from histodistill.report.html import FOLD_LIMIT, LIMITS, Picture, page_template,
 from histodistill.report.learning_section import learning_sections
 from histodistill.report.patients_section import PatientsSection, anchors_of, patients_section
 from histodistill.report.plots import training_figure, write_figure
-from histodistill.report.slide_maps import SlideMap, thumbnails
+from histodistill.report.slide_maps import SlideMap, Thumbnail, thumbnails
 from histodistill.report.tables import (
     INPUTS,
     Table,
@@ -147,6 +147,7 @@ def write_report(
     anchors = anchors_of(report.predictions)
     asked = Asked(_chosen(report), report.evidence, report.policy, anchors, report.external)
     targets = _sections(folder, report, summary, asked)
+    slides = thumbnails(report.maps, _worst(targets), anchors)
     page = page_template("report.html.jinja").render(
         report=report,
         limits=[*LIMITS, *([] if report.external else [FOLD_LIMIT]), *report.limits],
@@ -157,9 +158,9 @@ def write_report(
         headline=replace(headline, source="tables/summary.csv"),
         targets=targets,
         explained=explained_section(folder, report.explained),
-        slides=thumbnails(report.maps, _worst(targets), anchors),
+        slides=slides,
         checklists=_checklists(folder, report, targets),
-        patients=_patients(folder, report, asked),
+        patients=_patients(folder, report, asked, _led_to(targets, slides)),
         drawn=drawn_methods(report.predictions, report.methods),
         policy_text=_policy(report.policy),
         n_methods=report.predictions["method"].nunique(),
@@ -275,7 +276,19 @@ def _chosen(report: Report) -> Chosen:
     return Chosen(name, network)
 
 
-def _patients(folder: Path, report: Report, asked: Asked) -> PatientsSection:
+def _led_to(targets: list[TargetSection], slides: Sequence[Thumbnail]) -> set[str]:
+    """Places of the patients to whom a point, a row or a picture of the page leads."""
+    depths = [target.depth for target in targets if target.depth is not None]
+    lanes = [lane for depth in depths for lane in depth.distribution.lanes]
+    errors = [depth.errors for depth in depths if depth.errors is not None]
+    cells = [cell for e in errors for part in e.sections for row in part.rows for cell in row]
+    points = {point.anchor for lane in lanes for point in lane.points}
+    return points | {cell.anchor for cell in cells} | {each.anchor for each in slides}
+
+
+def _patients(
+    folder: Path, report: Report, asked: Asked, led_to: Collection[str]
+) -> PatientsSection:
     answers = {}
     for name, rows in report.predictions.groupby("target", sort=False):
         chosen = present(rows, asked.chosen)
@@ -284,7 +297,7 @@ def _patients(folder: Path, report: Report, asked: Asked) -> PatientsSection:
         if len(runs):
             answers[str(name)] = answered(runs)
     known = report.evidence.patients
-    return patients_section(folder, asked.anchors, known, answers, report.viewer)
+    return patients_section(folder, asked.anchors, known, answers, led_to, report.viewer)
 
 
 def _checklists(folder: Path, report: Report, targets: list[TargetSection]) -> tuple[Filled, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -14,6 +14,8 @@ from histodistill.spreadsheets import write_csv
 
 _TITLES = {"site": "Site", "age": "Age", "slides": "Slides", "patches": "Patches"}
 _MISSING = ""
+MOST_ROWS = 2000
+"""Patients who are all in the page; of more those alone to whom something leads."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,12 @@ class PatientsSection:
     Attributes:
         header: Titles of the columns after the patient.
         rows: Each patient.
+        left_out: Patients who are in the CSV alone.
     """
 
     header: tuple[str, ...]
     rows: tuple[PatientRow, ...]
+    left_out: int = 0
     source: str = "tables/patients.csv"
 
 
@@ -50,6 +54,7 @@ def patients_section(
     anchors: Mapping[str, str],
     known: pd.DataFrame | None,
     answers: Mapping[str, pd.DataFrame],
+    led_to: Collection[str],
     viewer: str = "",
 ) -> PatientsSection:
     """Tabulate who was answered what, and write the same as a CSV.
@@ -59,6 +64,7 @@ def patients_section(
         anchors: Anchor of each patient, in order.
         known: As ``Evidence.patients``.
         answers: By target, as ``answered``.
+        led_to: Anchors of patients to whom something of the page leads.
         viewer: Address of ``histodistill view``; empty for none.
     """
     table = pd.DataFrame(index=pd.Index(list(anchors), name="PATIENT"))
@@ -70,14 +76,17 @@ def patients_section(
         table[f"{target} probability"] = own["p"].reindex(table.index)
         table[f"{target} wrong"] = own["wrong"].reindex(table.index)
     write_csv(folder / PatientsSection.source, table.reset_index())
-    texts = table.apply(_texts)
     shown = [name for name in table.columns if not str(name).endswith(" wrong")]
+    if len(table) > MOST_ROWS:
+        table = table[[anchors[str(name)] in led_to for name in table.index]]
+    texts = table.apply(_texts)
     rows = zip(table.index, texts[shown].itertuples(index=False, name=None), strict=True)
     listed = tuple(
         PatientRow(anchors[str(name)], str(name), _address(viewer, str(name)), tuple(cells))
         for name, cells in rows
     )
-    return PatientsSection(tuple(str(name) for name in shown), listed)
+    header = tuple(str(name) for name in shown)
+    return PatientsSection(header, listed, len(anchors) - len(listed))
 
 
 def _address(viewer: str, patient: str) -> str:

@@ -10,11 +10,11 @@ import pandas as pd
 from histodistill.evaluation import Runs
 
 WIDTH, LANE, LEFT, TOP = 720, 96, 120, 8
-MOST_POINTS = 1500
-"""Points that are drawn: all who are called wrong, and of the others as many as have room."""
+MOST_POINTS = 600
+"""Points of a cohort that is too large for all: who is called wrong, and others as have room."""
 
-# Beyond this many patients a point has no words of its own: the page would be too heavy.
-_MOST_WITH_WORDS = 1000
+# Of more patients not all have a point, nor a point its words: the page would be too heavy.
+_MOST_PATIENTS = 1000
 _GOLDEN = 0.6180339887498949
 
 
@@ -90,7 +90,7 @@ def distribution(
         classes: In the order of the lanes, the last one above.
         anchors: The place of the page of each patient.
     """
-    words, shown = len(answers) <= _MOST_WITH_WORDS, _shown(answers)
+    words, shown = len(answers) <= _MOST_PATIENTS, _shown(answers)
     lanes: list[Lane] = []
     for name in reversed(classes):
         own = answers[answers["label"] == name].sort_values("p", kind="stable")
@@ -107,7 +107,7 @@ def distribution(
 
 def _shown(answers: pd.DataFrame) -> pd.Index:
     """Everybody of a small cohort; of a large one the wrong, and the right at even steps."""
-    if len(answers) <= MOST_POINTS:
+    if len(answers) <= _MOST_PATIENTS:
         return answers.index
     ordered = answers.sort_values("p", kind="stable")
     wrong = ordered.index[ordered["wrong"] > 0.5]
