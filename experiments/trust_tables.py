@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,7 +45,9 @@ def calibration_text(rows: pd.DataFrame) -> str:
         f"{row.slope:.3f} [{row.slope_low:.3f}, {row.slope_high:.3f}]"
         for row in figures.itertuples()
     ]
-    chance = {target: perfect_error(own) for target, own in rows.groupby("target", sort=False)}
+    chance: dict[Any, tuple[float, float]] = {
+        target: perfect_error(own) for target, own in rows.groupby("target", sort=False)
+    }
     figures["ece if perfect"] = [
         f"{chance[row.target][0]:.3f} (at most {chance[row.target][1]:.3f})"
         if row.probabilities == "calibrated"
@@ -94,7 +97,7 @@ def aim_text(rows: pd.DataFrame) -> str:
     return f"Not within the aim: {'; '.join(told)}."
 
 
-def _missed(row: dict, rows: pd.DataFrame) -> str:
+def _missed(row: Mapping[Hashable, Any], rows: pd.DataFrame) -> str:
     mean, most = perfect_error(rows)
     told = f"{row['target']} (ECE {row['ece']:.3f}, slope {row['slope']:.3f})"
     if not 0.9 <= row["slope"] <= 1.1:
