@@ -59,6 +59,17 @@ def slides(tmp_path: Path) -> Path:
     return folder
 
 
+def test_features_without_places_are_told_to_get_no_picture(
+    model: Path, features: Path, tmp_path: Path
+) -> None:
+    with h5py.File(features / "B-1.h5", "a") as file:
+        del file["coords"]
+    told = explain(model, features, tmp_path / "out")
+    assert told.exit_code == 0, told.output
+    assert "1 slides have features that do not tell where their patches lie" in told.output
+    assert {path.name for path in (tmp_path / "out/B/B-1").iterdir()} == {"patches.csv"}
+
+
 def test_slides_unlike_those_of_training_are_told_on_their_maps(
     features: Path, slides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

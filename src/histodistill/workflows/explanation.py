@@ -113,6 +113,7 @@ def explain_patients(
         raise InputError(f"nobody of this name has slides: {listed(unknown)}")
     told = predictability(bundle)
     notes = [*predicted.notes, *_image_notes(how, bags, wanted), *_programme_notes(told)]
+    notes.extend(_place_notes(bags, wanted))
     require_writable(how.folder)
     places = {patient: how.folder / folder_name(patient) for patient in wanted}
     record = {p: _record(bundle, bags, p, how) for p in wanted}
@@ -340,6 +341,17 @@ def _programme_notes(told: pd.DataFrame) -> Iterator[str]:
             f"{int(programmes['shown'].sum())} of {len(programmes)} programmes of expression are "
             f"drawn: the others slides do not predict above chance, or the members of the ensemble "
             f"do not share them ({_PREDICTABILITY}, with the figures of all genes)"
+        )
+
+
+def _place_notes(bags: BagStore, wanted: Sequence[str]) -> Iterator[str]:
+    """Slides of which no picture can be drawn."""
+    slides = (slide for patient in wanted for slide in bags.slides(patient))
+    unplaced = [slide.path.stem for slide in slides if slide.coords_path is None]
+    if unplaced:
+        yield (
+            f"{len(unplaced)} slides have features that do not tell where their patches lie: they "
+            f"get a table of patches and no picture: {listed(unplaced)}; extract them anew for maps"
         )
 
 

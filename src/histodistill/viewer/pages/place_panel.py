@@ -62,7 +62,8 @@ def _options(
             points.setdefault("this patient", []).append(here)
     return {
         "legend": {"top": 0},
-        "tooltip": {":formatter": "p => p.name"},
+        # Drawn, not put into the page as HTML: names come from somebody's files.
+        "tooltip": {"renderMode": "richText", ":formatter": "p => p.name"},
         "grid": {"left": 48, "right": 16, "top": 36, "bottom": 48},
         "xAxis": _axis(f"first ({shares[0]:.0%} of the variance)", 28),
         "yAxis": _axis(f"second ({shares[1]:.0%})", 34),
