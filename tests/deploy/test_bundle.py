@@ -7,6 +7,8 @@ import json
 import os
 import pickle
 import signal
+import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -271,6 +273,15 @@ def test_code_that_fails_is_not_called_damage(saved, monkeypatch):
     assert problem.startswith(f"{saved}/member-0: its files are those that were written")
     assert f"AssertionError: the bug itself ({__file__}, line " in problem
     assert "damaged" not in problem
+
+
+def test_reading_does_not_load_pytorchs_compiler(saved):
+    program = (
+        "import sys; from pathlib import Path; from histodistill.deploy import Bundle; "
+        "Bundle.load(Path(sys.argv[1])); print('torch._dynamo' in sys.modules)"
+    )
+    words = [sys.executable, "-c", program, str(saved)]
+    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "False\n"
 
 
 def test_weights_that_are_not_finite_are_refused(saved):

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from histodistill.errors import InputError
 from histodistill.experiment.recorded import is_run
-from histodistill.viewer.bundle_source import open_bundle
 from histodistill.viewer.cohort import Request
-from histodistill.viewer.run_source import open_run
 from histodistill.viewer.source import Source
 
 
@@ -21,7 +19,14 @@ def open_source(request: Request) -> Source:
     unused = _unused_by_run(request) if run else _unused_by_bundle(request)
     if unused:
         raise InputError(*(f"{option} has no effect on {request.place}" for option in unused))
-    return open_run(request) if run else open_bundle(request)
+    # Each needs libraries that the other does without, and memory for them.
+    if run:
+        from histodistill.viewer.run_source import open_run
+
+        return open_run(request)
+    from histodistill.viewer.bundle_source import open_bundle
+
+    return open_bundle(request)
 
 
 def _unused_by_run(request: Request) -> list[str]:
