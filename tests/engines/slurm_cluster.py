@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import os
+import pwd
 import secrets
 import shutil
 import signal
@@ -34,7 +34,7 @@ def takes_jobs() -> bool:
 
 @contextmanager
 def slurm_of_this_machine(folder: Path) -> Iterator[None]:
-    """A cluster of two nodes with a core each; needs no rights, but the programs.
+    """A cluster of two nodes with a core each, of whoever runs the tests.
 
     Args:
         folder: Gets keys, states and logs; its path is short, for sockets.
@@ -72,7 +72,7 @@ def _configured(folder: Path) -> Path:
     key = folder / "munge.key"
     key.touch(mode=0o600)
     key.write_bytes(secrets.token_bytes(128))
-    user, host = getpass.getuser(), socket.gethostname()
+    user, host = pwd.getpwuid(os.getuid()).pw_name, socket.gethostname()
     port = _free_ports(1 + len(NODES))
     lines = [
         "ClusterName=tests",
