@@ -21,7 +21,7 @@ METHODS = ("programmes", "linear", "abmil", "snn")
 # The simulated patient whose slide is shown.
 SHOWN = "SIM-S05-0060"
 OF_A_SLIDE = "^(SIM-S[0-9]+-[0-9]+)"
-WIDEST_PX, COLOURS = 1100, 128
+WIDEST_PX, COLOURS = 1100, 256
 # Tissue compresses badly.
 MAP_PX = 700
 
@@ -95,7 +95,10 @@ def keep(picture: Path, name: str, widest: int = WIDEST_PX) -> None:
     with Image.open(picture) as image:
         small = image.convert("RGB")
         small.thumbnail((widest, widest))
-        small.quantize(COLOURS).save(GALLERY / f"{name}.png", optimize=True)
+        # By coverage: the commonest colours alone are grey tissue and paper, and lines of other
+        # colours would be drawn alike.
+        fewer = small.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE)
+        fewer.save(GALLERY / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":
