@@ -139,7 +139,16 @@ def _wait_for_nodes(folder: Path) -> None:
 
 
 def _end(folder: Path) -> None:
-    """End the daemons, and wait until they are gone."""
+    """End what a failed test has left in the queue, then the daemons; wait until they are gone."""
+    subprocess.run(["scancel", "--me"], capture_output=True, check=False)
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        asked = subprocess.run(
+            ["squeue", "--noheader"], capture_output=True, text=True, check=False
+        )
+        if not asked.stdout.strip():
+            break
+        time.sleep(0.2)
     for file in [*folder.glob("slurmd-*.pid"), folder / "slurmctld.pid", folder / "munged.pid"]:
         with suppress(OSError, ValueError):
             process = int(file.read_text())
