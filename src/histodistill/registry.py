@@ -22,14 +22,16 @@ import importlib
 import inspect
 import json
 import re
+import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cache, cached_property
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Generic, TypeVar, cast
 
 from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
@@ -257,6 +259,40 @@ def _remedy(path: str, error: Exception) -> str:
         if not frame.filename.startswith("<") and Path(frame.filename).parent not in _IMPORTING
     ]
     return f"mend {places[-1]}" if places else f"the module {module} is there; correct the name"
+
+
+def line_at_fault(error: BaseException, parts: Iterable[object]) -> str:
+    """File and line, in the packages of some parts, that an error came from.
+
+    Where none of their lines was at work, a call with other arguments for example: where the parts
+    are defined.
+    """
+    parts = list(parts)
+    modules = [_top_module(part) for part in parts]
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if any(_holds(module, frame.filename) for module in modules):
+            return f"{frame.filename}, line {frame.lineno}"
+    return "; ".join(_defined_at(part) for part in parts)
+
+
+def _top_module(part: object) -> ModuleType:
+    """The package, or the single file, that a part was imported from."""
+    return sys.modules[str(getattr(part, "__module__", __name__)).partition(".")[0]]
+
+
+def _holds(module: ModuleType, file: str) -> bool:
+    """Whether a file is of a top-level module, a package or a single file."""
+    folders = getattr(module, "__path__", None)
+    if folders is None:
+        return file == module.__file__
+    return any(Path(file).is_relative_to(folder) for folder in folders)
+
+
+def _defined_at(part: object) -> str:
+    try:
+        return f"{inspect.getsourcefile(part)}, line {inspect.getsourcelines(part)[1]}"  # type: ignore[arg-type]
+    except (OSError, TypeError):  # without source
+        return str(getattr(part, "__module__", part))
 
 
 _Found = tuple[str, str, dict[str, Any], str]

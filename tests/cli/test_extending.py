@@ -251,28 +251,168 @@ def test_what_cannot_be_is_refused_at_the_audit(
     assert message in "\n".join(fail("audit", path))
 
 
+def broken(package: Path, module: str, name: str, body: str) -> str:
+    """A copy of a module of the page in which one method is another; its new import path.
+
+    Args:
+        package: Where the page's package is.
+        module: The module that is copied.
+        name: The method that is replaced, the last of its class.
+        body: What it does instead, a line.
+    """
+    head, found, rest = (package / f"my_package/{module}.py").read_text().partition(f"def {name}(")
+    assert found
+    signature, _, after = rest.partition(":\n")
+    behind = re.search(r"\n    (?=\S)", after)
+    kept = after[behind.start() :] if behind else ""
+    copy = f"broken_{abs(hash((module, body)))}"
+    path = package / f"my_package/{copy}.py"
+    path.write_text(f"{head}def {name}({signature}:\n        {body}\n{kept}")
+    return f"my_package.{copy}"
+
+
+def line_of(package: Path, module: str, text: str) -> str:
+    """File and line, as messages write them, of some text in a module."""
+    path = package / (module.replace(".", "/") + ".py")
+    (line,) = [n for n, own in enumerate(path.read_text().splitlines(), 1) if text in own]
+    return f"{path}, line {line}"
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("raise ValueError('no pooling')", "fails: ValueError: no pooling ("),
+        ("raise ValueError('no pooling')", "fails: ValueError: no pooling"),
         (
             "f = torch.stack([b.mean(0) for b in bags.split()]); return Output(f, f, bags.rows)",
             "student gives logits [3, 8] and not [3, 2]",
+        ),
+        ("return torch.zeros(3)", "student gives a Tensor and not an Output"),
+        (
+            "bags = torch.stack(bags.split()); return Output(bags, bags, bags)",
+            "RuntimeError: stack expects each tensor to be equal size",
+        ),
+        (
+            "x = torch.zeros(4, 8); return Output(x, x[:, :2], torch.arange(4))",
+            "student answers the rows [0, 1, 2, 3] and not [0, 1, 2]",
+        ),
+        (
+            "x = torch.zeros(len(bags.sizes), 9); return Output(x, x[:, :2], bags.rows)",
+            "student gives features [3, 9] and not [3, 8]",
+        ),
+        (
+            "x = torch.zeros(len(bags.sizes), 8); return Output(x, x[:, :2], bags.rows)",
+            "no term of the loss has a gradient",
+        ),
+        (
+            "x = self.hidden(bags.patches[:len(bags.sizes)]); labels.sum(); "
+            "return Output(x, self.classifier(x), bags.rows)",
+            "AttributeError: 'NoneType' object has no attribute 'sum'",
         ),
     ],
 )
 def test_a_network_that_cannot_train_is_refused_at_the_audit(
     package: Path, template: Path, tmp_path: Path, body: str, message: str
 ) -> None:
-    source = (package / "my_package/heads.py").read_text()
-    name = f"broken_{len(body)}"
-    head, _, _ = source.partition("    def forward")
-    forward = f"    def forward(self, bags, labels=None):\n        {body}\n"
-    (package / f"my_package/{name}.py").write_text(head + forward)
+    module = broken(package, "heads", "forward", body)
     (tmp_path / "cohort").symlink_to(template)
-    own = {"recipe": "abmil", "network": {"student": f"my_package.{name}:TopK"}}
+    own = {"recipe": "abmil", "network": {"student": f"{module}:TopK", **NETWORK}}
     path = experiment_file(tmp_path, {"methods": {"mkd": None, "abmil": None, "own": own}})
-    assert message in "\n".join(fail("audit", path))
+    (problem,) = fail("audit", path)
+    assert problem.startswith(f"methods.own: student `{module}:TopK`: a step of training on toy")
+    assert message in problem
+    assert ("Error: " in message) == (line_of(package, module, body) in problem)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "body", "message"),
+    [
+        ("losses", "forward", "return student.feature.mean()", "AttributeError: 'Output' object"),
+        ("losses", "forward", "return (student.features - teacher.features) ** 2", "is [2, 8] and"),
+        ("losses", "forward", "return student.features.mean() / 0", "is inf"),
+        ("terms", "loss", "return self.heads(student.features)", "AttributeError: 'MeanExp"),
+        ("terms", "loss", "return 1.0", "is float and not a number"),
+    ],
+)
+def test_a_loss_that_cannot_train_is_refused_at_the_audit(
+    package: Path, template: Path, tmp_path: Path, module: str, name: str, body: str, message: str
+) -> None:
+    where = broken(package, module, name, body)
+    part = f"{where}:{'MatchedVariance' if module == 'losses' else 'MeanExpression'}"
+    kind = "distillation" if module == "losses" else "from_genes"
+    own = {
+        "recipe": "kd" if module == "losses" else "abmil",
+        "network": NETWORK,
+        "objective": {kind: {part: 1.0}},
+    }
+    (tmp_path / "cohort").symlink_to(template)
+    path = experiment_file(tmp_path, {"methods": {"mkd": None, "abmil": None, "own": own}})
+    (problem,) = fail("audit", path)
+    assert problem.startswith("methods.own: ")
+    assert f"`{part}`" in problem
+    assert message in problem
+    if "Error: " in message:
+        assert line_of(package, where, body) in problem
+
+
+def test_a_loss_whose_method_is_misspelt_is_refused_before_anything_is_trained(
+    package: Path, template: Path, tmp_path: Path
+) -> None:
+    source = (package / "my_package/losses.py").read_text()
+    (package / "my_package/misspelt.py").write_text(source.replace("forward(", "forwards("))
+    part = "my_package.misspelt:MatchedVariance"
+    own = {"recipe": "kd", "network": NETWORK, "objective": {"distillation": {part: 1.0}}}
+    (tmp_path / "cohort").symlink_to(template)
+    path = experiment_file(tmp_path, {"methods": {"abmil": None, "own": own}})
+    (problem,) = fail("suite", path)
+    assert f"`{part}`: a step of training on toy patients fails: NotImplementedError" in problem
+    assert line_of(package, "my_package.misspelt", "class MatchedVariance") in problem
+    words = ("--target", "ER", "--method", "own", "--out", tmp_path / "model")
+    assert fail("train", path, *words) == [problem]
+    assert not (tmp_path / "results/fits").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "message"),
+    [
+        ("fit", "self.share = np.bincount(y)", "`fit` gives a NoneType and not the baseline"),
+        ("fit", "self.n = len(y).sum(); return self", "AttributeError: 'int' object has no"),
+        ("predict_proba", "return self.shares", "`predict_proba` gives [2] and not [3, 2]"),
+        ("predict_proba", "return np.ones((len(x), 2))", "gives no probabilities"),
+    ],
+)
+def test_a_baseline_that_cannot_be_fitted_is_refused_before_anything_is_trained(
+    package: Path, template: Path, tmp_path: Path, name: str, body: str, message: str
+) -> None:
+    part = f"{broken(package, 'baselines', name, body)}:Prior"
+    (tmp_path / "cohort").symlink_to(template)
+    path = experiment_file(tmp_path, {"baselines": ["logistic-slides", part]})
+    (problem,) = fail("audit", path)
+    assert problem.startswith(f"baselines: baseline `{part}`: fitted on toy patients, it fails: ")
+    assert message in problem
+    if "Error" in message:
+        assert line_of(package, part.partition(":")[0], body) in problem
+    assert fail("crossval", path) == [problem]
+    assert not list((tmp_path / "results").glob("fits"))
+
+
+def test_a_baseline_that_reads_genes_is_told_their_names(
+    package: Path, template: Path, tmp_path: Path
+) -> None:
+    source = (package / "my_package/baselines.py").read_text()
+    declared = source.replace(
+        "class Prior:",
+        "from histodistill.baselines import BASELINES\n\n\n"
+        '@BASELINES.declare("named", reads="genes")\nclass Named:',
+    )
+    told = declared.replace("self, *, n_classes", "self, names, *, n_classes").replace(
+        "self.n_classes = n_classes", 'self.n_classes, _ = n_classes, names.index("GENE0")'
+    )
+    (package / "my_package/named.py").write_text(told)
+    (tmp_path / "cohort").symlink_to(template)
+    gene = pd.read_csv(template / "mrna_zscores.txt", sep="\t")["Hugo_Symbol"][0]
+    (package / "my_package/named.py").write_text(told.replace("GENE0", gene))
+    path = experiment_file(tmp_path, {"baselines": ["my_package.named:Named"], "methods": ["mkd"]})
+    assert "Named-mrna" in succeed("crossval", path).stdout
 
 
 def test_what_cannot_be_imported_is_told_with_all_the_rest(template: Path, tmp_path: Path) -> None:

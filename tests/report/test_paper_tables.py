@@ -11,11 +11,13 @@ import pytest
 
 from histodistill.evaluation import Leaderboard, build_leaderboard
 from histodistill.report import paper_latex, paper_markdown, paper_table, write_paper_table
-from histodistill.report.paper_tables import COUNTS, PaperTable
+from histodistill.report.paper_tables import PaperTable
 from tests.evaluation.simulated import three_class, two_class
 from tests.evaluation.test_leaderboard import costs, row_of
 
 AWKWARD = (("a_b & c%", 1.0), (r"~^\{<$#}>", 4.0), ("x|y*", 1.4))
+
+COUNTS = "n (positive / negative)"
 
 
 def board(reference: str | None = "a_b & c%", **measured: float) -> Leaderboard:
@@ -98,6 +100,9 @@ def test_methods_with_fewer_seeds_are_named():
 def test_three_classes_and_one_method_alone():
     table = paper_table(build_leaderboard(three_class(), n_resamples=50))
     assert "(bootstrap)" in table.notes[0]
+    assert "unweighted mean of the AUCs" in table.notes[1]
+    assert "unweighted" not in " ".join(paper_table(board()).notes)
+    assert column(table, "PAM50", "n (by class)")[0][0] == "45 (15 Basal, 15 LumA, 15 LumB)"
     assert not any(note.startswith("Mean rank") for note in table.notes)
     assert [cell.rank for cell in table.sections[0].rows[0]] == [0, 0, 0, 0, 0]
 

@@ -27,7 +27,7 @@ def summary(*rows: tuple[str, str, str, str, float, float]) -> pd.DataFrame:
     """Rows of target, method, network, metric, mean over folds and pooled estimate."""
     names = ["target", "method", "network", "metric", "mean", "estimate"]
     table = pd.DataFrame(rows, columns=names)
-    counts = {"n_patients": 60, "n_positive": 20, "n_models": 5}
+    counts = {"n_patients": 60, "n_positive": 20, "class_counts": "", "n_models": 5}
     return table.assign(
         **counts, sd=0.0312, low=table["estimate"] - 0.05, high=table["estimate"] + 0.05
     )
@@ -88,6 +88,13 @@ def test_metrics_table_of_a_real_evaluation():
     assert len(table.header) == 2 + len(STANDARD_METRICS)
     (section,) = table.sections
     assert "[" in section.rows[0][2].text
+    assert table.header[1] == "Patients (by class), models"
+    assert section.rows[0][1].text == "45 (15 Basal, 15 LumA, 15 LumB), 3"
+    both = headline_table(tables.summary)
+    assert both.header[1:3] == (
+        "ER patients (positive / negative), models",
+        "PAM50 patients (by class), models",
+    )
 
 
 def test_markdown():

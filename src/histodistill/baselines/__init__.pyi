@@ -2,7 +2,7 @@ from .boosted_trees import BoostedTreesBaseline as BoostedTreesBaseline
 from .elastic_net import ElasticNetBaseline as ElasticNetBaseline
 from .interface import Baseline as Baseline
 from .logistic import LogisticBaseline as LogisticBaseline
-from .registry import BASELINES as BASELINES
+from .registry import BASELINES as BASELINES, build_baseline as build_baseline
 from .single_gene import (
     RECEPTOR_GENES as RECEPTOR_GENES,
     SingleGeneBaseline as SingleGeneBaseline,

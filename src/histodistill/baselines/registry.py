@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -31,3 +32,17 @@ BASELINES: Registry[type[Baseline], BaselineDeclaration] = Registry(
     room="histodistill.baselines",
     group="histodistill.baselines",
 )
+
+
+def build_baseline(name: str, inputs: Sequence[str], n_classes: int) -> Baseline:
+    """A baseline that is not fitted yet; one that reads ``genes`` is told their names first.
+
+    Args:
+        name: The baseline's.
+        inputs: Names of the values of a patient.
+        n_classes: Number C of classes.
+    """
+    baseline = BASELINES.load(name)
+    if BASELINES.facts(name).reads == "genes":
+        return baseline(list(inputs), n_classes=n_classes)  # type: ignore[arg-type,misc]
+    return baseline(n_classes=n_classes)

@@ -167,16 +167,23 @@ def _performance(figures: Sequence[Mapping[str, Any]] | None) -> str:
     if not figures:
         return _UNMEASURED
     metrics = list(dict.fromkeys(figure["metric"] for figure in figures))
-    header = ("Network", "n (positive / negative)", *(metric_label(name) for name in metrics))
+    by = "by class" if figures[0]["positive"] is None else "positive / negative"
+    header = ("Network", f"n ({by})", *(metric_label(name) for name in metrics))
     lines = [header, ("---",) * len(header)]
     for network in dict.fromkeys(figure["network"] for figure in figures):
         own = {f["metric"]: f for f in figures if f["network"] == network}
         first = next(iter(own.values()))
-        n, positive = first["patients"], first["positive"]
-        patients = str(n) if positive is None else f"{n} ({positive} / {n - positive})"
-        lines.append((network, patients, *(_figure(own[name]) for name in metrics)))
+        lines.append((network, _patients(first), *(_figure(own[name]) for name in metrics)))
     rows = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return _MEASURED.format(folds=figures[0]["folds"]) + rows
+
+
+def _patients(figure: Mapping[str, Any]) -> str:
+    """Patients, and those of each class; earlier versions counted no more than two classes."""
+    n, positive = figure["patients"], figure["positive"]
+    if positive is not None:
+        return f"{n} ({positive} / {n - positive})"
+    return in_markdown(f"{n} ({figure['classes']})") if "classes" in figure else str(n)
 
 
 def _figure(figure: Mapping[str, Any]) -> str:

@@ -33,7 +33,8 @@ PRINTED_DIGITS = 3
 """Figures that are printed alike share a place."""
 
 _BEFORE = (
-    *("target", "network", "method", "n_patients", "n_positive", "n_seeds", "n_folds", "n_fits"),
+    *("target", "network", "method", "n_patients", "n_positive", "class_counts"),
+    *("n_seeds", "n_folds", "n_fits"),
     *("fold_auc", "fold_auc_sd", "best", "second_best", "auc", "low", "high"),
 )
 _AFTER = (
@@ -203,6 +204,7 @@ def _estimate(runs: Runs, metrics: Sequence[str], n_resamples: int, seed: int) -
     return {
         "n_patients": len(runs),
         "n_positive": int(runs.counts[1]) if runs.binary else pd.NA,
+        "class_counts": runs.class_counts,
         **{name: float(values[name][0]) for name in metrics},
         "low": low,
         "high": high,

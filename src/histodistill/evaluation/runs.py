@@ -63,6 +63,11 @@ class Runs:
         """[C] patients of each class."""
         return np.bincount(self.y, minlength=len(self.classes)).astype(np.int64)
 
+    @property
+    def class_counts(self) -> str:
+        """Patients of each class in words: ``57 low, 300 middle, 71 high``."""
+        return ", ".join(f"{n} {name}" for n, name in zip(self.counts, self.classes, strict=True))
+
     def missing_classes(self) -> list[str]:
         """Names of the classes that no patient of some run has."""
         return list(dict.fromkeys(name for run in self.runs for name in run.missing_classes()))

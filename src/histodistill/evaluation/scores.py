@@ -13,6 +13,7 @@ from histodistill.evaluation.answers import Answers, FloatArray
 from histodistill.evaluation.layout import absence, from_name
 from histodistill.evaluation.metrics import area, auc, weighted_kappa
 from histodistill.evaluation.registry import METRICS, STANDARD_METRICS, metric_label
+from histodistill.registry import line_at_fault
 
 QUADRATIC = "kappa:quadratic"
 _SLACK = 1e-9  # of bounds, for sums that are not exact
@@ -161,7 +162,10 @@ def _computed(name: str, answers: Answers, weights: FloatArray) -> FloatArray:
     try:
         values = np.asarray(metric(answers, weights), dtype=np.float64)
     except Exception as error:  # whatever somebody's code does
-        raise InputError(f"metric `{name}` fails: {type(error).__name__}: {error}") from error
+        where = line_at_fault(error, [metric])
+        raise InputError(
+            f"metric `{name}` fails: {type(error).__name__}: {error} ({where})"
+        ) from error
     if values.shape != (len(weights),):
         raise InputError(
             f"metric `{name}` gives an array of shape {list(values.shape)} for weights of shape "

@@ -32,8 +32,8 @@ class EvaluationTables:
         summary: A row a target, method, network and metric. Over folds, of the mean over seeds:
             ``mean``, ``sd`` (n - 1, of the folds of a repeat), ``n_folds`` where the metric is
             defined. Pooled over folds: ``estimate``, ``low`` and ``high`` of the 95 %
-            ``interval`` (score or bootstrap), ``n_patients``, ``n_positive``. ``n_models`` that
-            answered. ``notes`` says what was undefined or left out.
+            ``interval`` (score or bootstrap), ``n_patients``, ``n_positive``, and
+            ``class_counts`` in words. ``n_models`` that answered. ``notes`` says what was undefined or left out.
     """
 
     folds: pd.DataFrame
@@ -153,6 +153,7 @@ def _summarise(part: Part, folds: pd.DataFrame, plan: _Plan) -> pd.DataFrame:
             "interval": [interval.method for interval in of_metric],
             "n_patients": len(runs),
             "n_positive": int(runs.counts[1]) if runs.binary else None,
+            "class_counts": runs.class_counts,
             "n_models": runs.n_models,
             "notes": "; ".join(notes),
         }

@@ -12,6 +12,7 @@ from histodistill.cohort import Fold, fold_table
 from histodistill.errors import InputError, listed
 from histodistill.experiment.data import ExperimentData, Progress, load
 from histodistill.experiment.folds import divided
+from histodistill.experiment.foreign_parts import foreign_part_problems
 from histodistill.experiment.settings import Experiment
 from histodistill.experiment.unlabelled import told, unlabelled_teachers
 from histodistill.spreadsheets import write_csv
@@ -63,12 +64,14 @@ def audit(experiment: Experiment, progress: Progress | None = None) -> Audit:
     problems: list[str] = []
     notes = [*data.notes, *_modality_notes(data), *_survival_notes(experiment)]
     tables, by_modality, teachers = [], [], []
+    folds: dict[str, Sequence[Fold]] = {}
     for target, settings in experiment.targets.items():
         try:
             made = divided(experiment, data, target)
         except InputError as error:
             problems.extend(error.problems)
             continue
+        folds[target] = made.folds
         problems.extend(made.problems)
         notes.extend(made.notes)
         table = fold_table(made.folds, data.labels(target), settings.classes)
@@ -78,7 +81,7 @@ def audit(experiment: Experiment, progress: Progress | None = None) -> Audit:
         teaching = unlabelled_teachers(experiment, data, target, made.folds)
         notes.extend(told(teaching, target, len(data.patients) - len(data.labels(target))))
         teachers.append(teaching)
-    problems.extend(_of_foreign_networks(experiment, data))
+    problems.extend(foreign_part_problems(experiment, data, folds))
     excluded = excluded_patients(experiment, data)
     return Audit(
         tuple(problems),
@@ -160,24 +163,6 @@ def _modality_notes(data: ExperimentData) -> Iterator[str]:
             "test the networks that read genes, and count in no result of slides. To leave them "
             "out, take them off the clinical table"
         )
-
-
-def _of_foreign_networks(experiment: Experiment, data: ExperimentData) -> Iterator[str]:
-    """What keeps networks of other packages from training, found on toy patients."""
-    for name, method in experiment.methods.items():
-        if not method.network.foreign:
-            continue
-        # PyTorch, which no other audit waits for.
-        from histodistill.model.rehearsal import rehearsal_problems
-
-        wanted = method.network.blocks
-        blocks = [block for block in data.genomics if wanted is None or block in wanted]
-        bags = data.bags
-        smallest = None if bags is None else min(map(bags.n_patches, bags.patients))
-        bag = None if bags is None or smallest is None else (smallest, bags.width)
-        n_classes = max(len(target.classes) for target in experiment.targets.values())
-        for problem in rehearsal_problems(method.network, bag, blocks, n_classes):
-            yield f"methods.{name}.network: {problem}"
 
 
 def _survival_notes(experiment: Experiment) -> Iterator[str]:

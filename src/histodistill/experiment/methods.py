@@ -23,6 +23,7 @@ from histodistill.errors import InputError, Problems
 from histodistill.experiment.recipes import Recipe, merged, recipe
 from histodistill.model import NetworkSettings, ObjectiveSettings
 from histodistill.model.registries import DISTILLERS, GENE_TERMS, NETWORK_REGISTRIES
+from histodistill.model.settings import foreign_parts
 from histodistill.settings import Settings
 
 
@@ -140,6 +141,11 @@ class MethodSettings(Settings):
         network = self.network
         in_bags = network.programmes is not None and network.reads_slides
         return network.reads_genes or in_bags or self.objective.reads_genes
+
+    @property
+    def foreign_parts(self) -> bool:
+        """Whether another package brings a trained network or a term of the loss."""
+        return bool(foreign_parts(self.network, self.objective))
 
     @property
     def taught_offline(self) -> bool:

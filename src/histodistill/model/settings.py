@@ -24,7 +24,7 @@ from histodistill.model.registries import (
     STUDENTS,
     NetworkDeclaration,
 )
-from histodistill.registry import is_import_path
+from histodistill.registry import Registry, is_import_path
 from histodistill.settings import Settings
 
 NetworkName = Literal["student", "multimodal", "genomic"]
@@ -117,16 +117,6 @@ class NetworkSettings(Settings):
         names = (getattr(self, network) for network in self.networks)
         return tuple(dict.fromkeys(filter(is_import_path, names)))
 
-    @property
-    def foreign(self) -> dict[NetworkName, str]:
-        """Trained networks that another package brings, by what they are."""
-        names: dict[NetworkName, str] = {kind: getattr(self, kind) for kind in self.networks}
-        return {
-            kind: name
-            for kind, name in names.items()
-            if NETWORK_REGISTRIES[kind].package_of(name) is not None
-        }
-
     def declared(self, network: NetworkName) -> NetworkDeclaration:
         """What the architecture of one of the networks declares."""
         match network:
@@ -197,3 +187,15 @@ class ObjectiveSettings(Settings):
     def reads_genes(self) -> bool:
         """Whether a term reads the genes themselves, beside the networks."""
         return any(self.from_genes.values())
+
+
+def foreign_parts(
+    network: NetworkSettings, objective: ObjectiveSettings
+) -> list[tuple[Registry[Any, Any], str]]:
+    """Trained networks and terms of the loss that other packages bring: registry and name."""
+    named: list[tuple[Registry[Any, Any], str]] = [
+        (NETWORK_REGISTRIES[kind], getattr(network, kind)) for kind in network.networks
+    ]
+    named += [(DISTILLERS, name) for name in objective.distillation]
+    named += [(GENE_TERMS, name) for name in objective.from_genes]
+    return [(registry, name) for registry, name in named if registry.package_of(name) is not None]

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from histodistill.evaluation import NETWORKS
-from histodistill.report.tables import INPUTS, Cell, Section, Table, estimate_text
+from histodistill.report.tables import INPUTS, Cell, Section, Table, estimate_text, patients_text
 
 HEADER = (
     "Method",
@@ -38,7 +38,7 @@ def calibration_table(figures: pd.DataFrame) -> Table:
             (
                 Cell(str(row["method"])),
                 Cell(str(row["probabilities"])),
-                Cell(_counted(row)),
+                Cell(patients_text(row)),
                 _cell(row, "slope"),
                 _cell(row, "intercept"),
                 Cell(_number(row["ece"])),
@@ -50,11 +50,6 @@ def calibration_table(figures: pd.DataFrame) -> Table:
         if rows:
             sections.append(Section(INPUTS[network], tuple(rows)))
     return Table(HEADER, tuple(sections))
-
-
-def _counted(row: Mapping[Hashable, Any]) -> str:
-    n, positive = row["n_patients"], row["n_positive"]
-    return f"{n} ({positive} / {n - positive})"
 
 
 def _number(value: Any) -> str:

@@ -44,6 +44,7 @@ from histodistill.report.slide_maps import SlideMap, Thumbnail, thumbnails
 from histodistill.report.tables import (
     INPUTS,
     Table,
+    averaged,
     headline_table,
     plain_table,
     write_table,
@@ -167,6 +168,7 @@ def write_report(
         comparison=comparison,
         not_compared=not_compared,
         training=_training(folder, report),
+        averaged=averaged(summary),
         notes=_notes(summary),
     )
     write_text(folder / PAGE, page)

@@ -27,10 +27,13 @@ from histodistill.report.tables import (
     Cell,
     Section,
     Table,
+    averaged,
+    counted_by,
     in_latex,
     latex_row,
     latex_sections,
     number,
+    patients_text,
     to_markdown,
 )
 
@@ -39,7 +42,6 @@ Row = Mapping[Hashable, Any]
 LEVEL = 0.05
 _FIT = r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%"
 MEAN_FIGURE, POOLED_FIGURE = "mean ± sd", "pooled [95 %]"
-COUNTS = "n (positive / negative)"
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,7 @@ def _columns(board: Leaderboard) -> list[_Column]:
         column
         for target in targets
         for column in (
-            *_target_columns(str(target)),
+            *_target_columns(str(target), results[results["target"] == target]),
             *(_metric_column(str(target), name) for name in more),
         )
     ]
@@ -173,7 +175,7 @@ def _columns(board: Leaderboard) -> list[_Column]:
     ]
 
 
-def _target_columns(target: str) -> tuple[_Column, ...]:
+def _target_columns(target: str, results: pd.DataFrame) -> tuple[_Column, ...]:
     def mean(rows: pd.DataFrame) -> pd.Series[float]:
         return _of_target(rows, target)["fold_auc"]
 
@@ -187,10 +189,10 @@ def _target_columns(target: str) -> tuple[_Column, ...]:
         return _by_row(_of_target(rows, target), _pooled_and_mark)
 
     def counts(rows: pd.DataFrame) -> pd.Series[str]:
-        return _by_row(_of_target(rows, target), _counted)
+        return _by_row(_of_target(rows, target), patients_text)
 
     return (
-        _Column(target, COUNTS, counts),
+        _Column(target, f"n ({counted_by(results)})", counts),
         _Column(target, MEAN_FIGURE, mean_text, mean),
         _Column(target, POOLED_FIGURE, pooled_text, pooled),
     )
@@ -235,11 +237,6 @@ def _texts(
     values: Callable[[pd.DataFrame], pd.Series[float]], text: Callable[[float], str]
 ) -> Callable[[pd.DataFrame], pd.Series[str]]:
     return lambda rows: values(rows).map(text)
-
-
-def _counted(row: Row) -> str:
-    n, positive = int(row["n_patients"]), row["n_positive"]
-    return str(n) if pd.isna(positive) else f"{n} ({int(positive)} / {n - int(positive)})"
 
 
 def _mean_and_sd(row: Row) -> str:
@@ -291,6 +288,7 @@ def _notes(board: Leaderboard) -> tuple[str, ...]:
         "patients together, the mean over seeds and repeats, and its 95 % interval "
         f"({intervals}). The best of the methods with the same inputs is bold, the second "
         "underlined.",
+        *averaged(board.results),
         *_reference_notes(board, how),
         *_rank_notes(board),
         *_repeat_notes(board),

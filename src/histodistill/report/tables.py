@@ -197,12 +197,35 @@ def _by_inputs(summary: pd.DataFrame, columns: Sequence[_Column]) -> Table:
         sections.append(Section(INPUTS[network], tuple(zip(*named, strict=True))))
     targets = list(dict.fromkeys(column.target for column in columns))
     several = len(targets) > 1
-    counted = f"{N_HEADING}{', models' if _of_folds(columns) else ''}"
-    header = [f"{target} {counted}" if several else counted.capitalize() for target in targets]
+    counted = {
+        target: f"patients ({counted_by(summary[summary['target'] == target])})"
+        + (", models" if _of_folds(columns) else "")
+        for target in targets
+    }
+    header = [f"{t} {text}" if several else text.capitalize() for t, text in counted.items()]
     return Table(("Method", *header, *(column.heading for column in columns)), tuple(sections))
 
 
-N_HEADING = "patients (positive / negative)"
+def counted_by(rows: pd.DataFrame) -> str:
+    """How the cells of :func:`patients_text` divide the patients, for rows of one target."""
+    return "by class" if rows["n_positive"].isna().all() else "positive / negative"
+
+
+def averaged(rows: pd.DataFrame) -> list[str]:
+    """What the AUC of more than two classes is; nothing where all targets have two."""
+    if not rows["n_positive"].isna().any():
+        return []
+    return [
+        "The AUC of a target with more than two classes is the unweighted mean of the AUCs of each "
+        "class against the rest."
+    ]
+
+
+def patients_text(row: Mapping[Hashable, Any]) -> str:
+    """Patients, and how many of them are of each class."""
+    n, positive = int(row["n_patients"]), row["n_positive"]
+    classes = row["class_counts"] if pd.isna(positive) else f"{int(positive)} / {n - int(positive)}"
+    return f"{n} ({classes})"
 
 
 def _of_folds(columns: Sequence[_Column]) -> bool:
@@ -226,10 +249,8 @@ def _numbers(
 def _counted(rows: pd.DataFrame, models: bool) -> str:
     if rows.empty:
         return EMPTY
-    first = rows.iloc[0]
-    n, positive = int(first["n_patients"]), first["n_positive"]
-    classes = "" if pd.isna(positive) else f" ({int(positive)} / {n - int(positive)})"
-    return f"{n}{classes}" + (f", {int(first['n_models'])}" if models else "")
+    first = rows.iloc[0].to_dict()
+    return patients_text(first) + (f", {int(first['n_models'])}" if models else "")
 
 
 def _ranked(rows: pd.DataFrame, methods: Sequence[str], column: _Column) -> tuple[Cell, ...]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from histodistill.baselines import (
     BASELINES,
     Baseline,
-    SingleGeneBaseline,
+    build_baseline,
     named_gene_baselines,
 )
 from histodistill.errors import InputError
@@ -24,6 +24,8 @@ from histodistill.model import NetworkName
 from histodistill.training.fit.fitted_model import thresholds_for
 from histodistill.training.fit.prediction_rows import prediction_rows
 from histodistill.training.fold.fold_data import FoldData
+
+_SINGLE_GENE = "single-gene"
 
 
 @dataclass(frozen=True)
@@ -63,20 +65,18 @@ def _contestants(experiment: Experiment, inputs: FoldData) -> Iterator[_Contesta
     if bags is not None:
         for name in asked:
             if BASELINES.facts(name).reads == "slides":
-                model = BASELINES.load(name)(n_classes=n_classes)
-                yield _Contestant(_label(name), "student", model, mean_patch_table(bags))
+                patches = mean_patch_table(bags)
+                model = build_baseline(name, list(patches.columns), n_classes)
+                yield _Contestant(_label(name), "student", model, patches)
     for block, table in inputs.data.genomics.items():
         exclude = experiment.genomics[block].selection.exclude
         values = _scaled(table, inputs.fold.train, experiment.genomics[block])
         allowed = values.drop(columns=[gene for gene in exclude if gene in values])
         for name in asked:
-            if BASELINES.facts(name).reads == "genomics":
-                on_genes = BASELINES.load(name)(n_classes=n_classes)
+            if BASELINES.facts(name).reads != "slides":
+                on_genes = build_baseline(name, list(allowed.columns), n_classes)
                 yield _Contestant(f"{_label(name)}-{block}", "genomic", on_genes, allowed)
-        if "single-gene" in experiment.baselines:
-            names = list(allowed.columns)
-            best = SingleGeneBaseline(names, n_classes=n_classes)
-            yield _Contestant(f"best-gene-{block}", "genomic", best, allowed)
+        if _SINGLE_GENE in asked:
             named = named_gene_baselines(
                 list(values.columns), genes=experiment.genes, n_classes=n_classes
             )
@@ -92,6 +92,8 @@ def mean_patch_table(bags: BagStore) -> pd.DataFrame:
 
 def _label(name: str) -> str:
     """What precedes the block in the tables: of an import path, the class."""
+    if name == _SINGLE_GENE:
+        return "best-gene"
     return name.rpartition(":")[2].removesuffix("-genomics")
 
 

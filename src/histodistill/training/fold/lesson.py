@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from histodistill.cohort import Target
+from histodistill.experiment.heads import heads_of
 from histodistill.experiment.methods import MethodSettings
-from histodistill.model.heads import Head, Heads
+from histodistill.model.heads import Heads
 from histodistill.training.fold.fold_data import FoldData
 
 
@@ -34,11 +34,5 @@ def lesson_of(method: MethodSettings, inputs: FoldData) -> Lesson:
     is tested for it teaches anything, whatever else is known of them.
     """
     together = method.learnt_with(inputs.target)
-    if len(together) < 2:
-        return Lesson((), (_head(inputs.targets[inputs.target], 1.0),))
-    heads = tuple(_head(inputs.targets[name], method.joint[name]) for name in together)
-    return Lesson(together, heads)
-
-
-def _head(target: Target, weight: float) -> Head:
-    return Head(len(target.classes), target.ordered, weight)
+    heads = heads_of(method, inputs.targets, inputs.target)
+    return Lesson(together if len(together) > 1 else (), heads)

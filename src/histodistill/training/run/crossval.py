@@ -15,6 +15,7 @@ from histodistill.engines.choice import Place
 from histodistill.errors import AnswersSealedError, InputError
 from histodistill.evaluation import read_predictions, write_predictions
 from histodistill.experiment.data import ExperimentData
+from histodistill.experiment.foreign_parts import require_foreign_parts
 from histodistill.experiment.settings import Experiment
 from histodistill.spreadsheets import write_csv
 from histodistill.training.fit.tuning import require_optuna
@@ -22,7 +23,7 @@ from histodistill.training.folders import PREDICTIONS, VALIDATION
 from histodistill.training.run.costs import COSTS, collected_costs
 from histodistill.training.run.fit_runner import FitRunner
 from histodistill.training.run.parallel import Running, Silent, Watcher, run_fits
-from histodistill.training.run.planned_fits import Fit, fits_of
+from histodistill.training.run.planned_fits import Fit, fits_of, folds_of
 from histodistill.training.run.precision import require_fast_precision, with_precision
 from histodistill.training.run.run_folder import begin_run
 from histodistill.training.run.tensorboard import require_tensorboard
@@ -65,8 +66,9 @@ def cross_validate(
 
     Raises:
         InputError: The folder holds results of another configuration, the patients cannot be
-            divided as asked, this processor is slower in bfloat16 than in float32, or trainings
-            failed: each is named, and all others are finished.
+            divided as asked, parts of other packages fail on toy patients, this processor is
+            slower in bfloat16 than in float32, or trainings failed: each is named, and all others
+            are finished.
         AnswersSealedError: All is trained, and ``splits.seal`` keeps the answers to test patients
             sealed.
     """
@@ -79,6 +81,7 @@ def cross_validate(
     if experiment.splits.seal:
         sealing.require_cryptography()
     fits = fits_of(experiment, data)
+    require_foreign_parts(experiment, data, folds_of(fits))
     require_calibration(experiment, fits)
     experiment = with_precision(experiment)
     require_fast_precision(experiment, fits)

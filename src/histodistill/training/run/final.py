@@ -15,6 +15,7 @@ from histodistill.deploy.bundle import Bundle
 from histodistill.deploy.info import BundleInfo
 from histodistill.errors import InputError
 from histodistill.experiment.data import ExperimentData
+from histodistill.experiment.foreign_parts import require_foreign_methods
 from histodistill.experiment.settings import Experiment
 from histodistill.inference.scope import LEAST_PATIENTS, Scope
 from histodistill.training.fit.ensemble import fit_ensembles
@@ -32,7 +33,7 @@ from histodistill.training.run.calibrating import (
 )
 from histodistill.training.run.crossval import require_calibration
 from histodistill.training.run.known_performance import out_of_fold_performance
-from histodistill.training.run.planned_fits import Fit, fits_of
+from histodistill.training.run.planned_fits import Fit, fits_of, folds_of
 from histodistill.training.run.precision import require_fast_precision, with_precision
 from histodistill.training.run.run_folder import begin_run
 
@@ -79,7 +80,8 @@ def train_panel(
     Raises:
         InputError: What the audit refuses, and bfloat16 where it is slower than float32.
     """
-    fits_of(experiment, data)  # whose folds are refused here as everywhere
+    fits = fits_of(experiment, data)  # whose folds are refused here as everywhere
+    require_foreign_methods(experiment, data, folds_of(fits), [method])
     experiment = with_precision(experiment)
     learnt_with = experiment.methods[method].learnt_with
     lessons = dict.fromkeys(learnt_with(target) for target in targets)

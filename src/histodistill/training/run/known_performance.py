@@ -24,7 +24,7 @@ def out_of_fold_performance(
     Returns:
         A record a network and metric, of plain JSON values: ``network``, ``metric``,
         ``estimate``, ``low``, ``high`` (None where undefined), ``patients``, ``positive`` (None
-        beyond two classes) and ``folds``, how the patients were divided.
+        beyond two classes), ``classes`` (patients of each in words) and ``folds``, how the patients were divided.
     """
     fits = [f for f in fits_of(experiment, data) if (f.target, f.method) == (target, method)]
     if not fits or not all(fit.finished(experiment.output) for fit in fits):
@@ -41,6 +41,7 @@ def out_of_fold_performance(
             **{name: _known(row[name]) for name in ("estimate", "low", "high")},
             "patients": int(row["n_patients"]),
             "positive": _known(row["n_positive"]),
+            "classes": row["class_counts"],
             "folds": splits.scheme,
         }
         for row in summary.to_dict("records")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,6 +84,14 @@ def fits_of(experiment: Experiment, data: ExperimentData) -> tuple[Fit, ...]:
         for target, own in folds.items()
         for fold in own
     )
+
+
+def folds_of(fits: Sequence[Fit]) -> dict[str, list[Fold]]:
+    """The folds of each target."""
+    found: dict[str, dict[Fold, None]] = {}
+    for fit in fits:
+        found.setdefault(fit.target, {})[fit.fold] = None
+    return {target: list(folds) for target, folds in found.items()}
 
 
 def finished_fits(
