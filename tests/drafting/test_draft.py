@@ -123,7 +123,7 @@ def test_plain_tables_name_hospitals_and_write_classes_as_numbers(tmp_path):
     raw = settings(draft)
     assert raw["targets"]["ER"]["map"] == {"1": "positive", "0": "negative"}
     assert raw["cohort"]["site_column"] == "Hospital"
-    assert "# Grade: {classes: [high, low], positive: high}   # 12 high, 12 low" in draft.text
+    assert "# Grade: {classes: [low, high], positive: high}   # 12 low, 12 high" in draft.text
 
 
 def test_power_is_said_with_its_assumptions(tmp_path):
@@ -287,3 +287,74 @@ def test_questions_decide_what_is_a_matter_of_taste(tmp_path):
     assert set(raw["targets"]) == {"ER"}
     assert raw["genomics"]["mrna"]["selection"]["exclude"] == ["ESR1"]
     assert len(asked) == 4  # three sites are too few to be kept apart
+
+
+def test_a_title_above_the_names_is_told(tmp_path):
+    lines = [
+        ["Cohort, export of 2026"],
+        ["PATIENT", "ER"],
+        *zip(PATIENTS, sources.STATUS, strict=True),
+    ]
+    with pytest.raises(InputError, match=r"\(PATIENT, ER\) stand in row 1 below the first line"):
+        drafted(
+            tmp_path,
+            written(tmp_path / "c.csv", lines, sep=","),
+            features=sources.trident_features(tmp_path),
+        )
+
+
+@pytest.mark.parametrize(
+    ("words", "column"),
+    [
+        (("positiv", "negativ"), "ER-Status"),
+        (("ER+", "ER-"), "ER"),
+        (("pos.", "neg."), "Estrogen receptor"),
+    ],
+)
+def test_status_in_other_words_is_read(tmp_path, words, column):
+    told = dict(zip(("Positive", "Negative"), words, strict=True))
+    rows = [[p, told[s]] for p, s in zip(PATIENTS, sources.STATUS, strict=True)]
+    draft = drafted(
+        tmp_path,
+        written(tmp_path / "c.csv", [["PATIENT", column], *rows], sep=","),
+        features=sources.trident_features(tmp_path),
+    )
+    assert draft.decisions == ()
+    assert problems(tmp_path) == []
+    assert settings(draft)["targets"]["ER"]["classes"] == ["negative", "positive"]
+
+
+def test_levels_of_her2_are_offered_in_their_order(tmp_path):
+    levels = ("positive", "low", "zero")
+    rows = [[f"P{n}", levels[n % 3], f"H&E {n % 2}"] for n in range(36)]
+    lines = [["PATIENT", "HER2", "Stain (kind)"], *rows]
+    draft = drafted(
+        tmp_path,
+        written(tmp_path / "c.csv", lines, sep=","),
+        features=sources.trident_features(tmp_path),
+    )
+    assert (
+        "# HER2: {classes: [zero, low, positive], ordered: true}   # 12 zero, 12 low" in draft.text
+    )
+    assert "choose one of the lines below" in draft.decisions[-1]
+    (problem,) = _refused(tmp_path)
+    assert "targets: none is named; write one, such as `ER: {classes" in problem
+
+
+def test_a_target_of_any_column_has_a_name_that_experiments_take(tmp_path):
+    rows = [[p, s.lower()] for p, s in zip(PATIENTS, sources.STATUS, strict=True)]
+    lines = [["PATIENT", "AR (IHC, 10 %)"], *rows]
+    lines = [['"' + str(cell) + '"' for cell in line] for line in lines]
+    draft = drafted(
+        tmp_path,
+        written(tmp_path / "c.csv", lines, sep=","),
+        features=sources.trident_features(tmp_path),
+    )
+    assert settings(draft)["targets"]["AR__IHC__10___"]["column"] == "AR (IHC, 10 %)"
+    assert problems(tmp_path) == []
+
+
+def _refused(folder: Path) -> tuple[str, ...]:
+    with pytest.raises(InputError) as caught:
+        read_experiment(folder / "experiment.yaml")
+    return caught.value.problems

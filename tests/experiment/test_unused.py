@@ -73,6 +73,51 @@ SLIDES_ALONE: dict[str, Any] = {"genomics": None, "methods": {"mkd": None}}
             {"methods": {"mkd": {"objective": {"distillation_options": {"kd": {}}}}}},
             "objective.distillation_options.kd: `objective.distillation` gives `kd` no weight",
         ),
+        (
+            {"methods": {"abmil": {"objective": {"distillation": {"kd": 1}}}}},
+            "methods.abmil.objective.distillation.kd: is between the student and one of `teachers`",
+        ),
+        (
+            {"methods": {"abmil": {"objective": {"collaboration": 2}}}},
+            "objective.collaboration: is between the student and one of `teachers`, and trained",
+        ),
+        (
+            {"methods": {"abmil": {"objective": {"alignment": 2}}}},
+            "methods.abmil.objective.alignment: is between two networks",
+        ),
+        (
+            {
+                "methods": {
+                    "mkd": {
+                        "network": {"networks": ["student", "multimodal"]},
+                        "objective": {"teachers": ["genomic"]},
+                    }
+                }
+            },
+            "methods.mkd.objective.teachers: names genomic, and trained are student, multimodal",
+        ),
+        (
+            {"methods": {"mkd": {"objective": {"collaboration": 0, "temperature": 2}}}},
+            "objective.temperature: is of `collaboration`",
+        ),
+        (
+            {"methods": {"mkd": {"objective": {"reconstruction_components": 3}}}},
+            "objective.reconstruction_components: `reconstruction` has no weight",
+        ),
+        (
+            {"methods": {"abmil": {"network": {"gene_weighting": 1}}}},
+            "methods.abmil.network.gene_weighting: the method reads no genes",
+        ),
+        ({"methods": {"mkd": {"network": {"networks": []}}}}, "networks: must not be empty"),
+        (
+            {"methods": {"mkd": {"network": {"networks": ["student", "student"]}}}},
+            "methods.mkd.network.networks: student is named twice",
+        ),
+        ({"methods": {"mkd": {"network": {"blocks": []}}}}, "network.blocks: must not be empty"),
+        (
+            {"methods": {"abmil": {"objective": {"cross_entropy": 0}}}},
+            "methods.abmil: `objective`: every weight is 0, so that nothing is learnt",
+        ),
         ({"cohort": {"sample_types": ["tumour"]}}, "tumour names no sample type"),
         (
             {"genomics": {"mrna": {"scale": "none", "clip": 5}}},

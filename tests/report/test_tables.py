@@ -27,10 +27,9 @@ def summary(*rows: tuple[str, str, str, str, float, float]) -> pd.DataFrame:
     """Rows of target, method, network, metric, mean over folds and pooled estimate."""
     names = ["target", "method", "network", "metric", "mean", "estimate"]
     table = pd.DataFrame(rows, columns=names)
-    counts = {"n_patients": 60, "n_positive": 20, "class_counts": "", "n_models": 5}
-    return table.assign(
-        **counts, sd=0.0312, low=table["estimate"] - 0.05, high=table["estimate"] + 0.05
-    )
+    counts = {"n_patients": 60, "n_positive": 20, "n_models": 5}
+    ends = {"low": table["estimate"] - 0.05, "high": table["estimate"] + 0.05}
+    return table.assign(**counts, class_counts="40 negative, 20 positive", sd=0.0312, **ends)
 
 
 RESULTS = summary(

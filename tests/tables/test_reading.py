@@ -268,3 +268,12 @@ def test_a_title_above_the_header_is_told(tmp_path, title):
     path.write_text(title + "PATIENT,ER,AGE\nP1,positive,50\nP2,negative,61\n")
     with pytest.raises(InputError, match="a title stands above the column names, delete it"):
         read_table(path)
+
+
+def test_rows_that_describe_the_columns_are_left_out_and_told(tmp_path):
+    names = "bcr_patient_barcode\ter"
+    text = f"{names}\n{names}\nCDE_ID:2003301\tCDE_ID:2957359\nP1\tPositive\n"
+    notes: list[str] = []
+    table = read_table(write(tmp_path / "c.txt", text), notes)
+    assert rows(table) == [["P1", "Positive"]]
+    assert "the first 2 rows below the header describe the columns (CDE_ID)" in notes[0]

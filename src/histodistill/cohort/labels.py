@@ -20,9 +20,13 @@ from histodistill.tables.cells import counts, is_missing
 # Words that sources use for the two classes of most markers.
 POSITIVE_WORDS = frozenset(
     {"pos", "positive", "+", "1", "yes", "y", "true", "t", "amplified", "mut"}
+    # Of other languages, and as pathologists write it for short.
+    | {"positiv", "positif", "positivo", "pos.", "ja", "oui", "sí", "er+", "pr+", "pgr+", "her2+"}
 )
 NEGATIVE_WORDS = frozenset(
     {"neg", "negative", "-", "0", "no", "n", "false", "f", "not amplified", "wt"}
+    | {"negativ", "négatif", "negatif", "negativo", "neg.", "nein", "non"}
+    | {"er-", "pr-", "pgr-", "her2-"}
 )
 
 

@@ -25,6 +25,8 @@ from histodistill.errors import InputError, listed
 from histodistill.tables import read_table, resolved_columns
 
 _SIMULATED = "SIMULATED"
+# Titles that somebody may write above a table.
+_TITLE_LINES = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +104,7 @@ def _patient_column(table: pd.DataFrame, path: Path, notes: list[str]) -> str | 
     notes[:] = [note.removeprefix(f"{path}: ") for note in notes]
     if PATIENT in resolved:
         return None
+    _require_header_on_top(table, path)
     for column in map(str, table.columns):
         cells = table[column]
         if cells.notna().all() and (cells.map(patient_of).notna().all() or cells.is_unique):
@@ -113,13 +116,29 @@ def _patient_column(table: pd.DataFrame, path: Path, notes: list[str]) -> str | 
     )
 
 
+def _require_header_on_top(table: pd.DataFrame, path: Path) -> None:
+    """Refuse a table whose names of columns stand in a row below a title.
+
+    Raises:
+        InputError: They do.
+    """
+    names = column_of_patients(PATIENT)
+    known = {name.lower() for name in (names.name, *names.also)}
+    for number, row in enumerate(table.head(_TITLE_LINES).astype(str).to_numpy().tolist(), 1):
+        if any(cell.lower() in known for cell in row):
+            raise InputError(
+                f"{path}: the names of the columns ({listed(row, 4)}) stand in row {number} below "
+                f"the first line; delete the lines above them."
+            )
+
+
 def _targets(table: pd.DataFrame) -> list[FoundTarget]:
     """The markers; where there is none, columns whose cells say positive and negative."""
     found = list(find_markers(table))
     if found:
         return found
     said = (
-        status_of(column, column, table[column])
+        status_of(column, table[column])
         for column in map(str, table.columns)
         if table[column].dropna().map(str.lower).isin(("positive", "negative")).any()
     )

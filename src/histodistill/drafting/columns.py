@@ -35,7 +35,10 @@ _FOLLOW_UP = (
     ("time", "event"),
 )
 # The two halves of a time, of which the vital status says which one counts.
-_HALVES = ("days_to_death", "days_to_last_follow_up", "days_to_last_followup")
+_HALVES = (
+    *("days_to_death", "days_to_last_follow_up", "days_to_last_followup"),
+    *("death_days_to", "last_contact_days_to"),
+)
 _SITES = (
     *("site", "hospital", "centre", "center", "clinic", "institution", "institute"),
     *("tissue_source_site", "tissue_source_site_code", "tss", "clinical_site", "site_id"),
@@ -84,8 +87,8 @@ def _by_plain_name(table: pd.DataFrame) -> dict[str, str]:
     """Columns by their names in lower case, less the sections that the GDC puts before them."""
     plain: dict[str, str] = {}
     for column in map(str, table.columns):
-        name = re.sub(r"[^a-z0-9]+", "_", column.rpartition(".")[2].lower())
-        whole = re.sub(r"[^a-z0-9]+", "_", column.lower())
+        name = re.sub(r"[^a-z0-9]+", "_", column.rpartition(".")[2].lower()).rstrip("_")
+        whole = re.sub(r"[^a-z0-9]+", "_", column.lower()).rstrip("_")
         plain.setdefault(whole, column)
         plain.setdefault(name, column)
     return plain
@@ -98,10 +101,12 @@ class Candidate:
     Attributes:
         column: The column.
         values: Number of cells by value, in the order of the values.
+        ordered: Whether more than two values stand in an order: grades, or HER2 from zero on.
     """
 
     column: str
     values: dict[str, int]
+    ordered: bool = False
 
 
 def candidates(table: pd.DataFrame, taken: Collection[str]) -> Iterator[Candidate]:
@@ -122,9 +127,24 @@ def candidates(table: pd.DataFrame, taken: Collection[str]) -> Iterator[Candidat
             continue
         written = known.groupby(spellings).agg(lambda group: group.value_counts().index[0])
         values = {str(written[key]): int(amounts[key]) for key in amounts.index}
-        yield Candidate(column, dict(sorted(values.items(), key=_order)))
+        in_order = dict(sorted(values.items(), key=_order))
+        yield Candidate(column, in_order, ordered=len(values) > 2 and all(map(_has_place, values)))
 
 
-def _order(item: tuple[str, int]) -> tuple[float, str]:
-    value = number(item[0])
-    return (float("inf") if value is None else value, item[0])
+# From the least to the most, as HER2 and other stains are told in words.
+_LEVELS = (
+    *("zero", "null", "absent", "none", "negative", "ultralow", "ultra-low", "low", "weak"),
+    *("intermediate", "moderate", "medium", "high", "strong", "positive", "present"),
+)
+
+
+def _has_place(value: str) -> bool:
+    return number(value) is not None or same_value(value) in _LEVELS
+
+
+def _order(item: tuple[str, int]) -> tuple[float, float, str]:
+    """Numbers, then levels from the least to the most, then other words."""
+    value, word = number(item[0]), same_value(item[0])
+    if value is not None:
+        return (0.0, value, "")
+    return (1.0, _LEVELS.index(word), "") if word in _LEVELS else (2.0, 0.0, item[0])

@@ -107,13 +107,19 @@ def find_markers(table: pd.DataFrame) -> Iterator[FoundTarget]:
         yield FoundTarget(target, reading.doubts, tuple(name for name, _ in others))
 
 
-def status_of(name: str, column: str, cells: pd.Series[str]) -> FoundTarget | None:
+def status_of(column: str, cells: pd.Series[str]) -> FoundTarget | None:
     """Any other column as a target, where its cells say positive and negative."""
     reading = _read(cells, graded=False)
     if not reading.is_status:
         return None
-    target = declared_target(name, column, CLASSES, POSITIVE, reading.map)
+    target = declared_target(target_name(column), column, CLASSES, POSITIVE, reading.map)
     return FoundTarget(target, reading.doubts)
+
+
+def target_name(column: str) -> str:
+    """What a target of a column may be called: of its letters and digits, others replaced."""
+    name = "".join(c if c.isascii() and (c.isalnum() or c in "_.+-") else "_" for c in column)
+    return name.lstrip("_.+-") or "target"
 
 
 def _tokens(column: str) -> list[str]:

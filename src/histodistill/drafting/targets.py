@@ -8,7 +8,7 @@ from typing import Any
 from histodistill.drafting.asking import Ask
 from histodistill.drafting.columns import Candidate
 from histodistill.drafting.found import Found
-from histodistill.drafting.markers import FoundTarget, told_others
+from histodistill.drafting.markers import FoundTarget, target_name, told_others
 from histodistill.drafting.setting import Setting
 from histodistill.drafting.writing import on_one_line
 from histodistill.evaluation.power import auc_standard_error, detectable_difference
@@ -95,14 +95,14 @@ def _target(found: Found, found_target: FoundTarget) -> Setting:
 
 def _candidate(candidate: Candidate) -> str:
     """A line of YAML that makes a target of a column."""
-    name = "".join(
-        c if c.isascii() and (c.isalnum() or c in "_.+-") else "_" for c in candidate.column
-    )
-    name = name.lstrip("_.+-") or "target"
+    name = target_name(candidate.column)
     value: dict[str, Any] = {} if name == candidate.column else {"column": candidate.column}
     value["classes"] = list(candidate.values)
+    if candidate.ordered:
+        value["ordered"] = True
     if len(candidate.values) == 2:
-        value["positive"] = min(candidate.values, key=lambda each: candidate.values[each])
+        # The rarer; of equals the later, as present is after absent and high after low.
+        value["positive"] = min(reversed(candidate.values), key=lambda each: candidate.values[each])
     return f"{on_one_line({name: value})[1:-1]}   # {_numbers(candidate.values)}"
 
 

@@ -33,7 +33,8 @@ class EvaluationTables:
             ``mean``, ``sd`` (n - 1, of the folds of a repeat), ``n_folds`` where the metric is
             defined. Pooled over folds: ``estimate``, ``low`` and ``high`` of the 95 %
             ``interval`` (score or bootstrap), ``n_patients``, ``n_positive``, and
-            ``class_counts`` in words. ``n_models`` that answered. ``notes`` says what was undefined or left out.
+            ``class_counts`` in words. ``n_models`` that answered. ``notes`` says what was
+            undefined or left out.
     """
 
     folds: pd.DataFrame

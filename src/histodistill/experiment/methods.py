@@ -219,6 +219,13 @@ class MethodSettings(Settings):
         return self
 
     @model_validator(mode="after")
+    def _something_is_learnt(self) -> MethodSettings:
+        objective = self.objective
+        if not (objective.cross_entropy or objective.between_networks or objective.reads_genes):
+            raise ValueError("`objective`: every weight is 0, so that nothing is learnt")
+        return self
+
+    @model_validator(mode="after")
     def _parts_have_heads(self) -> MethodSettings:
         if self.joint:
             headless = list(_headless(self.network, self.objective))

@@ -100,6 +100,9 @@ def _sentences(problem: Any, raw: Mapping[str, Any]) -> list[str]:
     if problem["type"] == "string_type" and isinstance(found, bool | int | float):
         # YAML reads a bare no, off or 0 as a value of its own.
         return [f"{where}: {found} is not text; write it in quotes"]
+    if problem["loc"] == ("targets",) and not found:
+        example = "`ER: {classes: [negative, positive], positive: positive}`"
+        return [f"{where}: none is named; write one, such as {example}, or `histodistill init`"]
     message = _MESSAGES.get(problem["type"], problem["msg"].replace("Input should", "must"))
     shown = "" if isinstance(found, Mapping | list | tuple) else f", not {found!r}"
     return [f"{where}: {message}{shown}"]

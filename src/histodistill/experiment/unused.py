@@ -98,6 +98,7 @@ def _inputs_of_nobody(experiment: Experiment) -> Iterator[str]:
 def _without_effect(method: MethodSettings, changes: Mapping[str, Any]) -> Iterator[str]:
     """What a method changes in parts that it does not have."""
     yield from _of_networks_not_trained(method, _mapping(changes.get("network")))
+    yield from _of_terms_without_networks(method, _mapping(changes.get("objective")))
     yield from _of_trainings_not_done(method, changes)
     for way in method.objective.distillation_options:
         if not method.objective.distillation.get(way):
@@ -120,6 +121,37 @@ def _of_networks_not_trained(method: MethodSettings, network: Mapping[str, Any])
         yield "network.fusion: joins slide and genes, and no multimodal network is trained"
     if network.get("blocks") is not None and not method.reads_genes:
         yield "network.blocks: the method reads no genes; leave it out"
+    if network.get("gene_weighting") and not method.reads_genes:
+        yield "network.gene_weighting: the method reads no genes; leave it out"
+
+
+def _of_terms_without_networks(
+    method: MethodSettings, objective: Mapping[str, Any]
+) -> Iterator[str]:
+    """Weights of terms between networks of which one is not trained, and what belongs to them."""
+    trained = method.network.networks
+    told = f"trained are {', '.join(trained)}"
+    for teacher in objective.get("teachers") or ():
+        if teacher not in trained:
+            yield f"objective.teachers: names {teacher}, and {told}; add it to `networks`"
+    taught = "student" in trained and bool(set(method.objective.teachers) & set(trained))
+    for term in ("orthogonality", "alignment"):
+        if objective.get(term) and len(trained) < 2:
+            yield f"objective.{term}: is between two networks, and {told}; leave it out"
+    between = [term for term in ("similarity", "collaboration") if objective.get(term)]
+    ways = _mapping(objective.get("distillation"))
+    between += [f"distillation.{way}" for way, weight in ways.items() if weight]
+    for term in between:
+        if not taught:
+            yield (
+                f"objective.{term}: is between the student and one of `teachers`, and {told}; "
+                "leave it out, or train both"
+            )
+    if objective.get("temperature") and not (taught and method.objective.collaboration):
+        yield "objective.temperature: is of `collaboration`, which has no part in the loss"
+    components = objective.get("reconstruction_components")
+    if components and not method.objective.from_genes.get("reconstruction"):
+        yield "objective.reconstruction_components: `reconstruction` has no weight; give it one"
 
 
 def _of_trainings_not_done(method: MethodSettings, changes: Mapping[str, Any]) -> Iterator[str]:

@@ -68,7 +68,7 @@ class NetworkSettings(Settings):
         fusion_width: Size of the gated features in the bilinear fusion.
     """
 
-    networks: tuple[NetworkName, ...] = NETWORKS
+    networks: Annotated[tuple[NetworkName, ...], Field(min_length=1)] = NETWORKS
     width: PositiveInt = 256
     attention_width: PositiveInt = 128
     token_size: PositiveInt = 512
@@ -79,12 +79,20 @@ class NetworkSettings(Settings):
     student_options: dict[str, Any] = Field(default_factory=dict)
     multimodal_options: dict[str, Any] = Field(default_factory=dict)
     genomic_options: dict[str, Any] = Field(default_factory=dict)
-    blocks: tuple[str, ...] | None = None
+    blocks: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     programmes: PositiveInt | None = None
     prototypes: PositiveInt | None = None
     gene_weighting: NonNegativeFloat = 0.0
     fusion: Fusion = "bilinear"
     fusion_width: PositiveInt = 32
+
+    @field_validator("networks", "blocks")
+    @classmethod
+    def _each_once(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        repeated = [name for name in names or () if (names or ()).count(name) > 1]
+        if repeated:
+            raise ValueError(f"{repeated[0]} is named twice")
+        return names
 
     @model_validator(mode="after")
     def _prototypes_are_of_programmes(self) -> NetworkSettings:

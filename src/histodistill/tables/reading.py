@@ -108,7 +108,7 @@ def _filled(row: list[str]) -> int:
 
 def _table(path: Path, rows: Sequence[Sequence[str]], notes: list[str]) -> pd.DataFrame:
     """Rows of text as a frame; the first names the columns."""
-    body = [list(row) for row in rows[1:] if any(row)]
+    body = _below_descriptions(path, [list(row) for row in rows[1:] if any(row)], notes)
     if not body:
         raise InputError(f"{path}: is empty: it has no rows below the column names.")
     header = _aligned_header(rows[0], body)
@@ -128,6 +128,23 @@ def _table(path: Path, rows: Sequence[Sequence[str]], notes: list[str]) -> pd.Da
         names = listed([f"'{name}'" for name in repeated])
         raise InputError(f"{path}: several columns are called {names}; rename them.")
     return table
+
+
+def _below_descriptions(path: Path, body: list[list[str]], notes: list[str]) -> list[list[str]]:
+    """The rows less those, of TCGA's biotab files, that say what the columns are."""
+    described = [n for n, row in enumerate(body[:3], start=1) if any(map(_is_cde, row))]
+    if not described:
+        return body
+    notes.append(
+        f"{path}: the first {described[-1]} rows below the header describe the columns (CDE_ID) "
+        "and were left out."
+    )
+    return body[described[-1] :]
+
+
+def _is_cde(cell: str) -> bool:
+    """Whether a cell is an id of caDSR's common data elements."""
+    return cell.startswith("CDE_ID:")
 
 
 def _aligned_header(header: Sequence[str], body: list[list[str]]) -> list[str]:

@@ -12,8 +12,10 @@ from histodistill.barcodes import find_barcode
 from histodistill.errors import InputError, listed
 from histodistill.gate.archives import require_plausible_parquet, require_plausible_zip
 from histodistill.genomics.matrix import SampleMatrix
+from histodistill.genomics.readers.cbioportal import SYMBOL
 from histodistill.genomics.readers.delimited import MISSING, read_columns
 from histodistill.genomics.readers.header import Header
+from histodistill.genomics.readers.xena import annotation_columns, names_genes
 from histodistill.tables.typed import unread_sheets
 
 _LISTED_PROBLEMS = 10
@@ -52,6 +54,8 @@ def read_plain_frame(path: Path, frame: pd.DataFrame, patient_column: str) -> Sa
     if frame.index.name == patient_column and patient_column not in frame.columns:
         frame = frame.reset_index()
     frame.columns = frame.columns.astype(str).str.strip()
+    if is_of_gene_rows(frame, patient_column):
+        frame = _turned(frame, patient_column)
     _check_columns(path, list(frame.columns), patient_column)
     samples = ["" if pd.isna(cell) else str(cell).strip() for cell in frame[patient_column]]
     genes = frame.drop(columns=patient_column)
@@ -62,6 +66,23 @@ def read_plain_frame(path: Path, frame: pd.DataFrame, patient_column: str) -> Sa
     return _matrix(
         path, samples, list(genes.columns), numbers.to_numpy(np.float32, na_value=np.nan)
     )
+
+
+def is_of_gene_rows(frame: pd.DataFrame, patient_column: str) -> bool:
+    """Whether the first column of a loaded table names genes, and the others samples."""
+    columns = list(map(str, frame.columns))
+    first = columns[0].strip()
+    return patient_column not in columns and (first == SYMBOL or names_genes(first))
+
+
+def _turned(frame: pd.DataFrame, patient_column: str) -> pd.DataFrame:
+    """Genes x samples as patients x genes, without columns that tell of genes."""
+    kept = frame.drop(columns=frame.columns[annotation_columns(list(frame.columns))])
+    genes = kept.iloc[:, 0].map(lambda cell: "" if pd.isna(cell) else str(cell).strip())
+    turned = kept.iloc[:, 1:].T
+    turned.columns = pd.Index(genes, dtype=object)
+    turned.insert(0, patient_column, turned.index)
+    return turned
 
 
 def read_frame(path: Path, notes: list[str], *, excel: bool) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from typing import Literal
 from histodistill.errors import InputError, listed
 from histodistill.genomics.matrix import Layout, SampleMatrix
 from histodistill.genomics.readers.cbioportal import is_cbioportal, read_cbioportal
+from histodistill.genomics.readers.firehose import firehose_header, is_firehose
 from histodistill.genomics.readers.gct import is_gct, read_gct
 from histodistill.genomics.readers.gdc import read_gdc
 from histodistill.genomics.readers.h5ad import read_h5ad
@@ -19,6 +20,7 @@ from histodistill.genomics.readers.header import (
     read_header,
 )
 from histodistill.genomics.readers.plain import (
+    is_of_gene_rows,
     is_plain,
     read_frame,
     read_plain_frame,
@@ -71,7 +73,9 @@ def read_matrix(
     elif header is None:
         excel = _start(path) == _ZIP_MAGIC
         told: list[str] = []
-        matrix = read_plain_frame(path, read_frame(path, told, excel=excel), patient_column)
+        frame = read_frame(path, told, excel=excel)
+        layout = "xena" if is_of_gene_rows(frame, patient_column) else layout
+        matrix = read_plain_frame(path, frame, patient_column)
         matrix = _with_notes(matrix, tuple(told))
     else:
         matrix = _read_text(path, layout, header, patient_column)
@@ -104,6 +108,8 @@ def _layout(path: Path, format_: Format, patient_column: str) -> tuple[Layout, H
             f"{path}: the format {format_!r} needs {needs.get(format_, 'a GCT file')}."
         )
     header = read_header(path)
+    if is_firehose(header):
+        header = firehose_header(path, header)
     return _text_layout(path, header, format_, patient_column), header
 
 

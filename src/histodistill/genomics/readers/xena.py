@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from histodistill.barcodes import find_barcode
@@ -19,6 +20,15 @@ from histodistill.genomics.readers.header import Header, open_binary, read_heade
 
 _FIRST_COLUMNS = frozenset(
     {"sample", "xena_sample", "ensembl_id", "gene", "gene_id", "gene_name", "gene_symbol", "symbol"}
+    | {"gene symbol", "gene name", "gene id", "geneid", "hgnc_symbol"}
+)
+_SYMBOLS = ("gene_name", "gene_symbol", "symbol", "hgnc_symbol", "external_gene_name", "gene name")
+# What quantifiers and annotations of genes put between the names and the samples.
+_ANNOTATIONS = frozenset(
+    {*_SYMBOLS, "description", "chr", "chrom", "chromosome", "seqnames", "start", "end", "strand"}
+    | {"length", "width", "gene_type", "gene_biotype", "biotype", "cytoband", "locusid"}
+    | {"entrez", "entrezgene", "entrez_id", "entrez_gene_id", "ensembl", "ensembl_id"}
+    | {"transcript_id(s)", "transcript_ids", "transcript_id"}
 )
 
 
@@ -26,7 +36,23 @@ def is_xena(header: Header) -> bool:
     """Whether the first column is one that Xena gives the genes, or R gives rows of genes."""
     if not header.columns[0]:
         return any(map(find_barcode, header.columns[1:]))
-    return header.columns[0].lower() in _FIRST_COLUMNS
+    return names_genes(header.columns[0])
+
+
+def names_genes(column: str) -> bool:
+    """Whether a first column of this name holds genes."""
+    return column.lower() in _FIRST_COLUMNS
+
+
+def annotation_columns(columns: Sequence[str]) -> list[int]:
+    """Places of the columns, behind the first, that tell of genes and hold no sample."""
+    return [i for i, name in enumerate(columns) if i and name.strip().lower() in _ANNOTATIONS]
+
+
+def _symbol_column(columns: Sequence[str], annotations: Sequence[int]) -> int | None:
+    """The place of the genes' symbols, where they stand beside other names of them."""
+    named = {columns[i].strip().lower(): i for i in reversed(annotations)}
+    return next((named[name] for name in _SYMBOLS if name in named), None)
 
 
 def read_xena(path: Path, header: Header) -> SampleMatrix:
@@ -35,17 +61,32 @@ def read_xena(path: Path, header: Header) -> SampleMatrix:
     Raises:
         InputError: No sample column, samples in rows, several probe maps, or malformed cells.
     """
-    samples = list(range(1, len(header.columns)))
+    annotations = annotation_columns(header.columns)
+    samples = [i for i in range(1, len(header.columns)) if i not in annotations]
     if not samples:
         raise InputError(f"{path}: has no sample column after {header.columns[0]!r}.")
-    (genes,), values = read_columns(path, header, texts=[0], numbers=samples)
+    symbol = _symbol_column(header.columns, annotations)
+    texts = [0] if symbol is None else [0, symbol]
+    (genes, *named), values = read_columns(path, header, texts=texts, numbers=samples)
     if genes and find_barcode(genes[0]):
         raise InputError(
             f"{path}: column {header.columns[0]!r} holds samples ({genes[0]}, ...) where a Xena "
             "matrix has genes; name the format 'plain' and this column as the patient column."
         )
-    symbols, notes = _symbols(path, genes)
-    return SampleMatrix(header.columns[1:], symbols, values.T, notes=notes)
+    symbols, notes = (named[0], ()) if named else _symbols(path, genes)
+    told = _of_annotations(header.columns, annotations, symbol)
+    names = [header.columns[i] for i in samples]
+    return SampleMatrix(names, symbols, values.T, notes=(*told, *notes))
+
+
+def _of_annotations(
+    columns: Sequence[str], annotations: Sequence[int], symbol: int | None
+) -> Iterator[str]:
+    if symbol is not None:
+        yield f"Genes are named by the column {columns[symbol]!r}."
+    others = [columns[i] for i in annotations if i != symbol]
+    if others:
+        yield f"Columns that tell of genes were not read: {listed(others)}."
 
 
 def _symbols(path: Path, genes: list[str]) -> tuple[list[str], tuple[str, ...]]:

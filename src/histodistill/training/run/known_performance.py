@@ -24,7 +24,8 @@ def out_of_fold_performance(
     Returns:
         A record a network and metric, of plain JSON values: ``network``, ``metric``,
         ``estimate``, ``low``, ``high`` (None where undefined), ``patients``, ``positive`` (None
-        beyond two classes), ``classes`` (patients of each in words) and ``folds``, how the patients were divided.
+        beyond two classes), ``classes`` (patients of each in words) and ``folds``, how the
+        patients were divided.
     """
     fits = [f for f in fits_of(experiment, data) if (f.target, f.method) == (target, method)]
     if not fits or not all(fit.finished(experiment.output) for fit in fits):
