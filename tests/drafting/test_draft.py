@@ -96,7 +96,7 @@ def test_cbioportal_codes_classes_and_follow_up(tmp_path):
     assert raw["genomics"]["mrna"]["selection"] == {"method": "cox"}
     assert raw["methods"] == ["linear-genomic", "snn"]
     assert "times are in months, as its name says" in draft.text
-    assert "# AJCC_STAGE: {classes: [Stage I, Stage II], positive: Stage I}" in draft.text
+    assert "# AJCC_STAGE: {classes: [Stage I, Stage II], positive: Stage II}" in draft.text
     assert "Hospitals: 3, by the TCGA barcodes." in draft.text
     assert problems(tmp_path) == []
 

@@ -132,7 +132,7 @@ def test_every_bad_resolution_of_a_table_is_told(folder):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("image\na.tiff\n", r"no column 'slide' \(it has image\)"),
+        ("picture\na.tiff\n", r"no column 'slide' \(it has picture\)"),
         (None, r"slides.csv does not exist"),
     ],
 )
@@ -153,6 +153,21 @@ def test_two_slides_of_one_name_are_refused(folder):
     (folder / "inner" / "a.svs").write_text("")
     with pytest.raises(InputError, match=r"a\.tiff, .*a\.svs have the same name|same name"):
         list_slides(folder)
+
+
+def test_a_slide_in_two_rows_is_told_as_such(folder):
+    table = folder / "slides.csv"
+    table.write_text("slide\na.tiff\na.tiff\n")
+    with pytest.raises(InputError, match=r"a\.tiff is named in 2 rows; leave one of them"):
+        list_slides(table)
+
+
+@pytest.mark.parametrize("header", ["slide_path,Patient ID", "image,case", "File,PATIENT_ID"])
+def test_columns_as_people_call_them(folder, header):
+    table = folder / "slides.csv"
+    table.write_text(f"{header}\na.tiff,P1\n")
+    (entry,) = list_slides(table)
+    assert (entry.path, entry.patient) == (folder / "a.tiff", "P1")
 
 
 def test_a_table_in_other_words_and_other_marks(folder):

@@ -140,6 +140,20 @@ def test_no_image_at_all(tmp_path: Path) -> None:
         open_slide(tmp_path / "a.svs")
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"<!DOCTYPE html><html>Log in</html>", "is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "is a pointer to the file"),
+    ],
+)
+def test_what_was_never_downloaded(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "slide.svs"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        open_slide(path)
+
+
 def test_renamed_png_and_jpeg(tmp_path: Path, picture: RGB) -> None:
     Image.fromarray(picture).save(tmp_path / "a.svs", format="PNG")
     with pytest.raises(

@@ -95,5 +95,9 @@ def test_pixels_that_are_not_square_are_said() -> None:
     assert found.source == (
         "openslide.mpp-x (pixels are not square: 0.5 x 0.52 µm; their mean is used)"
     )
+    with pytest.raises(
+        ValueError, match=r"openslide\.mpp-x says 0\.5 x 0\.25, which no microscope"
+    ):
+        find_resolution({"openslide.mpp-x": "0.50", "openslide.mpp-y": "0.25"})
     nearly = find_resolution({"openslide.mpp-x": "0.500", "openslide.mpp-y": "0.504"})
     assert nearly.source == "openslide.mpp-x"

@@ -9,7 +9,6 @@ from histodistill.baselines.registry import BASELINES
 from histodistill.cohort import Fold
 from histodistill.errors import InputError
 from histodistill.experiment.data import ExperimentData
-from histodistill.experiment.heads import heads_of
 from histodistill.experiment.methods import MethodSettings
 from histodistill.experiment.settings import Experiment
 
@@ -71,6 +70,7 @@ def _of_methods(
         if not method.foreign_parts:
             continue
         # PyTorch, which no other audit waits for.
+        from histodistill.experiment.heads import heads_of
         from histodistill.model.rehearsal import rehearsal_problems
 
         toys = _toy_patients(method, data, folds)

@@ -28,8 +28,14 @@ SLIDE_SUFFIXES = (
 
 # Of a slide list, with the names that CLAM and others give them.
 _COLUMNS = (
-    Column("slide", also=("slide_id", "filename", "file_name", "wsi", "path")),
-    Column("patient", also=("patient_id", "case_id")),
+    Column(
+        "slide",
+        also=(
+            *("slide_id", "filename", "file_name", "wsi", "path", "slide_path", "slide path"),
+            *("wsi_path", "file_path", "filepath", "file", "image", "image_path", "slide_name"),
+        ),
+    ),
+    Column("patient", also=("patient_id", "case_id", "patient id", "case", "case_submitter_id")),
     Column("mpp"),
 )
 
@@ -171,13 +177,15 @@ def _positive(text: str) -> float | None:
 
 
 def _require_distinct(entries: list[SlideEntry]) -> None:
-    named = defaultdict(list)
+    named: defaultdict[str, list[str]] = defaultdict(list)
     for entry in entries:
         named[entry.slide_id].append(str(entry.path))
-    problems = [
-        f"{listed(paths)} have the same name; feature files are named after slides. Rename one."
-        for paths in named.values()
-        if len(paths) > 1
-    ]
+    problems = [_not_distinct(paths) for paths in named.values() if len(paths) > 1]
     if problems:
         raise InputError(*problems)
+
+
+def _not_distinct(paths: list[str]) -> str:
+    if len(set(paths)) == 1:
+        return f"{paths[0]} is named in {len(paths)} rows; leave one of them."
+    return f"{listed(paths)} have the same name; feature files are named after slides. Rename one."

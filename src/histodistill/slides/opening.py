@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from histodistill.errors import InputError
+from histodistill.gate.stand_ins import HEAD_BYTES, require_fetched
 from histodistill.slides.flat_image import FlatImage
 from histodistill.slides.resolution import given_resolution
 from histodistill.slides.slide import Slide
@@ -90,10 +91,11 @@ def _exists(path: Path) -> bool:
 
 def _flat_image_under_its_own_name(path: Path) -> None:
     with path.open("rb") as stream:
-        head = stream.read(16)
+        head = stream.read(HEAD_BYTES)
     kind = next((kind for magic, kind in _SIGNATURES.items() if head.startswith(magic)), None)
     suffix = path.suffix.lower()
     if kind is None:
+        require_fetched(path, head)
         raise InputError(
             f"{path.name}: not a slide format that OpenSlide knows, nor a TIFF, PNG or JPEG image"
         )

@@ -13,6 +13,8 @@ PLAUSIBLE_MPP = (0.05, 10.0)
 # A user may give the µm/px of a strongly reduced image.
 PLAUSIBLE_GIVEN_MPP = (0.01, 100.0)
 SQUARE_TOLERANCE = 0.01
+# Scanners' pixels differ by less; what differs by more is a wrong record.
+LARGEST_STRETCH = 1.2
 # By convention a 20x objective gives 0.5 µm/px, a 40x one 0.25.
 MPP_AT_1X = 10.0
 
@@ -61,13 +63,16 @@ def find_resolution(properties: Mapping[str, str]) -> Resolution:
         µm/px and its source. Pixels that are not square (more than 1 % apart) are said there.
 
     Raises:
-        ValueError: If there is none; the message names the values that no microscope has.
+        ValueError: If there is none; the message names the values that no microscope has, pixels
+            much longer than wide among them.
     """
     implausible = []
+    low, high = PLAUSIBLE_MPP
     for source, x, y in _recorded(properties):
-        if all(PLAUSIBLE_MPP[0] <= value <= PLAUSIBLE_MPP[1] for value in (x, y)):
+        stretched = max(x, y) > LARGEST_STRETCH * min(x, y)
+        if not stretched and all(low <= value <= high for value in (x, y)):
             return Resolution((x + y) / 2, source + _not_square(x, y))
-        implausible.append(f"{source} says {x:.6g}")
+        implausible.append(f"{source} says {x:.6g}{f' x {y:.6g}' if stretched else ''}")
     found = f" ({'; '.join(implausible)}, which no microscope has)" if implausible else ""
     raise ValueError(f"no µm/px recorded{found}; give it with --slide-mpp or an mpp column")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,8 @@ def tiff_pages(path: Path) -> list[Page]:
     """The first pages of a TIFF file; empty where its directories cannot be read."""
     with slides_extra():
         import tifffile
+    # It writes what it thinks of damaged files to the terminal; what is wrong is told here.
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     pages = []
     try:
         with tifffile.TiffFile(path) as file:
