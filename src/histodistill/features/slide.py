@@ -100,9 +100,19 @@ def known_layouts() -> str:
     return "; ".join(facts.text or facts.name for facts in layout_facts())
 
 
+# What TRIDENT, CLAM and HEST write of patches before they are encoded.
+_OF_PATCHES = {"coords", "img", "imgs"}
+
+
 def unknown_layout(path: Path, found: Sequence[str]) -> InputError:
     """The error for a file that opens but is none of the known layouts."""
     inside = listed(list(found)) if found else "nothing"
+    names = {name.partition(" ")[0] for name in found}
+    if names & _OF_PATCHES and names <= _OF_PATCHES | {"barcode", "barcodes"}:
+        return InputError(
+            f"{path} holds where the patches are, or their pictures ({inside}), and no features; "
+            "give the folder that the extraction of features wrote."
+        )
     return InputError(
         f"{path} has no known feature layout. Found inside: {inside}. "
         f"Known layouts: {known_layouts()}."

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pytest
 import torch
 
+from histodistill.errors import InputError
 from histodistill.features import inspect, read_coords, read_patches
 from tests.features import writers
 
@@ -51,3 +53,12 @@ def test_clam_coordinates_in_trident(tmp_path: Path):
     slide = inspect(path)
     assert (slide.layout, slide.patch_px, slide.patch_um) == ("clam", None, None)
     assert slide.tiling == {"patch_size": 256, "patch_level": 1}
+
+
+@pytest.mark.parametrize("names", [("coords",), ("coords", "imgs"), ("barcode", "coords", "img")])
+def test_patches_without_features_are_told_as_such(tmp_path: Path, names: tuple[str, ...]):
+    with h5py.File(tmp_path / "S1.h5", "w") as h5:
+        for name in names:
+            h5[name] = writers.grid()
+    with pytest.raises(InputError, match=r"holds where the patches are, .*and no features; give"):
+        inspect(tmp_path / "S1.h5")
