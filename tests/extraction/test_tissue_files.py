@@ -1,5 +1,6 @@
 """Outlines and masks found for slides; whatever would not be used is named."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,16 @@ def test_two_files_for_a_slide_are_told(folder):
 def test_an_empty_folder_is_told_and_hidden_files_do_not_count(folder):
     with pytest.raises(InputError, match="no outline or mask in it"):
         with_tissue_files(SLIDES, folder(".DS_Store"))
+
+
+def test_a_class_that_no_annotation_is_of_is_named(folder):
+    tumour = {
+        "type": "Feature",
+        "properties": {"classification": {"name": "Tumor"}},
+        "geometry": {"type": "Polygon", "coordinates": [[[0, 0], [9, 0], [9, 9], [0, 0]]]},
+    }
+    place = folder("a.b.geojson", "c.geojson")
+    (place / "a.b.geojson").write_text(json.dumps(tumour))
+    with_tissue_files(SLIDES, place, ["tumor"])
+    with pytest.raises(InputError, match=r"is of the class 'Stromma', which --tissue-class names"):
+        with_tissue_files(SLIDES, place, ["tumor", "Stromma"])

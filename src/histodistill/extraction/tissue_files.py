@@ -9,6 +9,7 @@ from pathlib import Path
 
 from histodistill.errors import InputError, listed
 from histodistill.extraction.slide_list import SlideEntry
+from histodistill.tiling import unused_classes
 
 OUTLINE_SUFFIXES = (".geojson", ".json")
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
@@ -29,8 +30,8 @@ def with_tissue_files(
             :func:`histodistill.tiling.read_tissue_geojson`.
 
     Raises:
-        InputError: A file matches no slide or is of no known kind, several match one slide, or
-            there is none.
+        InputError: A file matches no slide or is of no known kind, several match one slide,
+            there is none, or a class is named that no annotation is of.
     """
     found: dict[str, list[Path]] = defaultdict(list)
     unused = []
@@ -51,9 +52,15 @@ def with_tissue_files(
         problems.append(_told_unused(folder, unused, slides[0]))
     if not found and not unused:
         problems.append(f"{folder}: no outline or mask in it; leave --tissue-dir out, or fill it.")
+    chosen = tuple(classes)
+    drawn = (path for paths in found.values() for path in paths)
+    outlines = [path for path in drawn if path.suffix.lower() in OUTLINE_SUFFIXES]
+    problems += [
+        f"{folder}: no annotation of any file is of the class {name!r}, which --tissue-class names"
+        for name in unused_classes(outlines, chosen)
+    ]
     if problems:
         raise InputError(*problems)
-    chosen = tuple(classes)
     return [
         replace(each, tissue=found[each.slide_id][0], tissue_classes=chosen)
         if each.slide_id in found

@@ -14,7 +14,7 @@ from histodistill.errors import InputError, listed
 from histodistill.files import write_json
 from histodistill.slides.extra import slides_extra
 from histodistill.slides.slide import Slide
-from histodistill.tiling.annotations import TISSUE, choose, read_annotations
+from histodistill.tiling.annotations import TISSUE, Annotation, choose, read_annotations
 
 if TYPE_CHECKING:
     from shapely import Geometry, Polygon
@@ -145,6 +145,24 @@ def read_tissue_geojson(path: Path, slide: Slide, classes: Iterable[str] = ()) -
     inside = shapely.intersection(placed, shapely.box(0, 0, *slide.dimensions))
     notes = [*drawn.notes, *_frame_notes(float(shapely.area(inside) / shapely.area(placed)), slide)]
     return Tissue.of(_polygons(inside), slide.mpp, notes)
+
+
+def unused_classes(files: Iterable[Path], classes: Iterable[str]) -> list[str]:
+    """The classes that no annotation of some files is of; none where the files have none at all.
+
+    Args:
+        files: GeoJSON; what cannot be read is told where its slide is.
+        classes: Classes of annotations.
+    """
+    drawn = [each for path in files for each in _annotations(path)]
+    return [name for name in classes if drawn and not any(each.is_of((name,)) for each in drawn)]
+
+
+def _annotations(path: Path) -> list[Annotation]:
+    try:
+        return list(read_annotations(_read_json(path)))
+    except (OSError, ValueError, TypeError, RecursionError):
+        return []
 
 
 def _require_on_slide(path: Path, placed: Geometry, slide: Slide) -> None:
