@@ -412,3 +412,15 @@ def test_the_card_tells_simulated_patients_and_code_of_others():
     plain = model_card(made.info, [{"architecture": own, "thresholds": {}}])
     assert "Code of other packages: none" in plain
     assert "simulated" not in plain
+
+
+def test_the_card_of_more_than_two_classes_counts_each_and_says_what_is_averaged(tmp_path):
+    figure = {"network": "student", "metric": "auc", "estimate": 0.7, "low": 0.6, "high": 0.8}
+    counted = {"patients": 9, "positive": None, "classes": "4 a, 3 b, 2 c", "folds": "stratified"}
+    made = bundle(member(classes=3), classes=("a", "b", "c"))
+    known = made.info.provenance | {"performance": [figure | counted]}
+    info = made.info.model_copy(update={"provenance": known})
+    Bundle(info, made.members).save(tmp_path / "bundle")
+    card = (tmp_path / "bundle" / "MODEL_CARD.md").read_text()
+    assert "| student | 9 (4 a, 3 b, 2 c) | 0.700 [0.600–0.800] |" in card
+    assert "unweighted means over the classes, each\nagainst the rest." in card

@@ -53,6 +53,10 @@ _UNMEASURED = """\
 Not known to this bundle: no finished cross-validation of its method was found when it was
 written."""
 
+_AVERAGED = """
+
+AUC, average precision, sensitivity and specificity are unweighted means over the classes, each
+against the rest."""
 _MEASURED = """\
 Cross-validation of the same method ({folds} folds), the out-of-fold patients pooled, with 95 %
 intervals. This very model has not been measured on patients whom it has not seen.
@@ -175,7 +179,8 @@ def _performance(figures: Sequence[Mapping[str, Any]] | None) -> str:
         first = next(iter(own.values()))
         lines.append((network, _patients(first), *(_figure(own[name]) for name in metrics)))
     rows = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return _MEASURED.format(folds=figures[0]["folds"]) + rows
+    averaged = _AVERAGED if figures[0]["positive"] is None else ""
+    return _MEASURED.format(folds=figures[0]["folds"]) + rows + averaged
 
 
 def _patients(figure: Mapping[str, Any]) -> str:
