@@ -32,9 +32,10 @@ def show_aucs(predictions: pd.DataFrame, *, external: bool = False) -> None:
         of_folds = zip(aucs["mean"], aucs["sd"], strict=True)
         shown = shown.assign(**{"mean of folds": [_with_spread(m, sd) for m, sd in of_folds]})
     counts = zip(aucs["n_patients"], aucs["n_positive"], strict=True)
+    heading = "n" if aucs["n_positive"].isna().all() else "n (pos / neg)"
     texts = {
         "AUC [95 %]" if external else "pooled [95 %]": [with_interval(*row) for row in of_all],
-        "n (pos / neg)": [_counted(n, positive) for n, positive in counts],
+        heading: [_counted(n, positive) for n, positive in counts],
     }
     show(shown.assign(**texts), "Area under the ROC curve")
     told = aucs[aucs["notes"].str.contains(WARNING)]

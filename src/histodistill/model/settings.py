@@ -125,6 +125,16 @@ class NetworkSettings(Settings):
         names = (getattr(self, network) for network in self.networks)
         return tuple(dict.fromkeys(filter(is_import_path, names)))
 
+    @property
+    def foreign(self) -> dict[NetworkName, str]:
+        """Trained networks that another package brings, by what they are."""
+        names: dict[NetworkName, str] = {kind: getattr(self, kind) for kind in self.networks}
+        return {
+            kind: name
+            for kind, name in names.items()
+            if NETWORK_REGISTRIES[kind].package_of(name) is not None
+        }
+
     def declared(self, network: NetworkName) -> NetworkDeclaration:
         """What the architecture of one of the networks declares."""
         match network:
@@ -202,8 +212,10 @@ def foreign_parts(
 ) -> list[tuple[Registry[Any, Any], str]]:
     """Trained networks and terms of the loss that other packages bring: registry and name."""
     named: list[tuple[Registry[Any, Any], str]] = [
-        (NETWORK_REGISTRIES[kind], getattr(network, kind)) for kind in network.networks
+        (NETWORK_REGISTRIES[kind], name) for kind, name in network.foreign.items()
     ]
-    named += [(DISTILLERS, name) for name in objective.distillation]
-    named += [(GENE_TERMS, name) for name in objective.from_genes]
-    return [(registry, name) for registry, name in named if registry.package_of(name) is not None]
+    terms: list[tuple[Registry[Any, Any], str]] = [
+        *((DISTILLERS, name) for name in objective.distillation),
+        *((GENE_TERMS, name) for name in objective.from_genes),
+    ]
+    return named + [(kind, name) for kind, name in terms if kind.package_of(name) is not None]
