@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from histodistill.genomics import read_genomic_table
-from histodistill.genomics.quantity import mixed_problems, quantity_of, transform_problem
+from histodistill.genomics.mixture import mixed_problems
+from histodistill.genomics.quantity import quantity_of, transform_problem
 from tests.genomics.test_reference import copy_number, scales
 
 KINDS = {

@@ -7,13 +7,10 @@ stays below 25; z-scores and log ratios lie around 0; GISTIC writes a few whole 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-
-from histodistill.errors import listed
 
 Quantity = Literal["raw", "logarithms", "centred", "levels", "unknown"]
 Values = NDArray[np.floating]
@@ -26,14 +23,19 @@ NAMES: dict[Quantity, str] = {
     "unknown": "values of an unknown kind",
 }
 
+# What differences of logarithms are multiplied by where another base was taken.
+LOGARITHMS = {
+    "natural logarithms for log2": 0.693,
+    "log10 for log2": 0.301,
+    "log2 for natural logarithms": 1.443,
+}
+
 # Quantiles of a sample of this size are as good as those of the whole table.
 _MOST_VALUES = 1_000_000
 _FEWEST_VALUES = 30
 _LARGEST_LOGARITHM = 25
 _SMALLEST_RAW = 50
 _LARGEST_LEVEL = 10
-# Samples of one measurement differ in depth by less than this.
-_DEPTH_RATIO = 20
 
 
 def quantity_of(values: Values) -> Quantity:
@@ -58,7 +60,9 @@ def quantity_of(values: Values) -> Quantity:
         if high > max(_SMALLEST_RAW, 3 * middle):
             return "raw"
         return "logarithms" if 3 < largest <= _LARGEST_LOGARITHM and middle > 0.5 else "unknown"
-    return "centred" if low < 0 and largest <= _SMALLEST_RAW and abs(middle) < 1 else "unknown"
+    # By its quantiles: a z-score against a spread of next to nothing can be tens of thousands.
+    around_zero = low < 0 and max(-low, high) <= _SMALLEST_RAW and abs(middle) < 1
+    return "centred" if around_zero else "unknown"
 
 
 def transform_problem(quantity: Quantity, transform: str) -> str | None:
@@ -74,39 +78,3 @@ def transform_problem(quantity: Quantity, transform: str) -> str | None:
             "write `transform: none`"
         )
     return None
-
-
-def mixed_problems(values: Values, patients: list[str]) -> Iterator[str]:
-    """What is wrong where the patients of one block are measured on more than one scale.
-
-    Args:
-        values: [n, G], as the file has them, NaN for missing.
-        patients: The n patients.
-    """
-    kinds = [quantity_of(row) for row in values]
-    definite: tuple[Quantity, ...] = ("raw", "logarithms", "centred")
-    groups = {
-        kind: [patient for patient, k in zip(patients, kinds, strict=True) if k == kind]
-        for kind in definite
-    }
-    seen = {kind: who for kind, who in groups.items() if who}
-    if len(seen) > 1:
-        told = "; ".join(f"{NAMES[kind]}: {listed(who, 5)}" for kind, who in seen.items())
-        yield f"its patients are on different scales ({told}); bring all to one scale"
-    elif "raw" in seen:
-        yield from _depth_problems(values, patients)
-
-
-def _depth_problems(values: Values, patients: list[str]) -> Iterator[str]:
-    """Raw values of several units, such as counts beside TPM."""
-    with np.errstate(invalid="ignore"):
-        depth = np.nanmean(values, axis=1)
-    ratio = depth / np.median(depth)
-    far = (ratio > _DEPTH_RATIO) | (ratio < 1 / _DEPTH_RATIO)
-    if far.any():
-        names = [patient for patient, is_far in zip(patients, far, strict=True) if is_far]
-        yield (
-            f"{len(names)} patients have values more than {_DEPTH_RATIO} times as large or as "
-            f"small as the others' ({listed(names, 5)}): another unit, such as counts beside TPM; "
-            "bring all to one unit, or leave them out"
-        )

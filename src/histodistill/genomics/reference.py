@@ -27,7 +27,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from histodistill.errors import listed
-from histodistill.genomics.quantity import NAMES, Quantity, quantity_of
+from histodistill.genomics.quantity import LOGARITHMS, NAMES, Quantity, quantity_of
 
 Floats = NDArray[np.float32]
 _KEYS = ("centre", "spread", "negative", "whole")
@@ -217,19 +217,12 @@ def _sentence(
     whom = f"all {n_patients} patients" if len(who) == n_patients else f"patients {listed(who, 5)}"
     trained = _trained_quantity(reference)
     causes = [f"They look like {NAMES[quantity_of(values)]}, training like {NAMES[trained]}"]
-    causes += [f"{name} fits" for name, factor in _FACTORS.items() if abs(slope / factor - 1) < 0.1]
+    causes += [f"{name} fits" for name, factor in LOGARITHMS.items() if abs(slope / factor - 1) < 0.1]
     return (
         f"the values of {whom} are on another scale than the training patients' "
         f"({', '.join(parts)}). {'; '.join(causes)}. Give the quantity that the model was trained "
         "on, without or with the same transform"
     )
-
-
-_FACTORS = {
-    "natural logarithms for log2": 0.693,
-    "log10 for log2": 0.301,
-    "log2 for natural logarithms": 1.443,
-}
 
 
 def _trained_quantity(reference: GeneReference) -> Quantity:
@@ -282,7 +275,7 @@ def _drift_parts(distance: float, slope: float, n_patients: int, steepest: float
     if distance > _DRIFT_DISTANCE + 0.85 / np.sqrt(n_patients):
         yield f"{distance:.2g} standard deviations in the median gene"
     if slope > steepest or slope < 1 / steepest:
-        fits = [name for name, factor in _FACTORS.items() if abs(slope / factor - 1) < 0.05]
+        fits = [name for name, factor in LOGARITHMS.items() if abs(slope / factor - 1) < 0.05]
         yield f"a factor of {slope:.2g} between genes" + (f" ({fits[0]})" if fits else "")
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from histodistill.barcodes import PRIMARY_TUMOUR
 from histodistill.errors import InputError, listed
+from histodistill.genomics.derived import derived_notes, derived_problems
 from histodistill.genomics.gene_names import (
     date_notes,
     is_date,
@@ -21,7 +22,8 @@ from histodistill.genomics.gene_names import (
     shortened_notes,
 )
 from histodistill.genomics.matrix import SampleMatrix
-from histodistill.genomics.quantity import mixed_problems, quantity_of, transform_problem
+from histodistill.genomics.mixture import mixed_problems
+from histodistill.genomics.quantity import quantity_of, transform_problem
 from histodistill.genomics.readers import LAYOUTS, Format, read_matrix
 from histodistill.genomics.samples import ResolvedSamples, resolve_samples
 from histodistill.tables.cells import numeric_code
@@ -29,6 +31,8 @@ from histodistill.tables.cells import numeric_code
 Transform = Literal["none", "log2p1"]
 # Of fewer genes all may have one value by chance.
 _FEWEST_GENES = 30
+# Two transcripts of a gene, or two probes of it, go together over so many patients.
+_FEWEST_PATIENTS, _LEAST_AGREEMENT = 20, 0.3
 
 
 @dataclass(frozen=True)
@@ -113,10 +117,11 @@ def read_genomic_table(
     if frame.empty:
         raise InputError(f"{source}: holds no gene with a symbol and a value.")
     scale_problems = tuple(_scale_problems(frame, source, transform))
+    derived = derived_notes(frame.to_numpy(), [str(gene) for gene in frame.columns])
+    told = (*derived, *_constant_notes(frame))
     if transform == "log2p1":
         frame = frame.apply(lambda gene: np.log2(gene + np.float32(1)))
-    constant = _constant_notes(frame)
-    notes = (*matrix.notes, *resolved.notes, *gene_notes, *patient_notes, *missing_notes, *constant)
+    notes = (*matrix.notes, *resolved.notes, *gene_notes, *patient_notes, *missing_notes, *told)
     unused = _unused(matrix, resolved.by_pattern, path)
     return GenomicTable(name, frame, notes, scale_problems, unused)
 
@@ -161,6 +166,7 @@ def _scale_problems(frame: pd.DataFrame, source: str, transform: Transform) -> I
     unfit = transform_problem(quantity_of(values), transform)
     if unfit is not None and not problems:
         problems = [unfit]
+    problems = problems or list(derived_problems(values, transform))
     yield from (f"{source}: {problem}." for problem in problems)
 
 
@@ -185,7 +191,22 @@ def _unique_genes(
             f"{len(repeated)} gene symbols occur more than once; their values were averaged: "
             f"{listed(list(repeated), 5)}."
         )
+    apart = [gene for gene, columns in repeated.items() if _disagree(values[:, columns])]
+    if apart:
+        notes.append(
+            f"{listed(apart, 5)}: rows of one symbol that tell different things (correlation below "
+            f"{_LEAST_AGREEMENT}), and whose mean tells neither; keep the right row of each."
+        )
     return list(places), unique, notes
+
+
+def _disagree(columns: NDArray[np.float32]) -> bool:
+    """Whether any of the columns [n, k] hardly goes with the first."""
+    whole = columns[~np.isnan(columns).any(axis=1)].astype(np.float64)
+    varied = whole[:, whole.std(axis=0) > 0] if len(whole) else whole
+    if len(whole) < _FEWEST_PATIENTS or varied.shape[1] < 2:
+        return False
+    return bool(np.corrcoef(varied.T)[0].min() < _LEAST_AGREEMENT)
 
 
 def _mean_of_present(columns: NDArray[np.float32]) -> NDArray[np.float32]:
