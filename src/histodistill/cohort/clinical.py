@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,8 @@ import pandas as pd
 
 from histodistill.barcodes import site_of
 from histodistill.cohort.ages import read_ages
+from histodistill.cohort.follow_up import follow_up_notes, follow_up_problems
+from histodistill.cohort.label_patterns import label_patterns
 from histodistill.cohort.labels import BY_OPTIONS, BY_SETTINGS, Spelling, by_value, read_labels
 from histodistill.cohort.patients import (
     PATIENT,
@@ -115,7 +117,8 @@ def read_clinical(
     Raises:
         InputError: Every problem found: absent columns, rows without a patient, patients whose
             rows contradict each other, values outside a target's classes, times that are no
-            numbers from 0 up, events that are not understood, a site column without a site.
+            numbers from 0 up or cannot be in the unit of their column's name, events that are not
+            understood, a site column without a site.
     """
     found = _Found(path)
     table = read_table(path, found.notes)
@@ -138,7 +141,9 @@ def read_clinical(
     if found.problems:
         raise InputError(*found.problems)
     ages = read_ages(whole, names.patients, path, found.notes)
-    return _clinical_table(merged, targets, site_column, survival, ages, found)
+    made = _clinical_table(merged, targets, site_column, survival, ages)
+    notes = [*found.notes, *_implausible(made, whole, names, survival, path)]
+    return replace(made, notes=tuple(notes))
 
 
 def _wanted(
@@ -235,7 +240,6 @@ def _clinical_table(
     site_column: str | None,
     survival: SurvivalColumns | None,
     ages: pd.Series[float] | None,
-    found: _Found,
 ) -> ClinicalTable:
     labels = {target.name: merged["label", target.name].astype("Int64") for target in targets}
     times = None
@@ -250,8 +254,28 @@ def _clinical_table(
         sites=_sites(merged, site_column),
         survival=times,
         ages=ages,
-        notes=tuple(found.notes),
     )
+
+
+def _implausible(
+    made: ClinicalTable,
+    table: pd.DataFrame,
+    names: PatientNames,
+    columns: SurvivalColumns | None,
+    path: Path,
+) -> Iterator[str]:
+    """What is unusual about labels and follow-up, in sentences.
+
+    Raises:
+        InputError: Times that cannot be what their column's name says.
+    """
+    told = [*label_patterns(table, names.patients, made.labels, made.sites)]
+    if columns is not None and made.survival is not None:
+        problems = tuple(follow_up_problems(made.survival, columns.time))
+        if problems:
+            raise InputError(*(f"{path}: {problem}." for problem in problems))
+        told += follow_up_notes(made.survival, made.sites, made.ages, columns.time)
+    yield from (f"{path}: {note}{'' if note.endswith('?') else '.'}" for note in told)
 
 
 def _repeated_names(targets: Sequence[Target]) -> list[str]:

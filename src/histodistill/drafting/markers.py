@@ -15,6 +15,7 @@ import pandas as pd
 
 from histodistill.cohort import Target, declared_target
 from histodistill.cohort.labels import NEGATIVE_WORDS, POSITIVE_WORDS
+from histodistill.cohort.receptors import RECEPTORS, Receptor, name_words
 from histodistill.errors import listed
 from histodistill.tables import same_value
 from histodistill.tables.cells import counts, is_missing
@@ -40,39 +41,6 @@ _BESIDE = frozenset(
 
 
 @dataclass(frozen=True)
-class Marker:
-    """A receptor that is measured in every breast cancer.
-
-    Attributes:
-        name: The target's name.
-        names: Words that its column has, any of these sets.
-        gene: The gene that encodes it.
-        ensembl: The same gene at Ensembl.
-    """
-
-    name: str
-    names: tuple[frozenset[str], ...]
-    gene: str
-    ensembl: str
-
-
-def _words(*names: str) -> tuple[frozenset[str], ...]:
-    return tuple(frozenset(name.split()) for name in names)
-
-
-MARKERS = (
-    Marker(
-        "ER",
-        _words("er", "estrogen receptor", "oestrogen receptor", "esr1"),
-        "ESR1",
-        "ENSG00000091831",
-    ),
-    Marker("PR", _words("pr", "pgr", "progesterone receptor"), "PGR", "ENSG00000082175"),
-    Marker("HER2", _words("her2", "her2neu", "erbb2"), "ERBB2", "ENSG00000141736"),
-)
-
-
-@dataclass(frozen=True)
 class FoundTarget:
     """A column that says a status.
 
@@ -93,7 +61,7 @@ def find_markers(table: pd.DataFrame) -> Iterator[FoundTarget]:
     Args:
         table: Cells of text, NaN where empty, a row a patient (or sample).
     """
-    for marker in MARKERS:
+    for marker in RECEPTORS:
         found = [
             (column, reading)
             for column in sorted(_columns_of(marker, table), key=_distance)
@@ -122,21 +90,16 @@ def target_name(column: str) -> str:
     return name.lstrip("_.+-") or "target"
 
 
-def _tokens(column: str) -> list[str]:
-    apart = re.sub(r"(status|receptor)", r" \1 ", column.lower())
-    return re.findall(r"[a-z]+\d*|\d+", apart)
-
-
-def _columns_of(marker: Marker, table: pd.DataFrame) -> Iterator[str]:
+def _columns_of(marker: Receptor, table: pd.DataFrame) -> Iterator[str]:
     for column in map(str, table.columns):
-        tokens = set(_tokens(column))
+        tokens = set(name_words(column))
         if any(words <= tokens for words in marker.names):
             yield column
 
 
 def _distance(column: str) -> tuple[int, int]:
     """How far a column's name is from the plain status of the primary tumour."""
-    tokens = _tokens(column)
+    tokens = name_words(column)
     return len(_BESIDE.intersection(tokens)), len(tokens)
 
 
@@ -228,7 +191,7 @@ def _of_grades(graded: bool) -> Iterator[str]:
 
 def gene_names_of(targets: list[str]) -> dict[str, tuple[str, str]]:
     """Symbol and Ensembl id of the genes that encode some targets, by target."""
-    return {m.name: (m.gene, m.ensembl) for m in MARKERS if m.name in targets}
+    return {m.name: (m.gene, m.ensembl) for m in RECEPTORS if m.name in targets}
 
 
 def told_others(found: FoundTarget) -> str | None:

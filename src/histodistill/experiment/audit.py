@@ -13,6 +13,7 @@ from histodistill.errors import InputError, listed
 from histodistill.experiment.data import ExperimentData, Progress, load
 from histodistill.experiment.folds import divided
 from histodistill.experiment.foreign_parts import foreign_part_problems
+from histodistill.experiment.plausibility import plausibility_notes
 from histodistill.experiment.settings import Experiment
 from histodistill.experiment.unlabelled import told, unlabelled_teachers
 from histodistill.spreadsheets import write_csv
@@ -63,6 +64,7 @@ def audit(experiment: Experiment, progress: Progress | None = None) -> Audit:
         return Audit(error.problems)
     problems: list[str] = []
     notes = [*data.notes, *_modality_notes(data), *_survival_notes(experiment)]
+    notes += plausibility_notes(experiment, data)
     tables, by_modality, teachers = [], [], []
     folds: dict[str, Sequence[Fold]] = {}
     for target, settings in experiment.targets.items():

@@ -12,6 +12,10 @@ from histodistill.errors import InputError, listed
 from histodistill.experiment.inputs import BlockSettings
 from histodistill.experiment.settings import Experiment
 from histodistill.genomics import GenomicTable, absent_names, check_selection
+from histodistill.genomics.gene_names import normalised
+
+# By chance, no gene has one value in each class of so many patients.
+_FEWEST_PATIENTS, _FEWEST_OF_A_CLASS = 20, 5
 
 
 def genomic_problems(
@@ -38,6 +42,7 @@ def genomic_problems(
             yield _strangers(experiment, name, table, clinical)
         elif not unknown:
             yield from _selection_problems(name, block, table.values[known], clinical)
+            yield from _label_genes(name, block, table.values[known], clinical)
     if len(tables) == len(experiment.genomics):
         yield from _unknown_single_genes(experiment, tables)
 
@@ -94,3 +99,30 @@ def _selection_problems(
         )
     except InputError as error:
         yield from (f"genomics.{name}: {problem}" for problem in error.problems)
+
+
+def _label_genes(
+    name: str, block: BlockSettings, values: pd.DataFrame, clinical: ClinicalTable
+) -> Iterator[str]:
+    """Columns with one value for each class of a target: no gene, but the label itself."""
+    left_out = map(normalised, block.selection.exclude)
+    values = values.drop(columns=list(left_out), errors="ignore")
+    for target in clinical.labels:
+        labels = clinical.labels[target].reindex(values.index).dropna()
+        genes = _telling(values.loc[labels.index], labels)
+        if genes:
+            yield (
+                f"genomics.{name}: {listed(genes, 5)} has one value for each class of {target}, "
+                "and is no gene but the label itself; name it in `selection: exclude`, or take it "
+                "out of the table"
+            )
+
+
+def _telling(values: pd.DataFrame, labels: pd.Series[int]) -> list[str]:
+    """Columns that are constant within each class, and differ between all of them."""
+    if len(labels) < _FEWEST_PATIENTS or labels.value_counts().min() < _FEWEST_OF_A_CLASS:
+        return []
+    groups = values.groupby(labels.to_numpy(int))
+    lowest, highest = groups.min(), groups.max()
+    pure = (lowest == highest).all() & (lowest.nunique() == labels.nunique())
+    return [str(gene) for gene in pure.index[pure]]

@@ -55,12 +55,13 @@ def derived_notes(values: Values, genes: Sequence[str]) -> Iterator[str]:
     """
     whole = values[:, np.isfinite(values).all(axis=0)]
     if quantity_of(values) != "levels":
-        if whole.shape[1] >= _FEWEST_GENES and _even(whole):
+        enough = whole.shape[1] >= _FEWEST_GENES
+        if enough and _even(whole):
             yield (
                 "The values of each patient are ranks of the genes; if expression was meant, give "
                 "the values that were ranked (new patients need ranks over the same genes)."
             )
-        elif whole.size and whole.min() >= 0 and whole.max() <= 1:
+        elif enough and whole.min() >= 0 and whole.max() <= 1:
             yield (
                 "All values lie between 0 and 1: shares such as methylation's, or p-values, which "
                 "say nothing of a patient; if expression was meant, this is another table."
@@ -91,7 +92,7 @@ def _fold_changes(values: Values) -> bool:
 
 def _constant(values: Values, genes: Sequence[str]) -> Iterator[str]:
     same = _lowest(values) >= _highest(values)
-    if same.mean() > _MANY_CONSTANT and len(values) > 1:
+    if same.mean() > _MANY_CONSTANT and len(values) >= _FEWEST_PATIENTS:
         names = [genes[place] for place in np.flatnonzero(same)]
         yield (
             f"{len(names)} of {len(genes)} genes have one value in all patients "

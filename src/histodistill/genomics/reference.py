@@ -217,7 +217,9 @@ def _sentence(
     whom = f"all {n_patients} patients" if len(who) == n_patients else f"patients {listed(who, 5)}"
     trained = _trained_quantity(reference)
     causes = [f"They look like {NAMES[quantity_of(values)]}, training like {NAMES[trained]}"]
-    causes += [f"{name} fits" for name, factor in LOGARITHMS.items() if abs(slope / factor - 1) < 0.1]
+    causes += [
+        f"{name} fits" for name, factor in LOGARITHMS.items() if abs(slope / factor - 1) < 0.1
+    ]
     return (
         f"the values of {whom} are on another scale than the training patients' "
         f"({', '.join(parts)}). {'; '.join(causes)}. Give the quantity that the model was trained "
