@@ -59,9 +59,12 @@ def test_the_label_among_the_genes_is_refused(cohort):
     with_gene(cohort, lambda values: (values > 1.5).astype(float), "ER_STATUS")
     clinical = pd.read_csv(cohort / "clinical.csv", dtype=str)
     genes = pd.read_csv(cohort / "mrna_zscores.txt", sep="\t").set_index("Hugo_Symbol")
-    told = genes.loc["ER_STATUS"].drop("Entrez_Gene_Id") > 0.5
-    told.index = [name.removesuffix("-01") for name in told.index]
-    words = clinical["PATIENT"].map(told.map({True: "positive", False: "negative"}))
+    row = genes.loc["ER_STATUS"].to_dict()
+    told = {
+        str(name).removesuffix("-01"): "positive" if value == 1 else "negative"
+        for name, value in row.items()
+    }
+    words = clinical["PATIENT"].map(told)
     clinical["ER"] = words.where(clinical["ER"].notna())
     clinical.to_csv(cohort / "clinical.csv", index=False)
     with pytest.raises(InputError, match="ER_STATUS has one value for each class of ER"):

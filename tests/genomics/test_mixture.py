@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -28,7 +30,7 @@ def told(values):
     return list(mixed_problems(values, [f"P{i}" for i in range(len(values))]))
 
 
-CHANGES = {
+CHANGES: dict[str, tuple[Any, Any, str]] = {
     "natural logarithms": (expression, lambda v: v * 0.693, "another unit|as with natural"),
     "logarithms twice": (expression, lambda v: np.log2(v + 1), "another unit|another logarithm"),
     "another centre": (z_scores, lambda v: v - 1.2, "another unit, normalisation or centre"),

@@ -59,7 +59,7 @@ def follow_up_notes(
     if n < _FEWEST_PATIENTS:
         return
     yield from _of_events(survival, n)
-    if times.nunique() == 1:
+    if times.min() == times.max():
         yield f"column '{column}' holds one time for all patients; is it the follow-up?"
         return
     zeros = int((times == 0).sum())
@@ -93,7 +93,8 @@ def _mixed_units(times: pd.Series[float], sites: pd.Series[str], column: str) ->
         return
     whole = times[times == times.round()]
     rest = times.drop(whole.index)
-    if _far(whole, rest) and whole.mean() > rest.mean():
+    # Some of the whole numbers are of the other unit.
+    if _far(whole, rest, at=0.75) and whole.mean() > rest.mean():
         names = listed([str(patient) for patient in whole.index], 5)
         yield (
             f"{len(whole)} of {len(times)} times in column '{column}' are whole numbers, and more "
@@ -102,11 +103,10 @@ def _mixed_units(times: pd.Series[float], sites: pd.Series[str], column: str) ->
         )
 
 
-def _far(some: pd.Series[float], others: pd.Series[float]) -> bool:
+def _far(some: pd.Series[float], others: pd.Series[float], at: float = 0.5) -> bool:
     if min(len(some), len(others)) < _FEWEST_OF_A_GROUP:
         return False
-    # Not the medians: among whole numbers there are some of the other unit.
-    middle, other = float(some.quantile(0.75)), float(others.quantile(0.75))
+    middle, other = float(some.quantile(at)), float(others.quantile(at))
     return middle > _RATIO * other > 0 or other > _RATIO * middle > 0
 
 

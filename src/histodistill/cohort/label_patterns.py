@@ -86,7 +86,7 @@ def _told_by_groups(
     both = pd.DataFrame({"label": known, "group": groups.reindex(known.index)}).dropna()
     sizes = both.groupby("group")["label"].agg(["size", "nunique", "first"])
     large = sizes[sizes["size"] >= _FEWEST_OF_A_SITE]
-    telling = large["size"].sum() >= _FEWEST_PATIENTS and large["first"].nunique() > 1
+    telling = large["size"].sum() >= _FEWEST_PATIENTS and len(set(large["first"])) > 1
     if telling and (large["nunique"] == 1).all():
         names = [str(name) for name in large.index]
         yield (

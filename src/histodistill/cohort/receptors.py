@@ -1,4 +1,4 @@
-"""The receptors that are measured in every breast cancer: how columns call them, and their genes."""
+"""The receptors measured in every breast cancer: how columns call them, and their genes."""
 
 from __future__ import annotations
 

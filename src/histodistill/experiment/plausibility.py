@@ -13,7 +13,6 @@ import pandas as pd
 
 from histodistill.cohort.receptors import Receptor, receptors_of
 from histodistill.cohort.targets import Target
-from histodistill.errors import listed
 from histodistill.experiment.data import ExperimentData
 from histodistill.experiment.settings import Experiment
 from histodistill.genomics.quantity import quantity_of
@@ -90,14 +89,11 @@ def _of_sites(
 def _best_gene(
     receptor: Receptor, table: pd.DataFrame, positive: pd.Series[bool]
 ) -> tuple[str, float, float] | None:
-    """The gene of a receptor, else the best that follows it, with its AUC and what chance makes of it."""
+    """The gene of a receptor, else the best that follows it; its AUC and what chance adds."""
     own = [gene for gene in (receptor.gene, receptor.ensembl) if gene in table]
     genes = own or [gene for gene in receptor.followers if gene in table]
-    found = [(gene, auc) for gene in genes if (auc := _auc(table[gene], positive)) is not None]
-    if not found:
-        return None
-    gene, (auc, doubt) = max(found, key=lambda pair: pair[1][0])
-    return gene, auc, doubt
+    found = [(gene, *told) for gene in genes if (told := _auc(table[gene], positive)) is not None]
+    return max(found, key=lambda each: each[1], default=None)
 
 
 def _auc(values: pd.Series[float], positive: pd.Series[bool]) -> tuple[float, float] | None:

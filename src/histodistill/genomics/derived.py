@@ -93,7 +93,7 @@ def _fold_changes(values: Values) -> bool:
 def _constant(values: Values, genes: Sequence[str]) -> Iterator[str]:
     same = _lowest(values) >= _highest(values)
     if same.mean() > _MANY_CONSTANT and len(values) >= _FEWEST_PATIENTS:
-        names = [genes[place] for place in np.flatnonzero(same)]
+        names = [genes[place] for place in np.flatnonzero(same).tolist()]
         yield (
             f"{len(names)} of {len(genes)} genes have one value in all patients "
             f"({listed(names, 5)}): they say nothing; were they measured?"
@@ -106,16 +106,17 @@ def _alike(values: Values, genes: Sequence[str]) -> Iterator[str]:
         return
     varied = np.flatnonzero(_highest(values) > _lowest(values))
     groups: dict[bytes, list[str]] = {}
-    for place in varied:
+    for place in varied.tolist():
         groups.setdefault(values[:, place].tobytes(), []).append(genes[place])
     same = [" = ".join(names[:_FEW_ALIKE]) for names in groups.values() if len(names) > 1]
     if same:
-        yield f"{len(same)} groups of genes have the same values in all patients: {listed(same, 3)}."
+        told = listed(same, 3)
+        yield f"{len(same)} groups of genes have the same values in all patients: {told}."
 
 
 def _lowest(values: Values) -> NDArray[np.floating]:
-    return np.where(np.isnan(values), np.inf, values).min(axis=0)
+    return np.asarray(np.where(np.isnan(values), np.inf, values).min(axis=0))
 
 
 def _highest(values: Values) -> NDArray[np.floating]:
-    return np.where(np.isnan(values), -np.inf, values).max(axis=0)
+    return np.asarray(np.where(np.isnan(values), -np.inf, values).max(axis=0))

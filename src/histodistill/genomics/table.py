@@ -206,7 +206,7 @@ def _disagree(columns: NDArray[np.float32]) -> bool:
     varied = whole[:, whole.std(axis=0) > 0] if len(whole) else whole
     if len(whole) < _FEWEST_PATIENTS or varied.shape[1] < 2:
         return False
-    return bool(np.corrcoef(varied.T)[0].min() < _LEAST_AGREEMENT)
+    return bool(np.asarray(np.corrcoef(varied.T))[0].min() < _LEAST_AGREEMENT)
 
 
 def _mean_of_present(columns: NDArray[np.float32]) -> NDArray[np.float32]:
