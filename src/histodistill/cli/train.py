@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from histodistill.cli.console import answer, counted, located, say
+from histodistill.cli.console import answer, counted, located, say, say_notes
 from histodistill.cli.options import (
     ExperimentFile,
     Json,
@@ -68,6 +68,7 @@ def command(
         raise InputError("--ensemble averages the models of all seeds: leave out --seed")
     with counting("Reading bags") as progress:
         data = load(experiment, progress)
+    say_notes(data.notes)
     if ensemble:
         panel = Panel({name: fold_ensemble(experiment, data, name, method) for name in targets})
         panel.save(out, date.today())

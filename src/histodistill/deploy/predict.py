@@ -26,6 +26,7 @@ from histodistill.deploy.triage import triage_rules
 from histodistill.errors import InputError, listed
 from histodistill.evaluation.layout import ORDERED, joined_classes
 from histodistill.experiment.same_patients import same_new_patients
+from histodistill.experiment.unlike_slides import unlike_slides
 from histodistill.features import BagStore
 from histodistill.features.flat import flat_bags
 from histodistill.inference import Probabilities, probabilities
@@ -113,7 +114,7 @@ def predict(
     if problems:
         raise InputError(*problems)
     tables, notes = _completed(bundle, given, max_missing_genes)
-    notes.extend((*same_new_patients(bags, given), *flat_bags(bags)))
+    notes.extend((*same_new_patients(bags, given), *flat_bags(bags), *unlike_slides(bags)))
     notes.extend(_two_spellings(bags, tables))
     notes.extend(scale.notes if check_scale else (*scale.problems, *scale.notes))
     patients = sorted(

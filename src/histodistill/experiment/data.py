@@ -270,6 +270,7 @@ def _assembled(
     ]
     # Problems of scale arrive here only where the user asked for no check.
     notes = [*clinical.notes, *_spelled_otherwise(set(known), slides | genes)]
+    notes += _strangers((slides | genes) - set(known))
     notes += [note for b in blocks.values() for note in (*b.notes, *b.scale_problems)]
     if index is not None:
         notes += slide_notes(index)
@@ -282,6 +283,15 @@ def _assembled(
         pd.DataFrame(excluded, columns=["PATIENT", "reason"]),
         tuple(notes),
     )
+
+
+def _strangers(patients: set[str]) -> Iterator[str]:
+    # As where the clinical table was cut.
+    if patients:
+        yield (
+            f"{len(patients)} patients have slides or genomics and are not in the clinical table "
+            f"({listed(sorted(patients), 3)}); they take part in nothing"
+        )
 
 
 def _spelled_otherwise(known: set[str], present: set[str]) -> Iterator[str]:

@@ -35,6 +35,7 @@ def genomic_problems(
             yield from table.scale_problems
         unknown = list(_unknown_genes(name, block, table))
         yield from unknown
+        yield from _more_genes_than_there_are(name, block, table)
         if clinical is None:
             continue
         known = table.values.index.isin(clinical.patients)
@@ -62,6 +63,19 @@ def _unknown_genes(name: str, block: BlockSettings, table: GenomicTable) -> Iter
         yield f"genomics.{name}: `genes` names a gene that cannot be read: {problem}"
 
 
+def _more_genes_than_there_are(
+    name: str, block: BlockSettings, table: GenomicTable
+) -> Iterator[str]:
+    """A number of genes that the user set and that the table does not have."""
+    wanted, n = block.selection.n_genes, table.values.shape[1]
+    # Experiments that a program wrote hold the default as well.
+    if wanted not in (None, type(block.selection)().n_genes) and wanted > n:
+        yield (
+            f"genomics.{name}: `n_genes: {wanted}`, and {block.file} has {n} genes; write a number "
+            "up to that, `n_genes: null` for all, or give the whole table"
+        )
+
+
 def _unknown_single_genes(
     experiment: Experiment, tables: Mapping[str, GenomicTable]
 ) -> Iterator[str]:
@@ -77,6 +91,13 @@ def _strangers(
     experiment: Experiment, name: str, table: GenomicTable, clinical: ClinicalTable
 ) -> str:
     patients = [str(patient) for patient in table.values.index]
+    turned = table.values.columns.intersection(list(clinical.patients))
+    if len(turned):
+        return (
+            f"{experiment.genomics[name].file} (block {name}): the table is turned: its columns "
+            f"are patients ({listed(list(map(str, turned)), 3)}), its rows {listed(patients, 3)}; "
+            "transpose it, or call its first column `sample` (Xena's layout, genes x samples)"
+        )
     return (
         f"{experiment.genomics[name].file} (block {name}): no sample belongs to a patient of "
         f"{experiment.cohort.clinical}; samples name patients such as "

@@ -17,6 +17,7 @@ import pandas as pd
 
 from histodistill.errors import InputError, listed
 from histodistill.gate.archives import require_plausible_zip, unzipped_content
+from histodistill.gate.no_tables import require_table
 from histodistill.gate.plain import MB
 from histodistill.gate.stand_ins import require_fetched
 from histodistill.gate.text import require_plausible_cells
@@ -65,6 +66,7 @@ def read_table(path: Path, notes: list[str] | None = None) -> pd.DataFrame:
             f"{path}: is damaged or not a {path.suffix} file in spite of its name; save it again."
         )
     else:
+        require_table(path, content)
         require_plausible_cells(path, content)
         rows = text_rows(path, content, told)
     return _table(path, rows, told)

@@ -16,8 +16,9 @@ from typing import BinaryIO, TextIO
 
 from histodistill.errors import InputError
 from histodistill.gate.archives import GZIP, unzipped
+from histodistill.gate.no_tables import HEAD_BYTES, require_table
 from histodistill.gate.plain import MB, opened
-from histodistill.gate.stand_ins import HEAD_BYTES, require_fetched
+from histodistill.gate.stand_ins import require_fetched
 from histodistill.tables.text import no_text, unended_line
 
 NOT_UTF8 = (
@@ -101,6 +102,7 @@ def read_header(path: Path, *, above: int = 0) -> Header:
     with open_binary(path) as stream:
         start = stream.read(HEAD_BYTES)
     require_fetched(path, start)
+    require_table(path, start)
     encoding = "utf-16" if start[:2] in _UTF16 else "utf-8-sig"
     with open_binary(path) as stream, io.TextIOWrapper(stream, encoding=encoding) as text:
         try:
