@@ -209,3 +209,29 @@ def test_few_genes_on_another_scale_are_told():
     reference, others = GeneReference.fit(few), scales(2, 6)["z"].iloc[:, :20]
     assert compare(reference, others).drift is None
     assert "standard deviations in the median gene" in str(compare(reference, others + 8).drift)
+
+
+@pytest.mark.parametrize("n_genes", [20, 50])
+def test_a_panel_tells_another_quantity_and_another_centre(n_genes):
+    reference = GeneReference.fit(scales(1, 120)["log2"].iloc[:, :n_genes])
+    new = scales(2, 40)
+    assert compare(reference, new["z"].iloc[:, :n_genes]).problem is not None
+    assert compare(reference, -new["log2"].iloc[:, :n_genes]).problem is not None
+    shifted = new["log2"].iloc[:, :n_genes] + 1.5
+    told = compare(reference, shifted)
+    assert "standard deviations in the median gene" in str(told.problem or told.drift)
+    same = compare(reference, new["log2"].iloc[:, :n_genes])
+    assert (same.problem, same.drift) == (None, None)
+
+
+@pytest.mark.parametrize("n_genes", [20, 50, GENES])
+def test_signs_turned_round_are_told(n_genes):
+    def z_scores(seed: int) -> pd.DataFrame:
+        rng = np.random.default_rng(seed)
+        direction = np.where(np.arange(n_genes) % 3, 1, -1)  # skewed to the right, some to the left
+        return frame(direction * (rng.gamma(1, 1, (200, n_genes)) - 1))
+
+    reference, new = GeneReference.fit(z_scores(0)), z_scores(1)
+    assert "signs turned round" in str(compare(reference, -new).drift)
+    assert compare(reference, new).drift is None
+    assert compare(reference, -new.iloc[:5]).drift is None  # too few to tell

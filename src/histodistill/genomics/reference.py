@@ -9,6 +9,8 @@ held against them one by one, over all genes at once, so that one patient is eno
   in the patient than in training. 1 for the same quantity; ln instead of log2 gives 0.69, a
   logarithm of logarithms about 0.2, raw values against logarithms hundreds. Genes of z-scores do
   not differ in their medians, and have no slope.
+- *direction*: over all new patients together, z-scores turned round lie low where training lies
+  high.
 - negative values where training had none, and whole numbers (copy-number levels) where training
   had fractions, or the reverse.
 
@@ -39,7 +41,10 @@ _FURTHEST = (12.0, 6.0, 4.0)  # below _ENOUGH_GENES, below _MANY_GENES, and from
 _STEEPEST_FEW, _STEEPEST_RAW, _STEEPEST = 100.0, 4.0, 2.5
 _DRIFT_DISTANCE, _DRIFT_SLOPE, _DRIFT_SLOPE_RAW, _DRIFT_SPREAD = 0.75, 1.35, 2.0, 1.67
 _DRIFT_DISTANCE_FEW = 3.0
-_ENOUGH_PATIENTS = 10
+_ENOUGH_PATIENTS, _ENOUGH_WITH_FEW, _FEWEST_GENES = 10, 20, 10
+# Over halves of TCGA-BRCA the correlation is positive, and so it is of ER-negative patients with a
+# reference of ER-positive ones; with signs turned round it is below in 40 patients of 40.
+_DISAGREEMENT = -0.6
 
 
 @dataclass(frozen=True)
@@ -124,7 +129,23 @@ def compare(reference: GeneReference, table: pd.DataFrame) -> Comparison:
     if off.any():
         who = [str(patient) for patient in patients[off]]
         return Comparison(problem=_sentence(reference, values[off], who, len(values)))
+    if _impossible_together(reference, values):
+        who = [str(patient) for patient in patients]
+        return Comparison(problem=_sentence(reference, values, who, len(values)))
     return Comparison(drift=_drift(reference, values))
+
+
+def _impossible_together(reference: GeneReference, values: NDArray[np.float64]) -> bool:
+    """Whether patients with few genes cannot be the reference's quantity, all of them together.
+
+    One amplified region shifts some genes of one patient, but not the median of most genes over
+    ten patients.
+    """
+    if len(reference.genes) >= _MANY_GENES or len(values) < _ENOUGH_PATIENTS:
+        return False
+    pooled, n_known = values.reshape(1, -1), np.array([(~np.isnan(values)).sum()])
+    distance = _Figures.of(reference, _median(values.T)[None]).distance[0]
+    return bool(distance > _FURTHEST[2] or _other_signs(reference, pooled, n_known)[0])
 
 
 @dataclass(frozen=True)
@@ -254,13 +275,35 @@ def _drift(reference: GeneReference, values: NDArray[np.float64]) -> str | None:
         if not 1 / _DRIFT_SPREAD < widths < _DRIFT_SPREAD:
             parts.append(f"a spread {widths:.2g} times as large")
     # One amplified region moves a few genes, but not most of them in most patients, by so much.
-    if len(reference.genes) < _MANY_GENES and figures.distance[0] < _DRIFT_DISTANCE_FEW:
+    few = len(reference.genes) < _MANY_GENES and n < _ENOUGH_WITH_FEW
+    few |= len(reference.genes) < _FEWEST_GENES
+    if few and figures.distance[0] < _DRIFT_DISTANCE_FEW:
         return None
     if not parts:
-        return None
+        return _turned(reference, profile) if n >= _ENOUGH_PATIENTS else None
     return (
         f"the values differ from the training patients' by {' and by '.join(parts)}: another "
         "platform, normalisation or batch; thresholds and performance may not hold"
+    )
+
+
+def _turned(reference: GeneReference, profile: NDArray[np.float64]) -> str | None:
+    """Whether genes that lie above 0 in training lie below, and the reverse.
+
+    Medians of z-scores are not 0: genes are skewed, and one subtype is the most frequent.
+    """
+    known = ~np.isnan(profile)
+    centred = _trained_quantity(reference) == "centred"
+    if not centred or known.sum() < _FEWEST_GENES or np.std(profile[known]) == 0:
+        return None
+    spread = _spread(reference)[known]
+    pair = np.stack([reference.centre[known] / spread, profile[known] / spread])
+    agreement = float(np.asarray(np.corrcoef(pair))[0, 1])
+    if not agreement < _DISAGREEMENT:
+        return None
+    return (
+        f"genes that are high in the training patients are low in these (correlation "
+        f"{agreement:.2f}): patients of another subtype, or signs turned round"
     )
 
 
