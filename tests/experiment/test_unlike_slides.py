@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from histodistill.experiment.unlike_slides import unlike_slides
+from histodistill.experiment.unlike_slides import misplaced_patches, unlike_slides
 from histodistill.features import open_bags
 
 N, WIDTH = 40, 16
@@ -78,7 +78,8 @@ def test_patches_in_one_place_and_at_two_magnifications_are_told(tmp_path):
             places[1] = places[0]
         return places * 4 if number == 9 else places
 
-    place, magnification = unlike_slides(bags(tmp_path, coords=placed))
+    assert list(misplaced_patches(bags(tmp_path))) == []
+    place, magnification = misplaced_patches(bags(tmp_path, coords=placed))
     assert place.startswith("1 slides have several patches in one place: 5.h5 (1)")
     assert magnification.startswith("1 patients have slides whose patches lie at 1.9 times")
     assert "P4" in magnification

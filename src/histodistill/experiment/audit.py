@@ -16,7 +16,7 @@ from histodistill.experiment.foreign_parts import foreign_part_problems
 from histodistill.experiment.plausibility import plausibility_notes
 from histodistill.experiment.settings import Experiment
 from histodistill.experiment.unlabelled import told, unlabelled_teachers
-from histodistill.experiment.unlike_slides import unlike_slides
+from histodistill.experiment.unlike_slides import misplaced_patches, unlike_slides
 from histodistill.spreadsheets import write_csv
 
 MODALITIES = ("slides and genomics", "slides alone", "genomics alone")
@@ -65,7 +65,8 @@ def audit(experiment: Experiment, progress: Progress | None = None) -> Audit:
         return Audit(error.problems)
     problems: list[str] = []
     notes = [*data.notes, *_modality_notes(data), *_survival_notes(experiment)]
-    notes += [*unlike_slides(data.bags), *plausibility_notes(experiment, data)]
+    notes += [*unlike_slides(data.bags), *misplaced_patches(data.bags)]
+    notes += plausibility_notes(experiment, data)
     tables, by_modality, teachers = [], [], []
     folds: dict[str, Sequence[Fold]] = {}
     for target, settings in experiment.targets.items():

@@ -39,7 +39,6 @@ def unlike_slides(bags: BagStore | None) -> Iterator[str]:
     yield from _other_dtypes(bags)
     yield from _other_values(bags)
     yield from _empty_patches(bags)
-    yield from _of_coordinates(bags)
 
 
 def _slides(bags: BagStore) -> Iterator[tuple[str, SlideFeatures, int]]:
@@ -112,7 +111,7 @@ def _patches(bags: BagStore, patient: str, first: int, size: int) -> NDArray[np.
         values = halves.view(np.float32)
     else:
         values = np.frombuffer(content, bags.dtype_name)
-    return values.reshape(size, bags.width).astype(np.float64)
+    return values.reshape(-1, bags.width).astype(np.float64)
 
 
 def _empty_patches(bags: BagStore) -> Iterator[str]:
@@ -120,8 +119,10 @@ def _empty_patches(bags: BagStore) -> Iterator[str]:
     empty = []
     for patient, slide, first in _slides(bags):
         size = min(slide.n_patches, _PATCHES)
-        ends = {first, first + slide.n_patches - size}
-        if any(not _patches(bags, patient, start, size).any(axis=1).all() for start in ends):
+        ends = sorted({first, first + slide.n_patches - size})
+        patches = np.concatenate([_patches(bags, patient, start, size) for start in ends])
+        filled = patches.any(axis=1)
+        if filled.any() and not filled.all():  # flat slides are told as such
             empty.append(slide.path.name)
     if empty:
         yield (
@@ -130,8 +131,14 @@ def _empty_patches(bags: BagStore) -> Iterator[str]:
         )
 
 
-def _of_coordinates(bags: BagStore) -> Iterator[str]:
-    """Patches that lie in one place, and patients whose slides have patches at other distances."""
+def misplaced_patches(bags: BagStore | None) -> Iterator[str]:
+    """Patches that lie in one place, and patients whose slides have patches at other distances.
+
+    Args:
+        bags: The bags; None for none.
+    """
+    if bags is None:
+        return
     repeated: list[str] = []
     steps: dict[str, list[float]] = {}
     for patient, slide, _ in _slides(bags):
