@@ -108,7 +108,13 @@ def test_a_sample_pattern_that_barcodes_leave_no_use_for_is_named(tmp_path):
     changes: dict[str, Any] = {
         "cohort": {"clinical": "c.csv", "slides": None, "survival": None, "site_column": None},
         "features": None,
-        "genomics": {"mrna": {"file": "g.txt", "sample_pattern": "(TCGA.*)-01"}},
+        "genomics": {
+            "mrna": {
+                "file": "g.txt",
+                "sample_pattern": "(TCGA.*)-01",
+                "selection": {"n_genes": 8},
+            }
+        },
         "methods": {"abmil": None, "mkd": None, "snn": {}},
     }
     (problem,) = fail("audit", experiment_file(tmp_path, changes))
