@@ -24,9 +24,11 @@ import numpy as np
 import pandas as pd
 import yaml
 from numpy.typing import NDArray
+from scipy.stats import norm
 
 from histodistill import EncoderChoice, cross_validate, load, read_experiment
 from histodistill.evaluation import roc_auc
+from histodistill.evaluation.delong import delong_test
 from histodistill.files import whole_file, write_text
 from histodistill.report import Cell, Section, Table, to_markdown
 from histodistill.simulation import draw_truth
@@ -67,6 +69,7 @@ SHOWN = {
     "programmes": ("programmes", "#009E73", "P"),
 }
 BEST = "counting the patches"
+RIVALS = ("logistic-slides", "abmil", "kd-offline", "mkd")
 
 
 @dataclass(frozen=True)
@@ -360,6 +363,7 @@ def write_page(work: Work, seeds: int) -> None:
     found = summary(work, seeds)
     draw(found)
     shown = "\n".join(_shown(name, own) for name, own in found.groupby("curve", sort=False))
+    shown += f"\n{to_markdown(recommended(work, seeds))}"
     shown += _unanswered(work, seeds)
     before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(START)
     write_text(DOCUMENT, f"{before}{START}\n\n{shown}\n\n{END}{rest.partition(END)[2]}")
@@ -375,6 +379,53 @@ def _shown(name: str, found: pd.DataFrame) -> str:
         cells += [_cell(of.loc[method]) for method in SHOWN]
         rows.append(tuple(Cell(cell) for cell in cells))
     return to_markdown(Table(header, (Section("", tuple(rows)),)))
+
+
+def recommended(work: Work, seeds: int) -> Table:
+    """The recommended recipe against others at every point: DeLong's test, over cohorts.
+
+    Cohorts are independent: the mean of their differences has the variance of their sum over the
+    square of their number. p is adjusted over the whole table (Holm).
+    """
+    points: dict[Point, tuple[str, float]] = {}
+    for curve in CURVES.values():
+        for value, point in curve.points():
+            points.setdefault(point, (curve.title, value))
+    rows, tests = [], []
+    for point, (title, value) in points.items():
+        files = [work.answers(point, seed) for seed in range(seeds)]
+        tables = [pd.read_csv(file) for file in files if file.exists()]
+        if tables:
+            found = [_difference(tables, other) for other in RIVALS]
+            rows.append((f"{title} {value:g}", str(len(tables)), [gain for gain, _ in found]))
+            tests += [p for _, p in found]
+    adjusted = iter(_holm(np.array(tests)))
+    cells = [
+        (name, n, *(f"{gain:+.3f} (p {next(adjusted):.2g})" for gain in gains))
+        for name, n, gains in rows
+    ]
+    header = ("programmes against", "cohorts", *(SHOWN[other][0] for other in RIVALS))
+    return Table(header, (Section("", tuple(tuple(map(Cell, row)) for row in cells)),))
+
+
+def _difference(tables: list[pd.DataFrame], other: str) -> tuple[float, float]:
+    """Mean difference of the AUC to another method over cohorts, and its p-value."""
+    tests = []
+    for table in tables:
+        wide = table.set_index(["method", "PATIENT"])["student"]
+        positive = table[table["method"] == other].set_index("PATIENT")["label"] == "positive"
+        own, rival = (wide[method].loc[positive.index] for method in ("programmes", other))
+        tests.append(delong_test(positive.to_numpy(), own, rival))
+    gain = float(np.mean([test.difference for test in tests]))
+    error = float(np.sqrt(np.sum([test.standard_error**2 for test in tests]))) / len(tests)
+    return gain, float(2 * norm.sf(abs(gain) / error))
+
+
+def _holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    order = p.argsort()
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)).clip(max=1)
+    return adjusted
 
 
 def _unanswered(work: Work, seeds: int) -> str:

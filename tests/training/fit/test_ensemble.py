@@ -285,13 +285,33 @@ def test_one_member_is_a_plain_model(both: World, tmp_path: Path) -> None:
     plain = fit_model(method, setup.targets["ER"], inputs, 0, tmp_path / "plain")
     (model,) = fitted.models
     expected = weights(plain)
-    assert all(value.equal(expected[name]) for name, value in weights(model).items())
-    assert fitted.thresholds == plain.member.thresholds
+    learnt = "multimodal.slide_weight"  # which is chosen for all members together
+    assert not weights(model)[learnt].equal(expected[learnt])
+    assert all(value.equal(expected[k]) for k, value in weights(model).items() if k != learnt)
     assert fitted.held_out == inputs.fold.validation
-    for name, answer in plain.answer(inputs.fold.test).items():
-        np.testing.assert_array_equal(fitted.answer(inputs.fold.test)[name], answer)
+    own_answers, answers = (m.answer(inputs.fold.test) for m in (fitted, plain))
+    for name in ("student", "genomic"):
+        assert fitted.thresholds[name] == plain.member.thresholds[name]  # type: ignore[index]
+        np.testing.assert_array_equal(own_answers[name], answers[name])  # type: ignore[index]
     own, other = (tmp_path / place / CURVES for place in ("ensemble", "plain"))
     assert own.read_bytes() == other.read_bytes()
+
+
+def test_slides_and_genes_are_added_up_with_the_learnt_weight(trained: Trained) -> None:
+    asked = trained.inputs.fold.test
+    found = {
+        float(model.member.networks.state_dict()["multimodal.slide_weight"])
+        for model in trained.fitted.models
+    }
+    (weight,) = found  # one for all members
+    assert weight != pytest.approx(0.1)
+    model = trained.fitted.models[0]
+    answer = model.answer(asked)
+    both = ~np.isnan(answer["multimodal"]).any(axis=1)
+    logs = np.log(answer["genomic"]) + weight * np.log(answer["student"])
+    expected = np.exp(logs) / np.exp(logs).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(answer["multimodal"][both], expected[both], rtol=1e-4)
+    assert both.any()
 
 
 class _PowerCutError(BaseException):

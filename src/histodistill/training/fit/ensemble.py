@@ -18,6 +18,7 @@ from histodistill.experiment.settings import Experiment
 from histodistill.inference import Member, Probabilities
 from histodistill.model import NetworkName
 from histodistill.training.fit.fitted_model import FittedModel, fit_models, thresholds_for
+from histodistill.training.fit.fusion_weight import weigh_experts
 from histodistill.training.fit.trainings import Steps, Stepwise, side_by_side
 from histodistill.training.fold.fold_data import FoldData, prepare_fold
 from histodistill.training.fold.reading import readable
@@ -117,8 +118,12 @@ def fit_ensembles(
         models = yield from fit_models.steps(
             method, wanted, inputs, seed, folder, on_epoch, teachers=teachers
         )
+        fold, rule = inputs.fold, method.training.threshold
         return {
-            name: _alone(model, inputs, _labels_for(name, inputs)) for name, model in models.items()
+            target.name: _together(
+                [models[target.name]], [fold], _labels_for(target.name, inputs), target, rule
+            )
+            for target in wanted
         }
     parts = list(_parts(experiment, inputs, members))
     prepared = partial(
@@ -156,13 +161,6 @@ def _labels_for(target: str, inputs: FoldData) -> pd.Series[int]:
     return inputs.labels if target == inputs.target else inputs.data.labels(target)
 
 
-def _alone(model: FittedModel, inputs: FoldData, labels: pd.Series[int]) -> FittedEnsemble:
-    """One model, and what it says of its validation patients whose label is known."""
-    known = [p for p in inputs.fold.validation if p in labels.index]
-    patients = readable(model.prepared, known)
-    return FittedEnsemble((model,), tuple(patients), model.answer(patients))
-
-
 def _together(
     models: Sequence[FittedModel],
     parts: Sequence[Fold],
@@ -170,12 +168,19 @@ def _together(
     target: Target,
     rule: ThresholdRule,
 ) -> FittedEnsemble:
-    """The members as one, with thresholds from the answers of each to its validation part."""
-    answers, held_out = [], []
-    for model, part in zip(models, parts, strict=True):
-        patients = readable(model.prepared, [p for p in part.validation if p in labels.index])
-        answers.append(model.answer(patients))
-        held_out += patients
+    """The members as one: what is chosen follows from the answers of each to its validation part.
+
+    These are the weight of a slide beside genes, where the answers of both are added up, and the
+    thresholds.
+    """
+    asked = [
+        readable(model.prepared, [p for p in part.validation if p in labels.index])
+        for model, part in zip(models, parts, strict=True)
+    ]
+    answers = [model.answer(patients) for model, patients in zip(models, asked, strict=True)]
+    if weigh_experts(models, asked, answers, labels):
+        answers = [model.answer(patients) for model, patients in zip(models, asked, strict=True)]
+    held_out = [patient for patients in asked for patient in patients]
     joined = {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
     known = np.asarray(labels.loc[held_out], dtype=np.int64)
     thresholds = thresholds_for(target, joined, known, rule)
