@@ -291,8 +291,8 @@ def test_one_member_is_a_plain_model(both: World, tmp_path: Path) -> None:
     assert fitted.held_out == inputs.fold.validation
     own_answers, answers = (m.answer(inputs.fold.test) for m in (fitted, plain))
     for name in ("student", "genomic"):
-        assert fitted.thresholds[name] == plain.member.thresholds[name]  # type: ignore[index]
-        np.testing.assert_array_equal(own_answers[name], answers[name])  # type: ignore[index]
+        assert fitted.thresholds[name] == plain.member.thresholds[name]
+        np.testing.assert_array_equal(own_answers[name], answers[name])
     own, other = (tmp_path / place / CURVES for place in ("ensemble", "plain"))
     assert own.read_bytes() == other.read_bytes()
 
