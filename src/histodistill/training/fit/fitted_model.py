@@ -122,14 +122,19 @@ def _of_target(
     prepared: PreparedPatients,
     trained: Trained,
 ) -> FittedModel:
-    """The model of one target, with thresholds from its validation patients."""
+    """The model of one target, with thresholds from its validation patients.
+
+    One of several members has none: theirs are chosen together.
+    """
     device = resolve_device(method.training.device)
     place = lesson_of(method, inputs).place(target.name)
     networks = trained.networks.of_target(place)
-    validation = readable(prepared, inputs.fold.validation)
-    answers = probabilities(networks, prepared, validation, device)
-    labels = label_columns(prepared.labels(validation))[place].numpy()
-    thresholds = thresholds_for(target, answers, labels, method.training.threshold)
+    thresholds: dict[NetworkName, float] = {}
+    if method.training.members == 1:
+        validation = readable(prepared, inputs.fold.validation)
+        answers = probabilities(networks, prepared, validation, device)
+        labels = label_columns(prepared.labels(validation))[place].numpy()
+        thresholds = thresholds_for(target, answers, labels, method.training.threshold)
     expression = learnt_expression(method, networks, prepared, inputs, device)
     transforms = replace(transforms_of(method, inputs), expression=expression)
     member = Member(networks, transforms, thresholds)
