@@ -108,6 +108,10 @@ SLIDES_ALONE: dict[str, Any] = {"genomics": None, "methods": {"mkd": None}}
             {"methods": {"abmil": {"network": {"gene_weighting": 1}}}},
             "methods.abmil.network.gene_weighting: the method reads no genes",
         ),
+        (
+            {"methods": {"abmil": {"network": {"shrinkage": 1}}}},
+            "methods.abmil.network.shrinkage: is of the student `linear`",
+        ),
         ({"methods": {"mkd": {"network": {"networks": []}}}}, "networks: must not be empty"),
         (
             {"methods": {"mkd": {"network": {"networks": ["student", "student"]}}}},

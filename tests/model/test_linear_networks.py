@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
+from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -189,6 +190,40 @@ def refusal(recipe: str = "mkd", **changes: Mapping[str, object]) -> str:
         settings_of(recipe, **changes)
     (problem,) = refused.value.errors()
     return str(problem["msg"]).removeprefix("Value error, ")
+
+
+def test_shrinkage_is_the_penalty_of_logistic_regression() -> None:
+    """Trained to the end under the loss that it adds, it is scikit-learn's with C = 1 / (n s)."""
+    rng = np.random.default_rng(0)
+    n, shrinkage = 60, 0.2
+    means = rng.normal(size=(n, WIDTH))
+    labels = (means[:, 0] + rng.normal(size=n) > 0).astype(np.int64)
+    plain = SMALL.model_copy(update={"shrinkage": shrinkage, "dropout": 0.0})
+    own = LinearStudent(Shape(2, plain, WIDTH)).double().train()
+    inputs, truth = torch.from_numpy(means), torch.from_numpy(labels)
+    optimizer = torch.optim.LBFGS(own.parameters(), max_iter=200, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        output = own.answer(inputs, torch.arange(n))
+        assert output.auxiliary is not None
+        total = cross_entropy(output.logits, truth) + output.auxiliary
+        total.backward()  # type: ignore[no-untyped-call]
+        return total
+
+    optimizer.step(loss)  # type: ignore[arg-type]
+    expected = LogisticRegression(C=1 / (n * shrinkage), tol=1e-10, max_iter=1000)
+    expected.fit(means, labels)
+    weight, bias = own.get_parameter("classifier.1.weight"), own.get_parameter("classifier.1.bias")
+    found = ((weight[1] - weight[0]) / math.sqrt(WIDTH)).detach().numpy()
+    np.testing.assert_allclose(found, expected.coef_[0], rtol=1e-3, atol=1e-4)
+    assert float((bias[1] - bias[0]).detach()) == pytest.approx(expected.intercept_[0], abs=1e-3)
+
+
+def test_answers_are_not_penalised() -> None:
+    shrunken = SMALL.model_copy(update={"shrinkage": 0.3})
+    assert student(settings=shrunken)(bags(SIZES)).auxiliary is None
+    assert student()(bags(SIZES)).auxiliary is None
 
 
 WHY = "needs features of `network.width`, which `linear` does not have; set it to 0"

@@ -108,6 +108,7 @@ _OTHERS = {
             "genomic": "linear",
             "programmes": 30,
             "prototypes": 256,
+            "shrinkage": 0.2,
             "gene_weighting": 2,
             "dropout": 0.25,
         },

@@ -117,6 +117,13 @@ def _of_networks_not_trained(method: MethodSettings, network: Mapping[str, Any])
                     f"network.{key}: trained are {', '.join(trained)}; add `{name}` to "
                     "`networks`, or leave it out"
                 )
+    if network.get("shrinkage") and (
+        "student" not in trained or method.network.student != "linear"
+    ):
+        yield (
+            "network.shrinkage: is of the student `linear`, which is not trained; leave it out, or "
+            "set `student: linear`"
+        )
     if network.get("fusion") and "multimodal" not in trained:
         yield "network.fusion: joins slide and genes, and no multimodal network is trained"
     if network.get("blocks") is not None and not method.reads_genes:

@@ -33,6 +33,10 @@ CASES: dict[str, tuple[dict[str, Any], ObjectiveSettings]] = {
     ),
     "student": ({"networks": ("student",)}, OF_ANY_WIDTH),
     "linear student": ({"networks": ("student",), "student": "linear"}, OF_ANY_WIDTH),
+    "shrunken linear student": (
+        {"networks": ("student",), "student": "linear", "shrinkage": 0.3},
+        OF_ANY_WIDTH,
+    ),
     "genomic": ({"networks": ("genomic",)}, OF_ANY_WIDTH),
     "linear genomic": ({"networks": ("genomic",), "genomic": "linear"}, OF_ANY_WIDTH),
     "multimodal": ({"networks": ("multimodal",)}, OF_ANY_WIDTH),

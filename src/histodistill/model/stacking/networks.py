@@ -212,5 +212,6 @@ def _in_batch(output: Output, size: int) -> Output:
         laid_out(_precise(output.features)),
         laid_out(_precise(output.logits)),
         torch.arange(size, device=known.device),
+        output.auxiliary,
         weight=known,
     )
