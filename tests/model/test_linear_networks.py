@@ -208,10 +208,10 @@ def test_shrinkage_is_the_penalty_of_logistic_regression() -> None:
         output = own.answer(inputs, torch.arange(n))
         assert output.auxiliary is not None
         total = cross_entropy(output.logits, truth) + output.auxiliary
-        total.backward()  # type: ignore[no-untyped-call]
+        total.backward()
         return total
 
-    optimizer.step(loss)  # type: ignore[arg-type]
+    optimizer.step(loss)
     expected = LogisticRegression(C=1 / (n * shrinkage), tol=1e-10, max_iter=1000)
     expected.fit(means, labels)
     weight, bias = own.get_parameter("classifier.1.weight"), own.get_parameter("classifier.1.bias")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -61,5 +62,5 @@ class LinearStudent(MILStudent):
 
     def _penalty(self) -> Tensor:
         """Of the weights of features that are not divided."""
-        weight = self.classifier[1].weight
+        weight = cast("nn.Linear", self.classifier[1]).weight
         return self.shrinkage * weight.square().sum() / weight.shape[1]
