@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -104,3 +105,23 @@ def test_single_ones_and_the_smaller_group_stand_apart():
     assert np.flatnonzero(apart(figures, 1)).tolist() == list(range(45))
     assert not apart(figures, 50).any()
     assert not apart(figures[40:55], 1).any()  # too few to show a rule
+
+
+@pytest.mark.parametrize("n_patients", [1, 2, 3])
+@pytest.mark.parametrize("n_genes", [1, 12, 40])
+@pytest.mark.parametrize("kind", ["centred", "raw", "zeros", "missing", "alike"])
+def test_few_patients_and_genes_that_do_not_vary_are_judged_without_harm(
+    n_patients: int, n_genes: int, kind: str
+) -> None:
+    rng = np.random.default_rng(0)
+    shape = n_patients, n_genes
+    values = {
+        "centred": rng.normal(size=shape),
+        "raw": rng.gamma(1, 500, shape),
+        "zeros": np.zeros(shape),
+        "missing": np.full(shape, np.nan),
+        "alike": np.tile(rng.normal(size=n_genes), (n_patients, 1)),
+    }[kind]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not list(mixed_problems(values, [f"P{n}" for n in range(n_patients)]))

@@ -86,7 +86,9 @@ class _Figure:
 def _standing_apart(values: Values, patients: Sequence[str]) -> str | None:
     """A sentence on the patients who stand apart in the first figure in which any do."""
     known = values[:, np.isfinite(values).all(axis=0)]
-    if known.shape[1] < _FEWEST_GENES or quantity_of(known) == "levels":
+    # Of one patient, and of patients who are all alike, no gene varies.
+    varied = int((known.std(axis=0) > 0).sum())
+    if varied < _FEWEST_GENES or quantity_of(known) == "levels":
         return None
     if known.min() >= 0 and quantity_of(known) not in ("logarithms", "centred"):
         known = np.log2(known + 1)  # a unit or a depth is a factor
