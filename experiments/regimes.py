@@ -382,10 +382,11 @@ def _shown(name: str, found: pd.DataFrame) -> str:
 
 
 def recommended(work: Work, seeds: int) -> Table:
-    """The recommended recipe against others at every point: DeLong's test, over cohorts.
+    """The recommended recipe against others: DeLong's test, over cohorts it was not chosen on.
 
-    Cohorts are independent: the mean of their differences has the variance of their sum over the
-    square of their number. p is adjusted over the whole table (Holm).
+    Its prototypes and its student's shrinkage were chosen on cohort 0. Cohorts are independent:
+    the mean of their differences has the variance of their sum over the square of their number.
+    p is adjusted over the whole table (Holm).
     """
     points: dict[Point, tuple[str, float]] = {}
     for curve in CURVES.values():
@@ -393,7 +394,7 @@ def recommended(work: Work, seeds: int) -> Table:
             points.setdefault(point, (curve.title, value))
     rows, tests = [], []
     for point, (title, value) in points.items():
-        files = [work.answers(point, seed) for seed in range(seeds)]
+        files = [work.answers(point, seed) for seed in range(1, seeds)]
         tables = [pd.read_csv(file) for file in files if file.exists()]
         if tables:
             found = [_difference(tables, other) for other in RIVALS]
