@@ -21,6 +21,7 @@ import yaml
 
 from histodistill import cross_validate, load, read_experiment
 from histodistill.evaluation import roc_auc
+from histodistill.evaluation.comparison import holm
 from histodistill.evaluation.delong import delong_test
 from histodistill.files import write_text
 
@@ -112,9 +113,7 @@ def judged(condition: str, predictions: pd.DataFrame) -> Iterator[dict[str, obje
 
 def shown(rows: pd.DataFrame) -> Iterator[str]:
     """The table in Markdown; p is adjusted over all rows."""
-    order = rows["p"].argsort()
-    steps = rows["p"].iloc[order] * np.arange(len(rows), 0, -1)
-    rows.loc[rows.index[order], "holm"] = np.maximum.accumulate(steps).clip(upper=1).to_numpy()
+    rows = rows.assign(holm=holm(rows["p"]))
     yield "| genes | target | patients | slides | genes | slides and genes | gain | p (Holm) |"
     yield "|---|---|---|---|---|---|---|---|"
     for row in rows.to_dict("records"):

@@ -28,6 +28,7 @@ from scipy.stats import norm
 
 from histodistill import EncoderChoice, cross_validate, load, read_experiment
 from histodistill.evaluation import roc_auc
+from histodistill.evaluation.comparison import holm
 from histodistill.evaluation.delong import delong_test
 from histodistill.files import whole_file, write_text
 from histodistill.report import Cell, Section, Table, to_markdown
@@ -400,7 +401,7 @@ def recommended(work: Work, seeds: int) -> Table:
             found = [_difference(tables, other) for other in RIVALS]
             rows.append((f"{title} {value:g}", str(len(tables)), [gain for gain, _ in found]))
             tests += [p for _, p in found]
-    adjusted = iter(_holm(np.array(tests)))
+    adjusted = iter(holm(tests))
     cells = [
         (name, n, *(f"{gain:+.3f} (p {next(adjusted):.2g})" for gain in gains))
         for name, n, gains in rows
@@ -420,13 +421,6 @@ def _difference(tables: list[pd.DataFrame], other: str) -> tuple[float, float]:
     gain = float(np.mean([test.difference for test in tests]))
     error = float(np.sqrt(np.sum([test.standard_error**2 for test in tests]))) / len(tests)
     return gain, float(2 * norm.sf(abs(gain) / error))
-
-
-def _holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    order = p.argsort()
-    adjusted = np.empty(len(p))
-    adjusted[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)).clip(max=1)
-    return adjusted
 
 
 def _unanswered(work: Work, seeds: int) -> str:

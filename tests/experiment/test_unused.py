@@ -109,6 +109,10 @@ SLIDES_ALONE: dict[str, Any] = {"genomics": None, "methods": {"mkd": None}}
             "methods.abmil.network.gene_weighting: the method reads no genes",
         ),
         (
+            {"methods": {"abmil": {"network": {"prototypes": 8}}}},
+            "methods.abmil.network.prototypes: serve to predict `programmes`",
+        ),
+        (
             {"methods": {"abmil": {"network": {"shrinkage": 1}}}},
             "methods.abmil.network.shrinkage: is of the student `linear`",
         ),

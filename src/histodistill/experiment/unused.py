@@ -117,6 +117,8 @@ def _of_networks_not_trained(method: MethodSettings, network: Mapping[str, Any])
                     f"network.{key}: trained are {', '.join(trained)}; add `{name}` to "
                     "`networks`, or leave it out"
                 )
+    if network.get("prototypes") and method.network.programmes is None:
+        yield "network.prototypes: serve to predict `programmes`, and there are none; set them too"
     if network.get("shrinkage") and (
         "student" not in trained or method.network.student != "linear"
     ):

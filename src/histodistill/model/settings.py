@@ -96,15 +96,6 @@ class NetworkSettings(Settings):
             raise ValueError(f"{repeated[0]} is named twice")
         return names
 
-    @model_validator(mode="after")
-    def _prototypes_are_of_programmes(self) -> NetworkSettings:
-        if self.prototypes is not None and self.programmes is None:
-            raise ValueError(
-                "prototypes serve to predict programmes, and there are none: set programmes, or "
-                "prototypes: null"
-            )
-        return self
-
     @property
     def reads_slides(self) -> bool:
         """Whether any of the networks reads bags."""

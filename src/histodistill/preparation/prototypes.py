@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from histodistill.features import BagStore
-from histodistill.preparation.squash import Squash
+from histodistill.preparation.squash import Squash, mean_of
 
 # Patches that prototypes are found on, of all patients together, and the least for each prototype.
 _PATCHES = 100_000
@@ -20,8 +20,8 @@ _PATCHES_OF_EACH = 20
 _SOFTNESS = 0.3
 # Where slides differ more than the patches of a slide do, prototypes are of patients, not tissue.
 _LEAST_WITHIN_BAGS = 0.5
-# Rows that are worked on at a time.
-_CHUNK = 8192
+# Patches on which the usual distance is measured, about.
+_MEASURED = 8192
 
 
 class Prototypes:
@@ -50,7 +50,7 @@ class Prototypes:
         number = max(1, min(number, len(patches) // _PATCHES_OF_EACH))
         means = MiniBatchKMeans(number, batch_size=4096, max_iter=30, n_init=1, random_state=0)
         centres = torch.from_numpy(means.fit(patches).cluster_centers_).float()
-        some = torch.from_numpy(patches[:: max(1, len(patches) // _CHUNK)])
+        some = torch.from_numpy(patches[:: max(1, len(patches) // _MEASURED)])
         usual = float(_squared_distances(some, centres).amin(dim=1).median())
         return cls(centres, torch.tensor([1 / (_SOFTNESS * max(usual, 1e-12))]))
 
@@ -78,10 +78,7 @@ class PatchBasis:
 
     def mean(self, bag: Tensor) -> NDArray[np.float64]:
         """The mean [F + P] over a bag [n, F]."""
-        total = torch.zeros(bag.shape[1] + len(self.prototypes), dtype=torch.float64)
-        for rows in torch.split(bag, _CHUNK):
-            total += self.transform(rows).sum(dim=0, dtype=torch.float64).cpu()
-        return np.asarray(total / len(bag))
+        return mean_of(self.transform, bag)
 
     def to_tensors(self) -> dict[str, Tensor]:
         """The fitted values, to be stored with a model."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -45,10 +45,7 @@ class Squash:
 
     def mean(self, bag: Tensor) -> NDArray[np.float64]:
         """The mean squashed patch [F] of a bag [n, F]."""
-        total = torch.zeros(bag.shape[1], dtype=torch.float64)
-        for rows in torch.split(bag, _CHUNK):
-            total += self.transform(rows).sum(dim=0, dtype=torch.float64).cpu()
-        return np.asarray(total / len(bag))
+        return mean_of(self.transform, bag)
 
     def to_tensors(self) -> dict[str, Tensor]:
         """The fitted values, to be stored with a model."""
@@ -58,3 +55,9 @@ class Squash:
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Squash:
         """Restore what :meth:`to_tensors` returned."""
         return cls(tensors["centre"], tensors["rate"])
+
+
+def mean_of(read: Callable[[Tensor], Tensor], bag: Tensor) -> NDArray[np.float64]:
+    """The mean [D] of what is read of the patches of a bag [n, F], some of them at a time."""
+    sums = [read(rows).sum(dim=0, dtype=torch.float64) for rows in torch.split(bag, _CHUNK)]
+    return np.asarray((torch.stack(sums).sum(dim=0) / len(bag)).cpu())

@@ -15,7 +15,8 @@ from histodistill.experiment import Experiment, ExperimentData
 from histodistill.preparation import Transforms
 from histodistill.training import cross_validate
 from histodistill.training.fit.baselines import baseline_rows
-from histodistill.training.fit.fitted_model import FittedModel, fit_model
+from histodistill.training.fit.ensemble import fit_ensemble
+from histodistill.training.fit.fitted_model import FittedModel
 from histodistill.training.fold.fold_data import prepare_fold
 from histodistill.training.loop.trainer import CURVES
 from tests.training.cohorts import World, disguised, experiment, first_fold
@@ -54,7 +55,10 @@ class Trained:
 
 def train(setup: Experiment, data: ExperimentData, fold: Fold, folder: Path) -> Trained:
     inputs = prepare_fold(setup, data, "ER", fold)
-    model = fit_model(setup.methods["mkd"], setup.targets["ER"], inputs, 0, folder)
+    fitted = fit_ensemble(
+        setup, setup.methods["mkd"], inputs, 0, folder, teachers=folder / "teachers"
+    )
+    (model,) = fitted.models
     answers = {str(name): answer for name, answer in model.answer(fold.test).items()}
     return Trained(model, (folder / CURVES).read_bytes(), answers)
 

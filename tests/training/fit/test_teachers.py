@@ -13,7 +13,8 @@ from torch import Tensor
 from histodistill.claims import claimed, held
 from histodistill.experiment.methods import MethodSettings
 from histodistill.model import Batch, Networks
-from histodistill.training.fit.fitted_model import FittedModel, fit_model
+from histodistill.training.fit.ensemble import fit_ensemble
+from histodistill.training.fit.fitted_model import FittedModel
 from histodistill.training.fit.joint_training import train_stage
 from histodistill.training.fit.teachers import WEIGHTS, teacher_of, train_offline
 from histodistill.training.fold.fold_data import FoldData
@@ -32,8 +33,10 @@ def inputs(world: World) -> FoldData:
 
 
 def fit(world: World, inputs: FoldData, settings: MethodSettings, folder: Path) -> FittedModel:
-    target = experiment(world.files, folder).targets["ER"]
-    return fit_model(settings, target, inputs, 0, folder / "fit", teachers=folder / "teachers")
+    setup, teachers = experiment(world.files, folder), folder / "teachers"
+    fitted = fit_ensemble(setup, settings, inputs, 0, folder / "fit", teachers=teachers)
+    (model,) = fitted.models
+    return model
 
 
 def weights(fitted: FittedModel, network: str) -> dict[str, Tensor]:

@@ -21,7 +21,7 @@ from histodistill.inference import probabilities
 from histodistill.model import Batch
 from histodistill.preparation import PreparedPatients
 from histodistill.training import Epoch, Trainer
-from histodistill.training.fit.fitted_model import fit_model
+from histodistill.training.fit.ensemble import fit_ensemble
 from histodistill.training.fold.fold_data import FoldData
 from histodistill.training.loop.initial_networks import build_networks
 from histodistill.training.loop.trainer import CHECKPOINT, CURVES, cosine
@@ -215,8 +215,10 @@ def test_every_recipe_trains_and_validates(
 ) -> None:
     inputs = both_blocks
     settings = method(world.files, recipe, max_epochs=1)
-    target = experiment(world.files, tmp_path).targets["ER"]
-    fitted = fit_model(settings, target, inputs, 0, tmp_path)
+    alone = settings.training.model_copy(update={"members": 1})
+    settings = settings.model_copy(update={"training": alone})
+    setup = experiment(world.files, tmp_path)
+    fitted = fit_ensemble(setup, settings, inputs, 0, tmp_path, teachers=tmp_path / "teachers")
     (record,) = curves(tmp_path)
     terms = {
         "alignment": settings.objective.alignment,
@@ -237,8 +239,7 @@ def test_every_recipe_trains_and_validates(
     own = {name for name in record["losses"] if name.startswith("auxiliary_")}
     assert set(record["losses"]) - own == expected | {"total"}
     assert math.isfinite(record["losses"]["total"])
-    together = settings.training.members > 1  # whose thresholds are chosen together, later
-    assert set(fitted.member.thresholds) == (set() if together else set(names))
+    assert set(fitted.thresholds) == set(names)
     answers = fitted.answer(inputs.fold.test)
     assert set(answers) == set(names)
     for name, answer in answers.items():

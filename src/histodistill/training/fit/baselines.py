@@ -21,8 +21,8 @@ from histodistill.experiment.settings import Experiment
 from histodistill.features import BagStore
 from histodistill.genomics import GenomicPreprocessor, SelectionSettings
 from histodistill.model import NetworkName
-from histodistill.training.fit.fitted_model import thresholds_for
 from histodistill.training.fit.prediction_rows import prediction_rows
+from histodistill.training.fit.thresholds import thresholds_for
 from histodistill.training.fold.fold_data import FoldData
 
 _SINGLE_GENE = "single-gene"

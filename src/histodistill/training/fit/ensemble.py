@@ -17,8 +17,9 @@ from histodistill.experiment.methods import MethodSettings
 from histodistill.experiment.settings import Experiment
 from histodistill.inference import Member, Probabilities
 from histodistill.model import NetworkName
-from histodistill.training.fit.fitted_model import FittedModel, fit_models, thresholds_for
+from histodistill.training.fit.fitted_model import FittedModel, fit_models
 from histodistill.training.fit.fusion_weight import weigh_experts
+from histodistill.training.fit.thresholds import thresholds_for
 from histodistill.training.fit.trainings import Steps, Stepwise, side_by_side
 from histodistill.training.fold.fold_data import FoldData, prepare_fold
 from histodistill.training.fold.reading import readable
@@ -113,36 +114,22 @@ def fit_ensembles(
     Returns:
         The models of each target, by its name.
     """
-    wanted, members = [experiment.targets[name] for name in targets], method.training.members
-    if members == 1:
-        models = yield from fit_models.steps(
+    wanted = [experiment.targets[name] for name in targets]
+    if method.training.members == 1:
+        fitted = yield from fit_models.steps(
             method, wanted, inputs, seed, folder, on_epoch, teachers=teachers
         )
-        fold, rule = inputs.fold, method.training.threshold
-        return {
-            target.name: _together(
-                [models[target.name]], [fold], _labels_for(target.name, inputs), target, rule
-            )
-            for target in wanted
-        }
-    parts = list(_parts(experiment, inputs, members))
-    prepared = partial(
-        prepare_fold,
-        experiment,
-        inputs.data,
-        inputs.target,
-        scaled_genes=inputs.scaled_genes,
-        strata=inputs.strata,
-    )
-    fits = []
-    for index, part in enumerate(parts):
-        own, name = inputs.part(part, prepared), f"member-{index}-of-{members}"
-        fits.append(
-            fit_models.steps(
-                method, wanted, own, seed, folder / name, on_epoch, teachers=teachers / name
-            )
+        every, parts = [fitted], [inputs.fold]
+    else:
+        parts = list(_parts(experiment, inputs, method.training.members))
+        every = yield from side_by_side(
+            [
+                fit_models.steps(
+                    method, wanted, own, seed, folder / name, on_epoch, teachers=teachers / name
+                )
+                for name, own in _members(experiment, inputs, parts)
+            ]
         )
-    every = yield from side_by_side(fits)
     rule = method.training.threshold
     return {
         target.name: _together(
@@ -154,6 +141,22 @@ def fit_ensembles(
         )
         for target in wanted
     }
+
+
+def _members(
+    experiment: Experiment, inputs: FoldData, parts: Sequence[Fold]
+) -> Iterator[tuple[str, FoldData]]:
+    """Name and data of the member that each part stops, prepared once for all methods."""
+    prepared = partial(
+        prepare_fold,
+        experiment,
+        inputs.data,
+        inputs.target,
+        scaled_genes=inputs.scaled_genes,
+        strata=inputs.strata,
+    )
+    for index, part in enumerate(parts):
+        yield f"member-{index}-of-{len(parts)}", inputs.part(part, prepared)
 
 
 def _labels_for(target: str, inputs: FoldData) -> pd.Series[int]:

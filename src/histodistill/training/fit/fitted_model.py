@@ -1,4 +1,4 @@
-"""One method, one fold, one seed: train, then choose thresholds on the validation patients."""
+"""One method, one fold, one seed: a trained model of each target, without thresholds yet."""
 
 from __future__ import annotations
 
@@ -6,17 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from histodistill.cohort import Target
 from histodistill.computing.device import resolve_device
-from histodistill.evaluation import ThresholdRule, choose_threshold
 from histodistill.experiment.methods import MethodSettings
 from histodistill.inference import Member, Probabilities, probabilities
-from histodistill.model import NetworkName
-from histodistill.model.heads import label_columns
 from histodistill.preparation import PreparedPatients
 from histodistill.training.fit.joint_training import Trained, require_somebody, train_stage
 from histodistill.training.fit.learnt_expression import learnt_expression
@@ -33,7 +28,7 @@ class FittedModel:
     """A trained model and the patients as it reads them.
 
     Attributes:
-        member: Networks, transforms and thresholds.
+        member: Networks and transforms.
         prepared: All patients of the experiment.
         device: Where it computes.
         seconds: Time that its training took, that of finished teachers and of fitting the
@@ -122,43 +117,11 @@ def _of_target(
     prepared: PreparedPatients,
     trained: Trained,
 ) -> FittedModel:
-    """The model of one target, with thresholds from its validation patients.
-
-    One of several members has none: theirs are chosen together.
-    """
+    """The model of one target; thresholds are chosen for all members of an ensemble together."""
     device = resolve_device(method.training.device)
-    place = lesson_of(method, inputs).place(target.name)
-    networks = trained.networks.of_target(place)
-    thresholds: dict[NetworkName, float] = {}
-    if method.training.members == 1:
-        validation = readable(prepared, inputs.fold.validation)
-        answers = probabilities(networks, prepared, validation, device)
-        labels = label_columns(prepared.labels(validation))[place].numpy()
-        thresholds = thresholds_for(target, answers, labels, method.training.threshold)
+    networks = trained.networks.of_target(lesson_of(method, inputs).place(target.name))
     expression = learnt_expression(method, networks, prepared, inputs, device)
     transforms = replace(transforms_of(method, inputs), expression=expression)
-    member = Member(networks, transforms, thresholds)
+    member = Member(networks, transforms, thresholds={})
     seconds = trained.seconds + programmes_seconds(method, inputs)
     return FittedModel(member, prepared, device, seconds, trained.best_figure)
-
-
-def thresholds_for(
-    target: Target, answers: Probabilities, labels: NDArray[np.int64], rule: ThresholdRule
-) -> dict[NetworkName, float]:
-    """Operating threshold of each network on validation patients; none beyond two classes.
-
-    Args:
-        target: Classes.
-        answers: Class probabilities by network, [n, C].
-        labels: Class indices, [n]; -1 where unknown, whose patients do not count.
-        rule: How a threshold is chosen.
-    """
-    if target.positive is None:
-        return {}
-    positive = target.classes.index(target.positive)
-    thresholds: dict[NetworkName, float] = {}
-    for name, answer in answers.items():
-        able = ~np.isnan(answer[:, positive]) & (labels >= 0)
-        cases = labels[able] == positive
-        thresholds[name] = choose_threshold(cases, answer[able, positive], rule)
-    return thresholds
