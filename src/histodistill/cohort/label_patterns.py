@@ -23,8 +23,16 @@ _TECHNICAL = frozenset(
         "centre",
         "hospital",
         "institution",
+        "site",
+        "device",
+        "vendor",
+        "cohort",
+        "source",
+        "run",
+        "instrument",
+        "protocol",
+        "stainer",
     }
-    | {"site", "device", "vendor", "cohort", "source", "run", "instrument", "protocol", "stainer"}
 )
 
 

@@ -8,7 +8,8 @@ share, and a scale.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from histodistill.errors import InputError, listed
 from histodistill.features import BagStore, SlideFeatures
 from histodistill.features.formats import read_coords
-from histodistill.genomics.groups import apart
+from histodistill.outliers import apart
 
 # So many patches tell the mean patch of a slide well enough, and what a crash left at its end.
 _PATCHES = 64
@@ -28,6 +29,23 @@ _LEAST_CORRELATION, _LEAST_SCALE = 0.4, 0.4
 _OTHER_STEP = 1.9
 
 
+@dataclass(frozen=True)
+class _Look:
+    """What some patches of a slide show.
+
+    Attributes:
+        name: Of its file.
+        mean: The mean of its first patches, [F].
+        scale: Logarithm of the root mean square of their values.
+        emptied: Whether some patches at its ends are all 0, and others are not.
+    """
+
+    name: str
+    mean: NDArray[np.float64]
+    scale: float
+    emptied: bool
+
+
 def unlike_slides(bags: BagStore | None) -> Iterator[str]:
     """What is unusual about slides beside the others, in sentences.
 
@@ -37,8 +55,10 @@ def unlike_slides(bags: BagStore | None) -> Iterator[str]:
     if bags is None:
         return
     yield from _other_dtypes(bags)
-    yield from _other_values(bags)
-    yield from _empty_patches(bags)
+    looks = [_look(bags, *place) for place in _slides(bags)]
+    if bags.width >= _FEWEST_FEATURES:
+        yield from _other_values(looks)
+    yield from _empty_patches(looks)
 
 
 def _slides(bags: BagStore) -> Iterator[tuple[str, SlideFeatures, int]]:
@@ -63,23 +83,28 @@ def _other_dtypes(bags: BagStore) -> Iterator[str]:
             )
 
 
-def _other_values(bags: BagStore) -> Iterator[str]:
+def _look(bags: BagStore, patient: str, slide: SlideFeatures, first: int) -> _Look:
+    size = min(slide.n_patches, _PATCHES)
+    begin = _patches(bags, patient, first, size)
+    last = first + slide.n_patches - size
+    ends = begin if last == first else np.concatenate([begin, _patches(bags, patient, last, size)])
+    filled = ends.any(axis=1)
+    scale = np.log(max(float(np.sqrt(np.square(begin).mean())), 1e-12))
+    # Flat slides are told as such.
+    emptied = bool(filled.any() and not filled.all())
+    return _Look(slide.path.name, begin.mean(axis=0), float(scale), emptied)
+
+
+def _other_values(looks: Sequence[_Look]) -> Iterator[str]:
     """Slides whose mean patch, or the size of whose values, stands apart."""
-    if bags.width < _FEWEST_FEATURES:
-        return
-    names, means, scales = [], [], []
-    for patient, slide, first in _slides(bags):
-        patches = _patches(bags, patient, first, min(slide.n_patches, _PATCHES))
-        names.append(slide.path.name)
-        means.append(patches.mean(axis=0))
-        scales.append(np.log(max(float(np.sqrt(np.square(patches).mean())), 1e-12)))
-    size = np.array(scales)
+    names = [look.name for look in looks]
+    size = np.array([look.scale for look in looks])
     far = apart(size, _LEAST_SCALE)
     if far.any():
         factor = np.exp(np.median(size[far]) - np.median(size[~far]))
         yield _told(names, far, f"values {factor:.2g} times as large as the others'")
         return
-    agreement = _agreement(np.array(means))
+    agreement = _agreement(np.array([look.mean for look in looks]))
     far = apart(agreement, _LEAST_CORRELATION)
     if far.any() and np.median(agreement[far]) < np.median(agreement[~far]):
         yield _told(names, far, "another mean patch than the others, as with another encoder")
@@ -114,16 +139,9 @@ def _patches(bags: BagStore, patient: str, first: int, size: int) -> NDArray[np.
     return values.reshape(-1, bags.width).astype(np.float64)
 
 
-def _empty_patches(bags: BagStore) -> Iterator[str]:
+def _empty_patches(looks: Sequence[_Look]) -> Iterator[str]:
     """Slides that begin or end with patches whose features are all 0, as no encoder's are."""
-    empty = []
-    for patient, slide, first in _slides(bags):
-        size = min(slide.n_patches, _PATCHES)
-        ends = sorted({first, first + slide.n_patches - size})
-        patches = np.concatenate([_patches(bags, patient, start, size) for start in ends])
-        filled = patches.any(axis=1)
-        if filled.any() and not filled.all():  # flat slides are told as such
-            empty.append(slide.path.name)
+    empty = [look.name for look in looks if look.emptied]
     if empty:
         yield (
             f"{len(empty)} slides have patches whose features are all 0 ({listed(empty, 5)}), as "

@@ -2,7 +2,7 @@
 
 First each patient's values are judged alone (:mod:`.quantity`). Where that tells nothing, as with
 natural logarithms among log2 ones or z-scores of reversed sign, patients are held against each
-other by a few figures over all their genes, and :mod:`.groups` says who stands apart.
+other by a few figures over all their genes, and :mod:`histodistill.outliers` says who stands apart.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histodistill.errors import listed
-from histodistill.genomics.groups import apart
 from histodistill.genomics.quantity import LOGARITHMS, NAMES, Quantity, Values, quantity_of
+from histodistill.outliers import apart
 
 Figures = NDArray[np.float64]
 

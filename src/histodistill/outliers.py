@@ -1,4 +1,4 @@
-"""Which patients stand apart from all others in one figure, beyond what is chance or biology."""
+"""Who, or what, stands apart from all others in one figure, beyond what is chance or biology."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def apart(figures: Figures, least: float) -> NDArray[np.bool_]:
     """Who stands apart: single ones far from all others, or the smaller of two clear groups.
 
     Args:
-        figures: One figure of each of n patients.
+        figures: One figure of each of n patients, or slides.
         least: Groups nearer to each other than this, and single ones within one and a half times
             as much, do not stand apart.
 
