@@ -18,7 +18,6 @@ import argparse
 import hashlib
 import os
 import platform
-import resource
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -33,6 +32,7 @@ import torch
 
 from histodistill.cohort import ClinicalTable, Fold, Target, stratified_folds
 from histodistill.computing.device import resolve_device
+from histodistill.computing.peak_memory import peak_bytes
 from histodistill.experiment import ExperimentData, MethodSettings
 from histodistill.experiment.methods import TrainingSettings
 from histodistill.features import BagStore, PackedBags, SlideFeatures
@@ -201,7 +201,7 @@ def run(
         training=ends[-1] - start,
         operations=sum(_operations(fold, method, data.bags) for fold in folds),
         visits=sum(len(fold.train) for fold in folds) * method.training.max_epochs,
-        peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        peak=peak_bytes(),
         gpu_peak=torch.cuda.max_memory_allocated(device) if on_gpu else 0,
         on_gpu=data.bags.to(device) is not data.bags,
     )

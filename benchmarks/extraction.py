@@ -15,7 +15,6 @@ read at the encoder's µm/px.
 from __future__ import annotations
 
 import argparse
-import resource
 import statistics
 import tempfile
 import time
@@ -28,6 +27,7 @@ import tifffile
 import torch
 from numpy.typing import NDArray
 
+from histodistill.computing.peak_memory import peak_bytes
 from histodistill.encoders import PatchEncoder, load_encoder
 from histodistill.extraction import ExtractionSettings, SlideEntry, extract_slides, list_slides
 from histodistill.extraction.run import CPU_BATCH, CUDA_BATCH, DEFAULT_WORKERS
@@ -85,7 +85,7 @@ def giant(folder: Path, side: int, encoder: PatchEncoder, batch_size: int, worke
 
 
 def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    return peak_bytes() / 1e6
 
 
 def pipeline_speed(

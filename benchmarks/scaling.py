@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import resource
 import statistics
 import tempfile
 import time
@@ -27,6 +26,7 @@ import torch
 from torch import Tensor
 
 from histodistill.computing.freed_memory import keep_freed_memory
+from histodistill.computing.peak_memory import peak_bytes
 from histodistill.experiment import MethodSettings
 from histodistill.experiment.methods import TrainingSettings
 from histodistill.genomics import GenomicPreprocessor
@@ -167,7 +167,7 @@ def _networks() -> Networks:
 
 def _peak() -> float:
     """Peak memory of this process, bytes (Linux)."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
+    return float(peak_bytes())
 
 
 def report(

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from histodistill.computing.device import resolve_device
-from histodistill.encoders import PatchEncoder, describe_encoder
+from histodistill.encoders import PatchEncoder, describe_encoder, loading
 from histodistill.encoders.loading import resolve_precision
 from histodistill.encoders.onnx import OnnxNetwork
 from histodistill.errors import InputError
@@ -61,6 +61,16 @@ def test_features_are_near_those_of_the_cpu(
         )
         assert ours.shape == theirs.shape
         assert torch.cosine_similarity(ours, theirs, dim=1).min() >= 0.999
+
+
+def test_a_precision_that_the_processor_is_slow_in_is_no_matter_on_a_gpu(
+    gpu: torch.device, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    monkeypatch.setattr(loading, "times_as_fast", lambda precision: 0.1)
+    loading._tell_slow("bfloat16", gpu)
+    assert not recwarn.list
+    loading._tell_slow("bfloat16", CPU)
+    assert "10 times slower" in str(recwarn.pop().message)
 
 
 def test_patches_that_a_gpu_does_not_hold_are_told(

@@ -22,6 +22,10 @@ COVERED = {
     "diagnosis/acceleration.py:_gpu": _ASKED,
     "diagnosis/acceleration.py:acceleration": _ASKED,
     "encoders/loading.py:resolve_precision": _EXTRACTED,
+    "encoders/loading.py:_tell_slow": (
+        EXTRACTION,
+        "test_a_precision_that_the_processor_is_slow_in_is_no_matter_on_a_gpu",
+    ),
     "encoders/onnx.py:__init__": (
         EXTRACTION,
         "test_an_onnx_file_runs_on_the_gpu_where_its_runtime_can",

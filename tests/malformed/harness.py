@@ -33,7 +33,8 @@ Verdict = Literal[
 #: What must never happen.
 FAULTS: tuple[Verdict, ...] = ("silent", "traceback", "hang", "memory")
 SECONDS = 60.0
-BYTES = 2 * 2**30
+# What a command may hold beyond the libraries that are there before it begins (half a GB).
+BYTES = 3 * 2**29
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def run(command: Command, folder: Path, seconds: float = SECONDS) -> Outcome:
     """Run a command in a folder, in a process of its own."""
     output = folder / ".output"
     started = time.monotonic()
+    before = _resident_bytes()
     child = os.fork()
     if child == 0:
         _become(command, folder, output)
@@ -69,8 +71,14 @@ def run(command: Command, folder: Path, seconds: float = SECONDS) -> Outcome:
         output=output.read_text(errors="replace") if output.exists() else "",
         answers=_digest(folder, command),
         seconds=time.monotonic() - started,
-        peak=usage.ru_maxrss * 1024,
+        peak=usage.ru_maxrss * 1024 - before,
     )
+
+
+def _resident_bytes() -> int:
+    """What this process holds now: a child begins with it."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def _in_a_child(work: Callable[[], None]) -> None:

@@ -18,15 +18,15 @@ TILE = 1024
 RADIUS = 30_000
 
 SEGMENT_AND_TILE = """
-import json, resource, sys
+import json, sys
 from pathlib import Path
+from histodistill.computing.peak_memory import peak_bytes
 from histodistill.slides import open_slide
 from histodistill.tiling import TilingSettings, segment_tissue, tile
 with open_slide(Path(sys.argv[1])) as slide:
     tissue = segment_tissue(slide)
     grid = tile(slide.dimensions, slide.mpp, tissue, TilingSettings(overlap=0.5))
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-print(json.dumps({"patches": len(grid), "area": tissue.area_um2, "bytes": peak}))
+print(json.dumps({"patches": len(grid), "area": tissue.area_um2, "bytes": peak_bytes()}))
 """
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 from dataclasses import dataclass
 
 import pandas as pd
 
+from histodistill.computing.peak_memory import peak_bytes
 from histodistill.engines.scheduling import batched
 from histodistill.experiment import Experiment, ExperimentData
 from histodistill.training.run.costs import measured_seconds, seconds_of_fits
@@ -71,7 +70,7 @@ def plan_run(experiment: Experiment, data: ExperimentData, running: Running) -> 
         min(slots, len(tasks)),
         running.threads_of_each,
         sum(seconds[fit.method] for fit in waiting),
-        _peak_bytes(),
+        peak_bytes(),
         0 if packed is None else packed.path.stat().st_size,
     )
 
@@ -90,9 +89,3 @@ def _table(
         }
         for method in dict.fromkeys(fit.method for fit in fits)
     )
-
-
-def _peak_bytes() -> int:
-    """The most memory that this process has held."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak
