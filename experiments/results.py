@@ -1,10 +1,13 @@
-"""Write docs/results.md, and the README's table, from finished cross-validations.
+"""Write docs/results.md, docs/all-methods.md and the README's tables from finished runs.
 
-    histodistill suite experiments/tcga-brca-suite.yaml --reference abmil
+    histodistill suite experiments/tcga-brca-main.yaml --reference abmil
     histodistill suite experiments/tcga-brca-sites.yaml --reference abmil
+    histodistill suite experiments/tcga-brca-repeats.yaml --reference abmil
+    histodistill suite experiments/tcga-brca-suite.yaml --reference abmil
     python experiments/results.py
 
-Every figure in the documents comes from the predictions that the first two commands wrote.
+Every figure in the documents comes from the predictions that the first commands wrote. A document
+is written where all of its runs have finished, and is left as it is otherwise.
 """
 
 from __future__ import annotations
@@ -16,75 +19,114 @@ from pathlib import Path
 import pandas as pd
 
 from histodistill import compare, contenders_in, evaluate, read_experiment, read_predictions
-from histodistill.evaluation import Leaderboard, build_leaderboard
-from histodistill.experiment import Experiment
+from histodistill.evaluation import (
+    Leaderboard,
+    build_leaderboard,
+    fold_aucs,
+    fold_differences,
+    holm,
+    resampled_test,
+)
 from histodistill.files import write_text
 from histodistill.report import Section, Table, headline_table, plain_table, to_markdown
 from histodistill.report.paper_tables import paper_markdown, paper_table
 
 HERE = Path(__file__).resolve().parent
-DOCUMENT = HERE.parent / "docs" / "results.md"
-README = HERE.parent / "README.md"
+DOCS, README = HERE.parent / "docs", HERE.parent / "README.md"
 START, END = "<!-- results: written by experiments/results.py -->", "<!-- end of results -->"
-RANDOM, SITES = HERE / "tcga-brca-suite.yaml", HERE / "tcga-brca-sites.yaml"
+MAIN, SITES, REPEATS, SUITE = (
+    HERE / f"tcga-brca-{name}.yaml" for name in ("main", "sites", "repeats", "suite")
+)
 
-REFERENCE, RECOMMENDED, FAITHFUL = "abmil", "programmes", "mkd"
-MAIN = ("logistic-slides", REFERENCE, FAITHFUL)
+RECOMMENDED = "programmes"
+# What the recommended student is compared with; fixed before the runs were made.
+RIVALS = ("abmil", "logistic-slides")
+HEADLINE = (
+    "logistic-slides",
+    "abmil",
+    "abmil-five",
+    "mkd",
+    RECOMMENDED,
+    "logistic-mrna",
+    "ERBB2-mrna",
+)
 # Methods beside the same in bfloat16, on whole bags and judged by sampled ones, where run.
-FASTER = (REFERENCE, FAITHFUL)
+FASTER = ("abmil", "mkd")
 WAYS = ("", "-bfloat16", "-whole-bags", "-sampled-validation")
-HEADLINE = ("logistic-slides", REFERENCE, FAITHFUL, RECOMMENDED, "logistic-mrna", "ERBB2-mrna")
 
-_INTRODUCTION = """\
-# Results
-
-Made by `python experiments/results.py` from the predictions of
-`histodistill suite experiments/tcga-brca-suite.yaml` (folds given with the data, stratified by
-label) and `histodistill suite experiments/tcga-brca-sites.yaml` (no hospital in two parts).
-Research use only.
-
+_COHORT = """\
 The cohort: {patients} labelled TCGA-BRCA patients with open slide features (maps of published
 CNNs and H&E morphometrics, 640 numbers a patch: not a pathology foundation model; 607 of them
 are the same in every patch of a patient), cBioPortal mRNA z-scores of 1,558 genes, ESR1 and PGR
 not among them, and copy number of 1,333 genes. Every network is trained by the same engine, with
-the paper's optimisation unless its recipe says otherwise, and draws 64 patches of a bag an epoch;
-rows named `-whole-bags` read all. Genes are chosen and scaled on the training patients of each
-fold, the epoch and the threshold on its validation patients, and nothing on its test patients.
-{seeds} The configuration names at its end the methods that were not run.
-Finished teachers are the same for all methods named `-offline`, and stand once.
+the paper's optimisation unless its recipe says otherwise, and draws 64 patches of a bag an epoch.
+Genes are chosen and scaled on the training patients of each fold, the epoch and the threshold on
+its validation patients, and nothing on its test patients. Research use only.
 
-- *mean ± sd*: over folds, of the mean over seeds.
-- *pooled*: all patients together, the mean over seeds, and its 95 % interval (docs/statistics.md).
+- *mean ± sd*: AUC over folds, of the mean over seeds.
+- *pooled*: all patients together, the mean over seeds, and its 95 % interval
+  ([statistics](statistics.md)).
 """
 
-_CAPTION = """\
+_RESULTS = """\
+# Results
+
+Made by `python experiments/results.py` from the predictions of three suites in `experiments/`:
+`tcga-brca-main.yaml` (folds given with the data, stratified by label; patients of one hospital are
+in several parts), `tcga-brca-sites.yaml` (no hospital in two parts, nearer to what a new hospital
+will see) and `tcga-brca-repeats.yaml` (ten divisions). {seeds}
+`programmes` is a model of five members, trained with different validation parts, so that together
+they learn from the validation patients too; every other row is one network.{five}
+Nothing is marked as the best: the tests say what is beyond chance.
+All {methods} methods, one seed each: [all methods](all-methods.md).
+
+"""
+
+_TESTED = """
+`{recommended}` against others, slides alone: difference of the pooled AUC (mean over seeds) on the
+same patients with its 95 % bootstrap interval, DeLong's test, and Holm's correction over the rows
+of the table.
+"""
+
+_FUSED = """
+Slides and genomics together against genomics alone, of the same model:
+"""
+
+_REPEATED = """
+## Ten divisions
+
+{recommended} against others, slides alone, one seed, ten divisions at random into five folds: mean
+over {folds} folds of the difference in AUC, with the interval and p-value of the corrected
+resampled t-test ([statistics](statistics.md)), Holm's correction over the rows, and how many of
+the ten divisions have a mean difference above 0.
+"""
+
+_README = """\
 TCGA-BRCA, {least} to {most} labelled patients a target, open patch features (published CNNs and
 morphometrics, not a pathology foundation model), five folds given with the data, in which patients
-of one hospital are in several parts. Mean ± sd over folds of the mean over seeds; pooled: all
-patients together, the mean over seeds, with its 95 % interval (docs/statistics.md). Paired tests of
-the slide-only answers against `abmil`: {significant} of {compared} significant after Holm's
-correction (smallest adjusted p {smallest}). Nothing is marked as the best.
+of one hospital are in several parts. {seeds} AUC, mean ± sd over folds of the mean over seeds;
+pooled: all patients together, the mean over seeds, with its 95 % interval. `programmes` is a model
+of five members. Of its six paired tests from slides alone, against `abmil` and logistic regression,
+{significant} significant after Holm's correction (smallest p {smallest}); nothing is marked as the
+best.
 """
 
-_CAPTION_SITES = """
+_README_SITES = """
 The same with hospitals kept apart (no hospital in two parts), which is nearer to what a new
-hospital will see:
+hospital will see ({significant} significant, smallest p {smallest}):
 """
 
-_RECOMMENDED = """
-## The recommended recipe
+_ALL = """\
+# All methods
 
-`programmes` against other answers from slides alone, and its multimodal answer against its
-genomic one: pooled AUC on the same patients, difference with its 95 % bootstrap interval,
-DeLong's test, and its p-value after Holm's correction. All students are compared, and corrected for
-{students} comparisons; told are the simple and the faithful ones, and the best of the others by its
-mean over folds and targets (`{next}`). Its settings were chosen on held-out parts of the training
-patients (see docs/methods.md). Its five members together learn from the validation patients as
-well, which the other rows hold out.
-"""
+Made by `python experiments/results.py` from the predictions of
+`histodistill suite experiments/tcga-brca-suite.yaml` (folds given with the data, stratified by
+label). The main methods, with more seeds and hospitals kept apart, are in [results](results.md).
 
-_MEANS = """
-Mean of folds of the student, and the mean over the targets:
+{cohort}
+{seeds} The configuration names at its end the methods that were not run. Rows named `-whole-bags`
+read all patches. Finished teachers are the same for all methods named `-offline`, and stand once.
+
 """
 
 _FASTER = """
@@ -95,88 +137,70 @@ whole bags, bfloat16 products, and epochs that 64 patches of each validation bag
 (`-sampled-validation`) are the same methods otherwise.
 """
 
-_SITES = """
-## Hospitals kept apart
-
-The main rows in five folds in which no hospital is in two parts, mean ± sd over folds.
-"""
-
 
 def main() -> None:
-    """Write both documents."""
-    experiment = read_experiment(RANDOM)
-    predictions = read_predictions(experiment.output / "predictions.csv")
-    costs = pd.read_csv(experiment.output / "costs.csv")
-    board = build_leaderboard(predictions, costs, reference={"student": REFERENCE})
-    parts = [
-        _INTRODUCTION.format(patients=predictions["PATIENT"].nunique(), seeds=_seeds(experiment)),
-        "## Every method\n",
-        paper_markdown(paper_table(board)),
-        *_recommended(predictions, board),
-        _FASTER,
-        _means(board, [f"{name}{way}" for name in FASTER for way in WAYS]),
-        *_sites(),
-    ]
-    write_text(DOCUMENT, "\n".join(parts))
-    chosen = predictions[predictions["method"].isin(HEADLINE)]
-    _into_readme("\n".join(_headline(chosen, board)))
+    """Write the documents whose runs have finished."""
+    if all(_predictions(path) is not None for path in (MAIN, SITES)):
+        write_text(DOCS / "results.md", "\n".join(_results()))
+        _into_readme("\n".join(_readme()))
+    if _predictions(SUITE) is not None:
+        write_text(DOCS / "all-methods.md", "\n".join(_all_methods()))
 
 
-def _seeds(experiment: Experiment) -> str:
+def _predictions(experiment: Path) -> pd.DataFrame | None:
+    """What a finished run answered; nothing before."""
+    path = read_experiment(experiment).output / "predictions.csv"
+    return read_predictions(path) if path.exists() else None
+
+
+def _seeds(experiment: Path) -> str:
     """How many seeds the rows have, in a sentence."""
-    more = [name for name in experiment.methods if len(experiment.seeds_of(name)) > 1]
-    most = max(len(experiment.seeds_of(name)) for name in experiment.methods)
-    listing = ", ".join(f"`{name}`" for name in more)
+    settings = read_experiment(experiment)
+    numbers = {name: len(settings.seeds_of(name)) for name in settings.methods}
+    if len(set(numbers.values())) == 1:
+        return f"Every network: {next(iter(numbers.values()))} seeds."
+    most = max(numbers.values())
+    listing = ", ".join(f"`{name}`" for name, number in numbers.items() if number == most)
     return f"Rows of {listing}: {most} seeds; every other row: one seed."
 
 
-def _headline(chosen: pd.DataFrame, board: Leaderboard) -> Iterator[str]:
-    """The README's tables, with what must be known to read them; nothing in them is marked."""
-    patients = chosen.dropna(subset="label").groupby("target")["PATIENT"].nunique()
-    significant = int((board.comparisons["p_holm"] < 0.05).sum())
-    yield _CAPTION.format(
-        least=patients.min(),
-        most=patients.max(),
-        compared=len(board.comparisons),
-        significant=significant or "None",
-        smallest=f"{board.comparisons['p_holm'].min():.2g}",
-    )
-    yield to_markdown(_unmarked(headline_table(evaluate(chosen).summary)))
-    found = read_experiment(SITES).output / "predictions.csv"
-    if found.exists():
-        yield _CAPTION_SITES
-        yield to_markdown(_unmarked(headline_table(evaluate(read_predictions(found)).summary)))
+def _results() -> Iterator[str]:
+    methods = read_experiment(MAIN).methods
+    five = " `abmil-five` is `abmil` with five members." if "abmil-five" in methods else ""
+    total = len(read_experiment(SUITE).methods)
+    yield _RESULTS.format(seeds=_seeds(MAIN), five=five, methods=total)
+    given = _predictions(MAIN)
+    yield _COHORT.format(patients=given["PATIENT"].nunique())
+    for title, path in (("Folds given with the data", MAIN), ("Hospitals kept apart", SITES)):
+        predictions = _predictions(path)
+        yield f"\n## {title}\n"
+        yield to_markdown(_unmarked(headline_table(evaluate(predictions).summary)))
+        yield _TESTED.format(recommended=RECOMMENDED)
+        yield _comparison(_against_rivals(predictions))
+        yield _FUSED
+        yield _comparison(_fusion(predictions))
+    repeated = _predictions(REPEATS)
+    if repeated is not None:
+        yield from _ten_divisions(repeated)
 
 
-def _unmarked(table: Table) -> Table:
-    """The table without places: a place is no test."""
-    sections = (
-        Section(part.heading, tuple(tuple(replace(c, rank=0) for c in row) for row in part.rows))
-        for part in table.sections
-    )
-    return Table(table.header, tuple(sections))
+def _against_rivals(predictions: pd.DataFrame) -> pd.DataFrame:
+    """The recommended student against each rival: a row a target and rival."""
+    students = {c.name: c for c in contenders_in(predictions) if c.network == "student"}
+    tables = [
+        compare(
+            [students[f"{RECOMMENDED} student"], students[f"{rival} student"]], f"{rival} student"
+        )
+        for rival in RIVALS
+    ]
+    table = pd.concat(tables, ignore_index=True)
+    return table.assign(p_holm=holm(table["p_delong"]))
 
 
-def _into_readme(table: str) -> None:
-    """Put the headline table between its two marks."""
-    before, _, rest = README.read_text(encoding="utf-8").partition(START)
-    after = rest.partition(END)[2]
-    write_text(README, f"{before}{START}\n\n{table}\n\n{END}{after}")
-
-
-def _recommended(predictions: pd.DataFrame, board: Leaderboard) -> Iterator[str]:
-    contenders = contenders_in(predictions)
-    students = [c for c in contenders if c.network == "student"]
-    own = [c for c in contenders if c.name.startswith(f"{RECOMMENDED} ")]
+def _fusion(predictions: pd.DataFrame) -> pd.DataFrame:
+    own = [c for c in contenders_in(predictions) if c.name.startswith(f"{RECOMMENDED} ")]
     teachers = [c for c in own if c.network != "student"]
-    table = compare(students, f"{RECOMMENDED} student")
-    others = _wide(board)["mean"].drop([RECOMMENDED, *MAIN], errors="ignore")
-    chosen = [*MAIN, str(others.idxmax())]
-    yield _RECOMMENDED.format(students=len(table), next=chosen[-1])
-    yield _comparison(table[table["contender"].isin([f"{name} student" for name in chosen])])
-    yield _comparison(compare(teachers, f"{RECOMMENDED} genomic", common_patients=True))
-    yield _MEANS
-    yield _means(board, [RECOMMENDED, *chosen])
+    return compare(teachers, f"{RECOMMENDED} genomic", common_patients=True)
 
 
 def _comparison(table: pd.DataFrame) -> str:
@@ -196,27 +220,89 @@ def _comparison(table: pd.DataFrame) -> str:
     return to_markdown(plain_table(table[list(columns)].rename(columns=columns))) + "\n"
 
 
-def _wide(board: Leaderboard) -> pd.DataFrame:
-    """Mean of folds of every student, by target and over the targets."""
-    rows = board.results[board.results["network"] == "student"]
-    wide = rows.pivot_table(index="method", columns="target", values="fold_auc", sort=False)
-    wide["mean"] = wide.mean(axis=1)
-    return wide
+def _ten_divisions(predictions: pd.DataFrame) -> Iterator[str]:
+    fits = fold_aucs(predictions)
+    table = pd.DataFrame(
+        _division_row(fits, target, rival) for rival in RIVALS for target in fits["target"].unique()
+    )
+    table["p (Holm)"] = holm(table["p"])
+    yield _REPEATED.format(recommended=f"`{RECOMMENDED}`", folds=int(table.pop("folds").max()))
+    yield to_markdown(plain_table(table)) + "\n"
+
+
+def _division_row(fits: pd.DataFrame, target: str, rival: str) -> dict[str, object]:
+    differences = fold_differences(fits, target, "student", RECOMMENDED, rival)
+    per_division = 5
+    test = resampled_test(differences, test_share=1 / per_division)
+    means = differences.reshape(-1, per_division).mean(axis=1)
+    shown = fits[(fits["target"] == target) & (fits["network"] == "student")]
+    aucs = shown.groupby("method")["auc"].mean()
+    return {
+        "target": target,
+        "against": rival,
+        "AUC": aucs[RECOMMENDED],
+        "AUC against": aucs[rival],
+        "difference": test.difference,
+        "from": test.low,
+        "to": test.high,
+        "p": test.p,
+        "divisions above 0": f"{(means > 0).sum()} of {len(means)}",
+        "folds": test.n,
+    }
+
+
+def _unmarked(table: Table) -> Table:
+    """The table without places: a place is no test."""
+    sections = (
+        Section(part.heading, tuple(tuple(replace(c, rank=0) for c in row) for row in part.rows))
+        for part in table.sections
+    )
+    return Table(table.header, tuple(sections))
+
+
+def _readme() -> Iterator[str]:
+    """The README's tables, with what must be known to read them."""
+    for path, caption in ((MAIN, _README), (SITES, _README_SITES)):
+        predictions = _predictions(path)
+        patients = predictions.dropna(subset="label").groupby("target")["PATIENT"].nunique()
+        p = _against_rivals(predictions)["p_holm"]
+        number = int((p < 0.05).sum())
+        yield caption.format(
+            least=patients.min(),
+            most=patients.max(),
+            seeds=_seeds(path),
+            significant=f"{number or 'none'} {'is' if number < 2 else 'are'}",
+            smallest=f"{p.min():.2g}",
+        )
+        chosen = predictions[predictions["method"].isin(HEADLINE)]
+        yield to_markdown(_unmarked(headline_table(evaluate(chosen).summary)))
+
+
+def _into_readme(table: str) -> None:
+    """Put the tables between their two marks."""
+    before, _, rest = README.read_text(encoding="utf-8").partition(START)
+    after = rest.partition(END)[2]
+    write_text(README, f"{before}{START}\n\n{table}\n\n{END}{after}")
+
+
+def _all_methods() -> Iterator[str]:
+    predictions = _predictions(SUITE)
+    costs = pd.read_csv(read_experiment(SUITE).output / "costs.csv")
+    board = build_leaderboard(predictions, costs, reference={"student": "abmil"})
+    cohort = _COHORT.format(patients=predictions["PATIENT"].nunique())
+    yield _ALL.format(cohort=cohort, seeds=_seeds(SUITE))
+    yield paper_markdown(paper_table(board))
+    yield _FASTER
+    yield _means(board, [f"{name}{way}" for name in FASTER for way in WAYS])
 
 
 def _means(board: Leaderboard, methods: Sequence[str]) -> str:
-    """The same of some methods, as a table."""
-    wide = _wide(board)
+    """Mean of folds of some students, by target and over the targets, as a table."""
+    rows = board.results[board.results["network"] == "student"]
+    wide = rows.pivot_table(index="method", columns="target", values="fold_auc", sort=False)
+    wide["mean"] = wide.mean(axis=1)
     known = [name for name in methods if name in wide.index]
     return to_markdown(plain_table(wide.loc[known].reset_index())) + "\n"
-
-
-def _sites() -> Iterator[str]:
-    """The site-preserved table, where that cross-validation has finished."""
-    found = read_experiment(SITES).output / "predictions.csv"
-    if found.exists():
-        yield _SITES
-        yield to_markdown(headline_table(evaluate(read_predictions(found)).summary)) + "\n"
 
 
 if __name__ == "__main__":

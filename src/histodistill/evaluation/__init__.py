@@ -45,6 +45,7 @@ from histodistill.evaluation.registry import (
     with_standard,
     without_classes,
 )
+from histodistill.evaluation.repeated import ResampledTest, fold_differences, resampled_test
 from histodistill.evaluation.runs import Runs, auc_of, runs_of
 from histodistill.evaluation.scores import Scores, is_of_order, require_metrics, roc_auc, score
 from histodistill.evaluation.strata import strata_table
@@ -71,6 +72,7 @@ __all__ = [
     "Question",
     "Ranking",
     "ReliabilityCurve",
+    "ResampledTest",
     "RocCurve",
     "Runs",
     "Scores",
@@ -95,6 +97,7 @@ __all__ = [
     "delong_test",
     "evaluate",
     "fold_aucs",
+    "fold_differences",
     "holm",
     "is_of_order",
     "live_table",
@@ -109,6 +112,7 @@ __all__ = [
     "read_predictions",
     "reliability_curve",
     "require_metrics",
+    "resampled_test",
     "roc_auc",
     "roc_curve",
     "rows_of",
