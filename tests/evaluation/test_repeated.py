@@ -65,8 +65,8 @@ def test_of_equal_methods_few_are_found_different() -> None:
                 for x in sides
             )
             differences.append(a - b)
-        found.append(resampled_test(differences, 0.2).p < 0.05)
-        ordinary.append(stats.ttest_1samp(differences, 0).pvalue < 0.05)
+        found.append(float(resampled_test(differences, 0.2).p < 0.05))
+        ordinary.append(float(stats.ttest_1samp(differences, 0).pvalue < 0.05))
     assert np.mean(found) < np.mean(ordinary) / 2
 
 
