@@ -1,6 +1,7 @@
 """Which method wins where, on simulated patients of real tiles; writes docs/regimes.md.
 
-    python experiments/regimes.py TILES [--folder DIR] [--seeds 2] [--curve NAME ...] [--page]
+    python experiments/regimes.py TILES [--folder DIR] [--seeds 2] [--further N] [--page]
+                                        [--curve NAME ...]
 
 TILES is a folder of tissue classes with `giant-cell` among them (see docs/how-to/tiles.md). One
 thing at a time is changed about a middle point: the share of patches that carry the signal, the
@@ -8,7 +9,8 @@ labelled patients, unlabelled patients who have genes too, noise of the labels, 
 genes, and how differently hospitals stain. Every method learns from the same patients of one
 part, stops by those of a second, and answers those of a third; no tile stands in two parts. What
 an earlier call finished in the folder is kept; the page is written at the end, or, of what is
-answered so far, with --page.
+answered so far, with --page. --further adds cohorts of the first curve to the last table, in which
+only ABMIL, logistic regression and the recommended recipe are trained.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ import numpy as np
 import pandas as pd
 import yaml
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.stats import norm, ttest_1samp
 
 from histodistill import EncoderChoice, cross_validate, load, read_experiment
 from histodistill.evaluation import roc_auc
@@ -70,6 +72,11 @@ SHOWN = {
     "programmes": ("programmes", "#009E73", "P"),
 }
 BEST = "counting the patches"
+# All that is trained on further cohorts, of the points of one curve.
+FURTHER_METHODS = {name: METHODS[name] for name in ("abmil", "programmes")}
+FURTHER_CURVE = "share"
+# From so many cohorts on the test is over cohorts, so that the luck of a training counts.
+ENOUGH_COHORTS = 5
 RIVALS = ("logistic-slides", "abmil", "kd-offline", "mkd")
 
 
@@ -158,9 +165,15 @@ def main() -> None:
         points = {p: None for name in given.curve for _, p in CURVES[name].points()}
         for point in points:
             if not work.answers(point, seed).exists():
-                _answer(work, point, seed)
+                _answer(work, point, seed, METHODS)
             print(f"seed {seed}, {point}", flush=True)
-    write_page(work, given.seeds)
+    cohorts = given.seeds + given.further
+    for seed in range(cohorts if given.page else given.seeds, cohorts):
+        for _, point in CURVES[FURTHER_CURVE].points():
+            if not work.answers(point, seed).exists():
+                _answer(work, point, seed, FURTHER_METHODS)
+            print(f"seed {seed}, {point}", flush=True)
+    write_page(work, given.seeds, cohorts)
 
 
 def _words() -> argparse.Namespace:
@@ -168,6 +181,7 @@ def _words() -> argparse.Namespace:
     parser.add_argument("tiles", type=Path)
     parser.add_argument("--folder", type=Path, default=ROOT / "demo/regimes")
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--further", type=int, default=0, help="cohorts of fewer methods")
     parser.add_argument("--curve", action="append", choices=list(CURVES))
     parser.add_argument("--page", action="store_true", help="only the page, of what is answered")
     given = parser.parse_args()
@@ -234,14 +248,15 @@ def chosen(point: Point, truth: pd.DataFrame) -> dict[str, list[str]]:
     }
 
 
-def _answer(work: Work, point: Point, seed: int) -> None:
-    """Train every method at a point and keep its answers to the test patients."""
+def _answer(work: Work, point: Point, seed: int, methods: dict[str, dict[str, object]]) -> None:
+    """Train the methods at a point and keep their answers to the test patients."""
     cohort = cohort_of(work, point.share, point.shift, seed)
     truth = pd.read_csv(cohort / "truth.csv")
     truth["ER"] = draw_truth(settings_of(point, seed))["ER"]
     used = chosen(point, truth)
     folder = work.folder / "runs" / f"{point.name}-seed-{seed}"
     _write_inputs(folder, cohort, point, seed, truth.set_index("PATIENT"), used)
+    write_text(folder / "experiment.yaml", yaml.safe_dump(_experiment(folder, cohort, methods)))
     experiment = read_experiment(folder / "experiment.yaml")
     predictions = cross_validate(experiment, load(experiment))
     counted = truth.set_index("PATIENT")["RARE_PATCHES"].loc[used["test"]]
@@ -260,7 +275,7 @@ def _write_inputs(
     truth: pd.DataFrame,
     used: dict[str, list[str]],
 ) -> None:
-    """The tables, the fold and the experiment of a point."""
+    """The tables and the fold of a point."""
     labelled = [*used["train"], *used["val"], *used["test"]]
     patients = labelled + used["unlabelled"]
     clinical = pd.DataFrame({"PATIENT": patients}).assign(
@@ -286,10 +301,11 @@ def _write_inputs(
     slides = pd.read_csv(cohort / "slides.csv")
     slides[slides["PATIENT"].isin(patients)].to_csv(folder / "slides.csv", index=False)
     pd.DataFrame(parts).to_csv(folder / "folds" / "splits_0.csv", index=False)
-    write_text(folder / "experiment.yaml", yaml.safe_dump(_experiment(folder, cohort)))
 
 
-def _experiment(folder: Path, cohort: Path) -> dict[str, object]:
+def _experiment(
+    folder: Path, cohort: Path, methods: dict[str, dict[str, object]]
+) -> dict[str, object]:
     return {
         "name": f"Regimes: {folder.name}",
         "simulated": True,
@@ -302,7 +318,7 @@ def _experiment(folder: Path, cohort: Path) -> dict[str, object]:
         "genomics": {"mrna": {"file": "mrna.txt"}},
         "targets": {"ER": {"classes": ["negative", "positive"], "positive": "positive"}},
         "splits": {"scheme": "files", "directory": "folds"},
-        "methods": METHODS,
+        "methods": methods,
         "baselines": ["logistic-slides"],
         "output": "results",
     }
@@ -359,12 +375,12 @@ def _bootstrapped(tables: list[pd.DataFrame], method: str) -> NDArray[np.float64
 # The page.
 
 
-def write_page(work: Work, seeds: int) -> None:
+def write_page(work: Work, seeds: int, cohorts: int) -> None:
     """Draw the figure, and write the tables between the document's two marks."""
     found = summary(work, seeds)
     draw(found)
     shown = "\n".join(_shown(name, own) for name, own in found.groupby("curve", sort=False))
-    shown += f"\n{to_markdown(recommended(work, seeds))}"
+    shown += f"\n{to_markdown(recommended(work, cohorts))}"
     shown += _unanswered(work, seeds)
     before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(START)
     write_text(DOCUMENT, f"{before}{START}\n\n{shown}\n\n{END}{rest.partition(END)[2]}")
@@ -382,12 +398,13 @@ def _shown(name: str, found: pd.DataFrame) -> str:
     return to_markdown(Table(header, (Section("", tuple(rows)),)))
 
 
-def recommended(work: Work, seeds: int) -> Table:
+def recommended(work: Work, cohorts: int) -> Table:
     """The recommended recipe against others: DeLong's test, over cohorts it was not chosen on.
 
     Its prototypes and its student's shrinkage were chosen on cohort 0. Cohorts are independent:
-    the mean of their differences has the variance of their sum over the square of their number.
-    p is adjusted over the whole table (Holm).
+    the mean of their differences has the variance of their sum over the square of their number;
+    of five cohorts or more the differences themselves are tested (t-test), training included. p is
+    adjusted over the whole table (Holm).
     """
     points: dict[Point, tuple[str, float]] = {}
     for curve in CURVES.values():
@@ -395,32 +412,37 @@ def recommended(work: Work, seeds: int) -> Table:
             points.setdefault(point, (curve.title, value))
     rows, tests = [], []
     for point, (title, value) in points.items():
-        files = [work.answers(point, seed) for seed in range(1, seeds)]
+        files = [work.answers(point, seed) for seed in range(1, cohorts)]
         tables = [pd.read_csv(file) for file in files if file.exists()]
         if tables:
             found = [_difference(tables, other) for other in RIVALS]
-            rows.append((f"{title} {value:g}", str(len(tables)), [gain for gain, _ in found]))
-            tests += [p for _, p in found]
+            rows.append((f"{title} {value:g}", [(gain, n) for gain, _, n in found]))
+            tests += [p for _, p, _ in found]
     adjusted = iter(holm(tests))
     cells = [
-        (name, n, *(f"{gain:+.3f} (p {next(adjusted):.2g})" for gain in gains))
-        for name, n, gains in rows
+        (name, *(f"{gain:+.3f} ({n}: p {next(adjusted):.2g})" for gain, n in gains))
+        for name, gains in rows
     ]
-    header = ("programmes against", "cohorts", *(SHOWN[other][0] for other in RIVALS))
+    header = ("programmes against (cohorts: p)", *(SHOWN[other][0] for other in RIVALS))
     return Table(header, (Section("", tuple(tuple(map(Cell, row)) for row in cells)),))
 
 
-def _difference(tables: list[pd.DataFrame], other: str) -> tuple[float, float]:
-    """Mean difference of the AUC to another method over cohorts, and its p-value."""
+def _difference(tables: list[pd.DataFrame], other: str) -> tuple[float, float, int]:
+    """Mean difference of the AUC to another method over cohorts, its p-value, and their number."""
     tests = []
     for table in tables:
+        if other not in table["method"].to_numpy():
+            continue
         wide = table.set_index(["method", "PATIENT"])["student"]
         positive = table[table["method"] == other].set_index("PATIENT")["label"] == "positive"
         own, rival = (wide[method].loc[positive.index] for method in ("programmes", other))
         tests.append(delong_test(positive.to_numpy(), own, rival))
-    gain = float(np.mean([test.difference for test in tests]))
+    gains = [test.difference for test in tests]
+    gain = float(np.mean(gains))
+    if len(tests) >= ENOUGH_COHORTS:
+        return gain, float(ttest_1samp(gains, 0).pvalue), len(tests)
     error = float(np.sqrt(np.sum([test.standard_error**2 for test in tests]))) / len(tests)
-    return gain, float(2 * norm.sf(abs(gain) / error))
+    return gain, float(2 * norm.sf(abs(gain) / error)), len(tests)
 
 
 def _unanswered(work: Work, seeds: int) -> str:
