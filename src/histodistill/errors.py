@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -70,6 +71,13 @@ def listed(names: list[str] | tuple[str, ...], limit: int = 10) -> str:
     """Join names for a message, cut to ``limit`` with the number left out."""
     shown = ", ".join(names[:limit])
     return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """What an unknown name may have been meant to be: the known ones of like spelling, or all."""
+    names = list(known)
+    close = get_close_matches(name, names, n=3)
+    return f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(names)}"
 
 
 def cause_of(error: Exception) -> str:

@@ -214,6 +214,29 @@ def test_python_predicts_slides_as_the_command_does(hospital, tmp_path):
     assert (tmp_path / "python.csv").read_text() == out.read_text()
 
 
+def test_only_the_slides_of_the_patients_asked_for_are_extracted(hospital, tmp_path):
+    def plan(*patients: str) -> new_slides.SlidePlan:
+        how = histodistill.NewSlideSettings(
+            folder=tmp_path / "features",
+            weights=hospital / "encoder.pt",
+            allow_code=True,
+            patient_pattern=PATTERN[1],
+            patients=patients,
+        )
+        info = histodistill.Bundle.load(hospital / "bundle").info
+        return new_slides.plan_slides(info, hospital / "cohort" / "slides", how)
+
+    slides = pd.read_csv(hospital / "cohort" / "slides.csv").set_index("FILENAME")["PATIENT"]
+    assert len(plan().entries) == len(slides)
+    wanted = slides.iloc[3]
+    found = plan(wanted)
+    names = {f"{entry.slide_id}.h5" for entry in found.entries}
+    assert names == set(slides.index[slides == wanted])
+    assert set(found.extract().files) == {wanted}
+    with pytest.raises(histodistill.InputError, match="nobody of this name has slides: nobody"):
+        plan(wanted, "nobody")
+
+
 def test_other_weights_are_refused(hospital, tmp_path):
     class Other(torch.nn.Module):
         def forward(self, images: torch.Tensor) -> torch.Tensor:

@@ -60,6 +60,26 @@ def test_a_patients_answer_does_not_depend_on_who_else_is_asked(bags, tmp_path):
     assert alone["student"].item() == pytest.approx(expected, rel=1e-6)
 
 
+def test_some_patients_are_answered_as_beside_everybody_and_nobody_else_is(bags, monkeypatch):
+    genomics = {"mrna": expression(GENOMICS)}
+    monkeypatch.setattr(answers, "_MOST_PATIENTS", 2)
+    everybody = predict(bundle(), bags=bags, genomics=genomics).table
+    asked: list[str] = []
+    batch = PreparedPatients.batch
+
+    def watched(self, patients, **how):
+        asked.extend(patients)
+        return batch(self, patients, **how)
+
+    monkeypatch.setattr(PreparedPatients, "batch", watched)
+    some = predict(bundle(), bags=bags, genomics=genomics, patients=["S1", "G1"]).table
+    assert asked == ["G1", "G2", "S1", "S2"]
+    expected = everybody[everybody["PATIENT"].isin(["S1", "G1"])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(some, expected, check_exact=True)
+    with pytest.raises(InputError, match="nobody to predict"):
+        predict(bundle(), bags=bags, patients=["nobody"])
+
+
 def test_patients_without_slides_are_answered_some_at_a_time(monkeypatch):
     asked = []
     batch = PreparedPatients.batch

@@ -177,13 +177,17 @@ def test_settings_come_from_a_file_and_unknown_ones_are_named(tmp_path):
     path.write_text("n_patients: 30\nwidth: 5\n")
     assert read_settings(path, {"seed": 3}) == SimulationSettings(seed=3, n_patients=30, width=5)
     assert read_settings(None, {}) == SimulationSettings()
-    path.write_text("widht: 5\nn_genes: many\n")
+    path.write_text("widht: 5\nn_genes: many\nconfounder: {shft: 2}\nhospitals: 3\n")
     with pytest.raises(InputError) as caught:
         read_settings(path, {})
-    assert [f"{path}: widht" in p or f"{path}: n_genes" in p for p in caught.value.problems] == [
-        True,
-        True,
-    ]
+    told = "\n".join(caught.value.problems)
+    assert f"{path}: widht: unknown key; did you mean width?" in told
+    assert f"{path}: n_genes: must be a valid integer, not 'many'" in told
+    assert f"{path}: confounder.shft: unknown key; did you mean shift?" in told
+    assert f"{path}: hospitals: unknown key; known are seed, n_patients" in told
+    path.write_text("width: [\n")
+    with pytest.raises(InputError, match=r"cannot be read as YAML: line 2, column 1: [^\n]+$"):
+        read_settings(path, {})
     path.write_text("width: 1\n")
     with pytest.raises(InputError, match="width is 1; give at least 2"):
         read_settings(path, {})

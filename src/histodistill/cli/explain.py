@@ -104,6 +104,7 @@ def command(
             patient_pattern=patient_pattern,
             place=place,
             threads=threads,
+            patients=patient or (),
         )
         files = extracted_bags(bundle, slides, extraction)
     else:

@@ -81,6 +81,7 @@ def predict(
     site: str | None = None,
     device: str = "auto",
     on_answers: OnAnswers | None = None,
+    patients: Collection[str] | None = None,
 ) -> Predictions:
     """Predict every patient who has slides, genes or both.
 
@@ -100,6 +101,8 @@ def predict(
         device: Where to compute, see :func:`histodistill.computing.device.resolve_device`.
         on_answers: Told from time to time how many answers there are, and how many there will be:
             one a patient and model of the bundle.
+        patients: Whose answers are needed, of those who have slides or genes; by default
+            everybody's. They are the same to the last bit as beside everybody's.
 
     Raises:
         InputError: Features of another width, encoder or patch size, an unknown block, too many
@@ -117,15 +120,16 @@ def predict(
     notes.extend((*same_new_patients(bags, given), *flat_bags(bags), *unlike_slides(bags)))
     notes.extend(_two_spellings(bags, tables))
     notes.extend(scale.notes if check_scale else (*scale.problems, *scale.notes))
-    patients = sorted(
+    known = sorted(
         {*(bags.patients if bags else ()), *(p for table in tables.values() for p in table.index)}
     )
-    if not patients:
+    asked = [patient for patient in known if patients is None or patient in patients]
+    if not asked:
         raise InputError("nobody to predict: no patient has slides or genomics")
-    answers = _average(bundle, bags, tables, patients, device, on_answers)
+    answers = _average(bundle, bags, tables, known, set(asked), device, on_answers)
     chosen = {name: bundle.threshold(name, site) for name in bundle.networks}
     chosen |= thresholds or {}
-    table = _tabulate(bundle, patients, answers, chosen)
+    table = _tabulate(bundle, asked, answers, chosen)
     table, told = _released(bundle, table, answers, bags, site, triage)
     notes += told
     unanswered = table.loc[table["answered_by"] == "", "PATIENT"].tolist()
@@ -148,7 +152,7 @@ def _released(
     """The table with calibrated answers, who is out of scope, and whom triage releases."""
     calibrated = calibrated_columns(bundle, answers, table["answered_by"], site)
     table = pd.concat([table, calibrated], axis=1)
-    out = slides_out_of_scope(bundle.scope, bags)
+    out = slides_out_of_scope(bundle.scope, bags, table["PATIENT"].tolist())
     out |= unknown_hospitals(bundle.info, table["PATIENT"].tolist(), site, list(bundle.sites))
     table = pd.concat([table, scope_columns(table, bundle.scope, bags, out)], axis=1)
     notes = [*scope_notes(out)]
@@ -328,10 +332,11 @@ def _average(
     bags: BagStore | None,
     genomics: Mapping[str, pd.DataFrame],
     patients: list[str],
+    wanted: Collection[str],
     device: str,
     on_answers: OnAnswers | None,
 ) -> Probabilities:
-    """Mean probability over the members."""
+    """Mean probability over the members, of the wanted patients in their order."""
     where = resolve_device(device)
     total: Probabilities = {}
     for index, member in enumerate(bundle.members):
@@ -344,10 +349,11 @@ def _average(
             if on_answers is not None:
                 on_answers(before + n, len(patients) * len(bundle.members))
 
-        answers = probabilities(networks, prepared, patients, where, on_answers=told)
+        answers = probabilities(networks, prepared, patients, where, on_answers=told, wanted=wanted)
         for name, answer in answers.items():
             total[name] = total.get(name, 0) + answer / len(bundle.members)
-    return total
+    rows = [patient in wanted for patient in patients]
+    return {name: answer[rows] for name, answer in total.items()}
 
 
 def _tabulate(

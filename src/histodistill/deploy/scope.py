@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -53,12 +53,16 @@ def read_scope(folder: Path, width: int | None, remedy: str) -> Scope | None:
     return scope
 
 
-def slides_out_of_scope(scope: Scope | None, bags: BagStore | None) -> dict[str, str]:
-    """Patients whose slides do not look like those of training, and why."""
+def slides_out_of_scope(
+    scope: Scope | None, bags: BagStore | None, patients: Collection[str]
+) -> dict[str, str]:
+    """Which of some patients have slides that do not look like those of training, and why."""
     if scope is None or bags is None:
         return {}
+    wanted = set(patients).intersection(bags.patients)
     reasons = {
-        patient: scope.reason(bags.bag(patient).double().cpu().numpy()) for patient in bags.patients
+        patient: scope.reason(bags.bag(patient).double().cpu().numpy())
+        for patient in sorted(wanted)
     }
     told = {patient: why for patient, why in reasons.items() if why}
     return {patient: f"slides unlike those of training: {why}" for patient, why in told.items()}

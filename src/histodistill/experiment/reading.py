@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from histodistill.errors import InputError
+from histodistill.errors import InputError, meant
 from histodistill.experiment.settings import Experiment
 from histodistill.experiment.unused import unused_settings
-from histodistill.gate.text import read_yaml
+from histodistill.gate.text import read_yaml, yaml_fault
 
 Raw = dict[str, Any]
 
@@ -48,7 +47,7 @@ def read_experiment(path: Path, adapted: Callable[[Raw], Raw] | None = None) -> 
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: cannot be read as YAML: {_reason(error)}") from error
+        raise InputError(f"{path}: cannot be read as YAML: {yaml_fault(error)}") from error
     if not isinstance(raw, dict):
         raise InputError(f"{path}: must be a mapping of settings")
     if adapted is not None:
@@ -67,14 +66,6 @@ def read_experiment(path: Path, adapted: Callable[[Raw], Raw] | None = None) -> 
     if unused:
         raise InputError(*(f"{path}: {sentence}" for sentence in unused))
     return _absolute(experiment, path.resolve().parent)
-
-
-def _reason(error: Exception) -> str:
-    """What stops the reader, in one line."""
-    mark = getattr(error, "problem_mark", None)
-    if mark is None:
-        return str(error)
-    return f"line {mark.line + 1}, column {mark.column + 1}: {getattr(error, 'problem', '')}"
 
 
 _MESSAGES = {
@@ -114,9 +105,7 @@ def _known_keys(keys: Sequence[str | int]) -> str:
     for key in keys[:-1]:
         if isinstance(model, type) and issubclass(model, BaseModel) and key in model.model_fields:
             model = _settings_in(model.model_fields[str(key)].annotation)
-    known = list(model.model_fields)
-    close = get_close_matches(str(keys[-1]), known, n=3)
-    return f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(known)}"
+    return meant(str(keys[-1]), model.model_fields)
 
 
 def _settings_in(annotation: Any) -> Any:

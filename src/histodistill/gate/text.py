@@ -59,6 +59,14 @@ def parse_json(path: Path, text: str) -> Any:
         raise _too_deep(path) from None
 
 
+def yaml_fault(error: Exception) -> str:
+    """What stops the reader of a YAML file, in one line."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return str(error)
+    return f"line {mark.line + 1}, column {mark.column + 1}: {getattr(error, 'problem', '')}"
+
+
 def read_yaml(path: Path) -> Any:
     """Read a YAML file of plain values.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ def probabilities(
     patches: int | None = None,
     generator: torch.Generator | None = None,
     on_answers: Callable[[int], None] | None = None,
+    wanted: Collection[str] | None = None,
 ) -> Probabilities:
     """Class probabilities by each trained network.
 
@@ -43,10 +44,12 @@ def probabilities(
         patches: Answer from this many patches of each bag, drawn at random; None reads all.
         generator: Random stream of the draw.
         on_answers: Told from time to time how many of the patients have been asked for.
+        wanted: Whose answers are needed; None for everybody's. They are computed beside the same
+            others as everybody's would be, so that they are the same to the last bit.
 
     Returns:
         For each network, [n, C], of several targets those of each side by side; NaN where it
-        cannot answer a patient.
+        cannot answer a patient, or need not.
     """
     answers: Probabilities = {
         name: np.full((len(patients), networks.n_classes), np.nan)
@@ -55,6 +58,8 @@ def probabilities(
     was_training = networks.training
     networks.eval()
     for rows in chunks(prepared, patients, patches):
+        if wanted is not None and not any(patients[row] in wanted for row in rows):
+            continue
         batch = prepared.batch(
             [patients[row] for row in rows],
             device=device,

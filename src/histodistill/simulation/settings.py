@@ -11,8 +11,8 @@ from typing import Any, ClassVar, TypeVar, overload
 import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
-from histodistill.errors import InputError
-from histodistill.gate.text import read_yaml
+from histodistill.errors import InputError, meant
+from histodistill.gate.text import read_yaml, yaml_fault
 
 
 @dataclass(frozen=True)
@@ -213,17 +213,29 @@ def read_settings(
     try:
         raw = {} if path is None else read_yaml(path)
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: cannot be read as YAML: {error}") from error
+        raise InputError(f"{path}: cannot be read as YAML: {yaml_fault(error)}") from error
     if not isinstance(raw, dict):
         raise InputError(f"{path}: must be a mapping of settings")
     try:
         return TypeAdapter(_strict(kind)).validate_python({**raw, **changes})
     except ValidationError as error:
-        sentences = [
-            f"{path}: {'.'.join(map(str, found['loc']))}: {found['msg']}"
-            for found in error.errors()
-        ]
-        raise InputError(*sentences) from error
+        raise InputError(
+            *(f"{path}: {_sentence(problem, kind)}" for problem in error.errors())
+        ) from error
+
+
+def _sentence(problem: Any, kind: type[CohortSettings]) -> str:
+    """A problem that pydantic found, in the words of who wrote the file."""
+    where, found = ".".join(map(str, problem["loc"])), problem["input"]
+    if problem["type"] == "unexpected_keyword_argument":
+        holder = kind if len(problem["loc"]) == 1 else Confounder  # the one group of settings
+        return f"{where}: unknown key; {meant(where.split('.')[-1], _names(holder))}"
+    message = problem["msg"].replace("Input should", "must").partition(", ")[0]
+    return f"{where}: {message}, not {found!r}"
+
+
+def _names(kind: type[CohortSettings | Confounder]) -> list[str]:
+    return [field.name for field in fields(kind)]
 
 
 _strict = with_config(ConfigDict(extra="forbid"))

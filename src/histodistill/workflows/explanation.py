@@ -106,13 +106,15 @@ def explain_patients(
             the patches do not lie.
     """
     require_shown(bundle, how.genes)
-    predicted = predict(bundle, bags=bags, genomics=genomics)
-    wanted = list(patients) or bags.patients
+    wanted = list(dict.fromkeys(patients)) or bags.patients
     unknown = sorted(set(wanted) - set(bags.patients))
     if unknown:
         raise InputError(f"nobody of this name has slides: {listed(unknown)}")
+    predicted = predict(bundle, bags=bags, genomics=genomics, patients=set(wanted))
     told = predictability(bundle)
     notes = [*predicted.notes, *_image_notes(how, bags, wanted), *_programme_notes(told)]
+    if not patients:
+        notes.extend(_unused_images(how, bags))
     notes.extend(_place_notes(bags, wanted))
     require_writable(how.folder)
     places = {patient: how.folder / folder_name(patient) for patient in wanted}
@@ -356,7 +358,7 @@ def _place_notes(bags: BagStore, wanted: Sequence[str]) -> Iterator[str]:
 
 
 def _image_notes(how: ExplanationSettings, bags: BagStore, wanted: Sequence[str]) -> Iterator[str]:
-    """Slides without an image are drawn on the grid, and images without features are not used."""
+    """Slides without an image are drawn on the grid."""
     names = [slide.path.stem for patient in wanted for slide in bags.slides(patient)]
     missing = [name for name in names if name not in how.images]
     if how.images and missing:
@@ -364,6 +366,10 @@ def _image_notes(how: ExplanationSettings, bags: BagStore, wanted: Sequence[str]
             f"{len(missing)} slides are not at hand and are drawn on the grid of their patches: "
             f"{listed(missing)}"
         )
+
+
+def _unused_images(how: ExplanationSettings, bags: BagStore) -> Iterator[str]:
+    """Images without features are not used."""
     unused = set(how.images) - {s.path.stem for p in bags.patients for s in bags.slides(p)}
     if unused:
         listing = listed(sorted(unused))

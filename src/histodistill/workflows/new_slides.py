@@ -53,6 +53,7 @@ class NewSlideSettings:
             ``cuda:<n>`` or ``mps``.
         place: Where they are extracted.
         threads: Elsewhere, the CPU cores of a task; by default 1.
+        patients: Whose slides are extracted; empty for everybody's.
     """
 
     folder: Path
@@ -64,6 +65,7 @@ class NewSlideSettings:
     device: str = "auto"
     place: Place = field(default_factory=Place)
     threads: int | None = None
+    patients: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -200,6 +202,7 @@ def _known(
         found = list_slides(slides, mpp_if_unrecorded=how.slide_mpp, tell=told.append)
         entries, other_types = _of_sample_types(found, how.sample_types)
         patients, unnamed = _patients(entries, how.patient_pattern, slides)
+        patients = _wanted(patients, how.patients)
     except InputError as error:
         problems.add(error.problems)
         return (), {}
@@ -283,6 +286,14 @@ def _patients(
             "'patient'"
         )
     return patients, [f"{told}; left out"]
+
+
+def _wanted(patients: dict[str, str], wanted: Collection[str]) -> dict[str, str]:
+    """The patient of each slide, for those of some patients; for all slides if nobody is named."""
+    unknown = sorted(set(wanted).difference(patients.values()))
+    if unknown:
+        raise InputError(f"nobody of this name has slides: {listed(unknown)}")
+    return {s: p for s, p in patients.items() if p in wanted} if wanted else patients
 
 
 def _of_sample_types(
