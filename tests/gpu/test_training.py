@@ -24,6 +24,7 @@ from histodistill.model.pooling.blocks import GPU_ROWS, block_rows
 from histodistill.model.pooling.kernels import steps_for
 from histodistill.model.pooling.random_bits import random_bits
 from histodistill.model.pooling.steps import PatchSteps
+from histodistill.preparation.squash import in_parts, mean_of
 from histodistill.training import Epoch, Failure, Fit, cross_validate, train_final
 from histodistill.training.loop import trainer
 from histodistill.training.run.fit_runner import FitRunner
@@ -84,6 +85,12 @@ def test_training_is_that_of_the_cpu(
     found = cross_validate(there, world.data)
     expected = cross_validate(setup_of(world, tmp_path / "cpu", names, device="cpu"), world.data)
     assert_near(found, expected, NEAR[precision])
+
+
+def test_patches_are_read_in_larger_parts_than_on_the_cpu(gpu: torch.device) -> None:
+    bag = torch.arange(5000.0).reshape(-1, 2)
+    assert len(in_parts(bag.to(gpu))) == 1
+    np.testing.assert_allclose(mean_of(torch.neg, bag.to(gpu)), [-2499, -2500])
 
 
 def test_dropout_draws_on_the_device(world: World, tmp_path: Path, gpu: torch.device) -> None:

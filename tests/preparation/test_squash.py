@@ -6,10 +6,11 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from histodistill.preparation import ExpressionProgrammes, Transforms
-from histodistill.preparation.squash import Squash
+from histodistill.preparation.squash import Squash, in_parts, mean_of
 
 MEANS = np.random.default_rng(0).normal([2, -5, 0], [1, 3, 0.1], size=(20, 3))
 
@@ -61,3 +62,9 @@ def test_it_travels_with_the_map_that_reads_it(tmp_path: Path) -> None:
     answers = torch.cat([programmes.transform(bag) for bag in bags])
     torch.testing.assert_close(answers.mean(dim=0), torch.zeros(2), atol=1e-4, rtol=0)
     torch.testing.assert_close(answers.std(unbiased=False), torch.tensor(1.0), atol=1e-3, rtol=0)
+
+
+def test_a_bag_is_read_in_parts_and_its_mean_is_that_of_the_whole() -> None:
+    bag = torch.arange(5000.0).reshape(-1, 2)
+    assert [len(part) for part in in_parts(bag)] == [*(256,) * 9, 196]
+    assert mean_of(torch.neg, bag) == pytest.approx([-2499, -2500])

@@ -16,7 +16,7 @@ from histodistill.preparation.gene_weights import label_correlation
 from histodistill.preparation.penalty import best_penalty
 from histodistill.preparation.predicted_genes import PredictedGenes, fit_predicted_genes
 from histodistill.preparation.prototypes import PatchBasis, find_prototypes
-from histodistill.preparation.squash import CONSTANT, Squash
+from histodistill.preparation.squash import CONSTANT, Squash, in_parts
 
 # Ridge penalties that are tried, per patient and standardised feature.
 _PENALTIES = np.logspace(-1.5, 2.5, 17)
@@ -98,8 +98,12 @@ class ExpressionProgrammes:
     def transform(self, bag: Tensor) -> Tensor:
         """Programmes [n, k] float32 of n patches [n, F], on the patches' device."""
         weight, bias = self.weight.to(bag.device), self.bias.to(bag.device)
-        read = bag.float() if self.basis is None else self.basis.transform(bag)
-        return torch.addmm(bias, read, weight)
+        parts = [torch.addmm(bias, self._read(rows), weight) for rows in in_parts(bag)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _read(self, patches: Tensor) -> Tensor:
+        """What the map is linear in, [n, D] float32 of patches [n, F]."""
+        return patches.float() if self.basis is None else self.basis.transform(patches)
 
     def to_tensors(self) -> dict[str, Tensor]:
         """The fitted values, to be stored with a model; names of genes stand apart."""
