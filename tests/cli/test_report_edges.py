@@ -44,7 +44,8 @@ def test_no_site_no_survival_no_genomics(cohort: Path):
 def test_twelve_patients_and_a_stratum_that_lacks_a_class(cohort: Path):
     def twelve(table: pd.DataFrame) -> pd.DataFrame:
         own = table[table["ER"] != ""].groupby("ER").head(6)
-        return own.assign(GROUP=own["ER"].where(own.groupby("ER").cumcount() > 0, "mixed"))
+        own["GROUP"] = own["ER"].where(own.groupby("ER").cumcount() > 0, "mixed")
+        return own.assign(ONE="<b>same</b>", EMPTY="", HOSPITAL=own["SITE"])
 
     change_table(cohort / "clinical.csv", twelve)
     kept = pd.read_csv(cohort / "clinical.csv")["PATIENT"]
@@ -58,11 +59,15 @@ def test_twelve_patients_and_a_stratum_that_lacks_a_class(cohort: Path):
     results = cohort.parent / "results"
     (problem,) = fail("report", results, "--by", "STAGE")
     assert "STAGE" in problem
-    succeed("report", results, "--by", "GROUP")
+    (problem,) = fail("report", results, "--by", "EMPTY")
+    assert "--by EMPTY: of no patient who was predicted" in problem
+    succeed("report", results, "--by", "GROUP", "--by", "ONE", "--by", "HOSPITAL")
     page = (results / "report" / "report.html").read_text()
     assert "too few to say" in page
     assert "cannot be certified by 6 positive patients" in page
     groups = pd.read_csv(results / "report" / "tables" / "subgroups-ER.csv")
+    assert "--by ONE: all patients who were predicted have &lt;b&gt;same" in page
+    assert {"HOSPITAL", "Site", "ONE"} & set(groups["subgroup"]) == {"HOSPITAL"}
     own = groups[groups["subgroup"] == "GROUP"].set_index("level")
     assert own.loc["positive", "note"] == "too few to say"
     only = own.loc["positive"]

@@ -38,6 +38,18 @@ def test_steps_that_go_on_level_or_upright_are_one_and_closed_parts_close() -> N
     assert slim(f'<path d="{curved}"/>') == f'<path d="{curved}"/>'
 
 
+def test_the_numbers_that_a_drawing_says_are_not_rounded(tmp_path) -> None:
+    figure = Figure()
+    said = ["abmil: 0.837 [0.79-0.88]", "above 49.75 to 58.52 years", "(0.125 )"]
+    axes = figure.subplots()
+    axes.set_yticks(range(len(said)), said)
+    drawn = write_figure(figure, tmp_path, "drawn")
+    text = unquote(picture(drawn, "A caption").source)
+    assert all(words in text for words in said)
+    tags = "".join(re.findall("<[^>]*>", text))
+    assert {len(digits) for digits in re.findall(r"[ (]-?[0-9]+\.([0-9]+)(?=[ )])", tags)} == {1}
+
+
 @pytest.mark.parametrize("name", ["plain", 'it\'s "quoted" & 50 % <of> #1'])
 def test_an_address_is_safe_in_an_attribute_and_reads_as_the_drawing(name: str, tmp_path) -> None:
     figure = Figure()

@@ -117,11 +117,9 @@ def _groups(
     from histodistill.experiment.patient_facts import user_columns
 
     notes: list[str] = []
-    found = user_columns(dict.fromkeys(files, patient_column), columns, "--by", notes)
+    tables, answered = dict.fromkeys(files, patient_column), set(predictions["PATIENT"])
+    found = user_columns(tables, columns, "--by", answered, notes)
     say_notes(notes)
-    known = set(predictions["PATIENT"])
-    if strange := [name for name, values in found.items() if not known & set(values.index)]:
-        raise InputError(*(f"--by {name}: of no patient who was predicted" for name in strange))
     return found
 
 

@@ -124,10 +124,9 @@ def _sites(
         known = pd.Series({patient: site_of(patient) for patient in patients}, dtype=object)
         return known if known.notna().any() else None
     notes: list[str] = []
-    known = user_columns({clinical: patient_column}, [column], "--site-column", notes)[column]
+    table = {clinical: patient_column}
+    known = user_columns(table, [column], "--site-column", patients, notes)[column]
     say_notes(notes)
-    if not known.reindex(patients).notna().any():
-        raise InputError(f"--site-column {column}: of no patient who was predicted")
     return known
 
 

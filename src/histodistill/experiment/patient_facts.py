@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ import pandas as pd
 
 from histodistill.cohort.patients import column_of_patients, empty_rows, patient_names
 from histodistill.errors import InputError, listed
+from histodistill.evaluation.grouping import levels_of
 from histodistill.experiment.audit import modality
 from histodistill.experiment.data import ExperimentData
 from histodistill.experiment.settings import Experiment
@@ -76,7 +77,11 @@ def _copy_numbers(
 
 
 def user_columns(
-    tables: Mapping[Path, str], columns: Sequence[str], option: str, notes: list[str]
+    tables: Mapping[Path, str],
+    columns: Sequence[str],
+    option: str,
+    patients: Collection[str],
+    notes: list[str],
 ) -> dict[str, pd.Series]:
     """Columns that the user names, from the first of some tables that has each.
 
@@ -84,13 +89,15 @@ def user_columns(
         tables: Tables, each with its patient column, the clinical table first.
         columns: Names of columns.
         option: Option that messages name.
-        notes: Takes what was read as another name.
+        patients: Who was predicted.
+        notes: Takes what was read as another name, and columns that tell nobody apart.
 
     Returns:
         Values by patient, NaN where empty.
 
     Raises:
-        InputError: A column that no table has, or a patient with several values.
+        InputError: A column that no table has or that is of nobody who was predicted, or a patient
+            with several values.
     """
     if not columns:
         return {}
@@ -109,9 +116,36 @@ def user_columns(
             break
         else:
             problems += [f"{option} {name}: {sentence}" for sentence in missing]
+    levels = {n: levels_of(values[values.index.isin(patients)]) for n, values in found.items()}
+    problems += [
+        f"{option} {name}: of no patient who was predicted"
+        for name, own in levels.items()
+        if own.empty
+    ]
     if problems:
         raise InputError(*problems)
+    notes += [
+        f"{option} {name}: all patients who were predicted have {own.iloc[0]} or no value, so that "
+        "it tells nobody apart"
+        for name, own in levels.items()
+        if len(set(own)) == 1
+    ]
     return found
+
+
+def not_among(
+    columns: Mapping[str, pd.Series], others: Mapping[str, pd.Series]
+) -> dict[str, pd.Series]:
+    """Columns that tell no patient otherwise than one of some others does, whatever their names."""
+    return {
+        name: column
+        for name, column in columns.items()
+        if not any(_cells(column) == _cells(other) for other in others.values())
+    }
+
+
+def _cells(column: pd.Series) -> dict[str, str]:
+    return {str(patient): str(value) for patient, value in column.dropna().items()}
 
 
 def _by_patient(path: Path, patient_column: str, notes: list[str]) -> tuple[Path, pd.DataFrame]:

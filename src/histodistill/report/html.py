@@ -60,6 +60,7 @@ def svg_address(svg: str) -> str:
 
 # What a data URI and an attribute of HTML may hold as it is.
 _PLAIN = " !()*,-./:;=?@_~$[]"
+_TAG = re.compile(r"<[^>]*>")
 _PATH = re.compile(r' d="([^"]*)"')
 _SAID = re.compile(r"<metadata>.*?</metadata>|<!--.*?-->|(?<=<g) id=\"[^\"]*\"", re.DOTALL)
 _FONTS = re.compile(r"'DejaVu Sans',[^;\"]*")
@@ -70,7 +71,11 @@ def slim(svg: str) -> str:
     """The drawing to a tenth of a point, without what no reader sees: a third of the bytes."""
     bare = _FONTS.sub("'DejaVu Sans', Arial, sans-serif", _SAID.sub("", svg))
     steps = _PATH.sub(lambda path: f' d="{_tenths(path.group(1))}"', bare)
-    return _PLACE.sub(lambda found: f"{float(found.group()):.1f}", steps)
+    return _TAG.sub(lambda tag: _PLACE.sub(_rounded, tag.group()), steps)  # never what it says
+
+
+def _rounded(number: re.Match[str]) -> str:
+    return f"{float(number.group()):.1f}"
 
 
 def _tenths(path: str) -> str:

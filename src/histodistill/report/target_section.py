@@ -52,7 +52,7 @@ _DRAWN: Mapping[str, tuple[Callable[[Panels], Figure], str]] = {
     "precision-recall": (
         precision_recall_figure,
         "Precision-recall curves and average precision; dotted, the share of positive patients; "
-        "the mean of several seeds.",
+        "the mean over seeds.",
     ),
     "calibration": (
         calibration_figure,

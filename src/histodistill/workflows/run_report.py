@@ -21,7 +21,12 @@ from histodistill.experiment.cohort_flow import cohort_flow
 from histodistill.experiment.cohort_table import cohort_table
 from histodistill.experiment.described import described
 from histodistill.experiment.leakage import divisions, leakage_audit
-from histodistill.experiment.patient_facts import patient_facts, patient_groups, user_columns
+from histodistill.experiment.patient_facts import (
+    not_among,
+    patient_facts,
+    patient_groups,
+    user_columns,
+)
 from histodistill.experiment.recorded import CONFIGURATION, is_run, recorded_experiment
 from histodistill.files import folder_name, sha256
 from histodistill.report import Report, write_report
@@ -243,9 +248,11 @@ def _evidence(
     """What the inputs tell of the patients."""
     cohort = experiment.cohort
     tables = dict.fromkeys((cohort.clinical, *settings.tables), cohort.patient_column)
-    by = user_columns(tables, settings.by, "--by", notes)
-    clinical = user_columns(tables, settings.clinical, "--clinical", notes)
+    answered = set(predictions["PATIENT"])
+    by = user_columns(tables, settings.by, "--by", answered, notes)
+    clinical = user_columns(tables, settings.clinical, "--clinical", answered, notes)
     facts = patient_facts(data)
+    by_patient = {name: values[values.index.isin(data.patients)] for name, values in by.items()}
     sites = count_patients(experiment, data)
     return Evidence(
         flow=cohort_flow(experiment, data, predictions),
@@ -254,7 +261,7 @@ def _evidence(
         .reset_index(),
         folds=divisions(experiment, data),
         patients=facts,
-        groups=patient_groups(experiment, data, facts) | by,
+        groups=not_among(patient_groups(experiment, data, facts), by_patient) | by,
         clinical=pd.DataFrame(clinical).reindex(list(data.patients)) if clinical else None,
         features=_mean_patches(data),
         checks=pd.concat(

@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from histodistill.calibration.triage import TriagePolicy
-from histodistill.evaluation import Runs, networks_in, runs_of, target_classes
+from histodistill.evaluation import Runs, as_calibrated, networks_in, runs_of, target_classes
+from histodistill.evaluation.calibration_figures import CALIBRATED, GIVEN
 from histodistill.report.depth.confounders import Confounders, confounders
 from histodistill.report.depth.distribution import (
     Distribution,
@@ -19,7 +20,7 @@ from histodistill.report.depth.distribution import (
 )
 from histodistill.report.depth.errors import worst_errors
 from histodistill.report.depth.subgroups import Subgroups, subgroups
-from histodistill.report.depth.utility import Utility, utility
+from histodistill.report.depth.utility import DrawnRuns, Utility, utility
 from histodistill.report.evidence import Evidence
 from histodistill.report.tables import INPUTS, Table, plain_table
 from histodistill.spreadsheets import write_csv
@@ -137,14 +138,24 @@ def _utility(
     asked: Asked,
     classes: tuple[str, ...],
 ) -> Utility | None:
-    drawn = _same_inputs(rows, chosen, classes)
-    if len(classes) != 2 or drawn[chosen.method].missing_classes():
+    if len(classes) != 2:
+        return None
+    drawn = _drawn(rows, chosen, classes)
+    if drawn.runs[chosen.method].missing_classes():
         return None
     own = rows[rows["method"] == chosen.method]
     policy = None if asked.external else asked.policy
     patients = asked.evidence.patients
     sites = None if patients is None else patients.get("site")
     return utility(folder, stem, drawn, own, chosen.network, policy, sites)
+
+
+def _drawn(rows: pd.DataFrame, chosen: Chosen, classes: tuple[str, ...]) -> DrawnRuns:
+    """Runs of a decision curve: a threshold means a price where probabilities are calibrated."""
+    given = _same_inputs(rows, chosen, classes)
+    calibrated = _same_inputs(as_calibrated(rows), chosen, classes)
+    same = {m: len(runs) for m, runs in given.items()} == {m: len(r) for m, r in calibrated.items()}
+    return DrawnRuns(calibrated, CALIBRATED) if same else DrawnRuns(given, GIVEN)
 
 
 def _same_inputs(

@@ -60,10 +60,23 @@ class Utility:
     calibration: Table | None
 
 
+@dataclass(frozen=True)
+class DrawnRuns:
+    """Runs of the methods of a decision curve, the one in depth first.
+
+    Attributes:
+        runs: By method.
+        probabilities: ``calibrated``, or ``as given`` where not all of them are calibrated.
+    """
+
+    runs: Mapping[str, Runs]
+    probabilities: str
+
+
 def utility(
     folder: Path,
     stem: str,
-    drawn: Mapping[str, Runs],
+    drawn: DrawnRuns,
     rows: pd.DataFrame,
     network: str,
     policy: TriagePolicy | None,
@@ -74,7 +87,7 @@ def utility(
     Args:
         folder: The report's.
         stem: The target, as part of files' names.
-        drawn: Runs of the methods of the decision curve, the one in depth first.
+        drawn: The methods of the decision curve.
         rows: The method's rows of the target.
         network: Its network.
         policy: The triage policy; None where no rule may be chosen on these patients.
@@ -120,10 +133,8 @@ def _tried(policy: TriagePolicy, found: LabelledAnswers) -> pd.DataFrame | None:
         return None
 
 
-def _decision(
-    folder: Path, stem: str, drawn: Mapping[str, Runs]
-) -> tuple[Picture | None, Table | None]:
-    curves = {name: decision_curve(runs) for name, runs in drawn.items() if len(runs)}
+def _decision(folder: Path, stem: str, drawn: DrawnRuns) -> tuple[Picture | None, Table | None]:
+    curves = {name: decision_curve(runs) for name, runs in drawn.runs.items() if len(runs)}
     if not curves:
         return None, None
     parts = [
@@ -152,9 +163,10 @@ def _decision(
     }
     paths = write_figure(decision_figure(curves), folder / "figures", f"decision-{stem}")
     caption = (
-        "Decision curve: true positives a patient, less the false ones at the price that the "
-        "threshold implies. The band is the 95 % bootstrap interval of the first; above both "
-        "grey lines acting on the probability is worth it."
+        f"Decision curve of the probabilities {drawn.probabilities}: true positives a patient, "
+        "less the false ones at the price that the threshold implies. The band is the 95 % "
+        "bootstrap interval of the first; above both grey lines acting on the probability is "
+        "worth it."
     )
     return picture(paths, caption), plain_table(
         first[list(titles)].rename(columns=titles), source=source
@@ -189,9 +201,8 @@ def _rules(made: OutOfFoldTriage, policy: TriagePolicy) -> list[str]:
 
 
 def _rule(side: str, bound: Bound, of: str) -> str:
-    return (
-        f"{side} {bound.threshold:.3f}: {bound.errors} errors of {bound.of} {of}, {bound.promise}."
-    )
+    errors = f"{bound.errors} error{'' if bound.errors == 1 else 's'}"
+    return f"{side} {bound.threshold:.3f}: {errors} of {bound.of} {of}, {bound.promise}."
 
 
 def _calibration(folder: Path, stem: str, found: LabelledAnswers) -> Table | None:
