@@ -23,6 +23,10 @@ from histodistill.faults import error_number, machine_fault
         (OSError("Can't write (errno = 28, error message = 'x')"), "the disk is full"),
         (RuntimeError("SafetensorError: I/O error (os error 28)"), "the disk is full"),
         (MemoryError("Unable to allocate 8 GiB"), "memory ran out; .*Unable to allocate 8 GiB"),
+        (
+            UnicodeEncodeError("utf-8", "M\udcfcller", 1, 2, "surrogates not allowed"),
+            r"'M\\udcfcller': this name is no UTF-8 text",
+        ),
         (torch.OutOfMemoryError("CUDA out of memory"), "memory ran out; .*CUDA out of memory"),
         (
             RuntimeError("DefaultCPUAllocator: can't allocate memory. Error code 12 (x)"),

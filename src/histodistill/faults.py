@@ -42,6 +42,8 @@ def machine_fault(error: BaseException) -> str | None:
     circle = _CIRCLE.match(str(error)) if isinstance(error, RuntimeError) else None
     if circle is not None:
         return f"{circle[1]}: {_ADVICE[errno.ELOOP]}"
+    if isinstance(error, UnicodeEncodeError) and error.encoding == "utf-8":
+        return _name_fault(error)
     number = error_number(error)
     if number == errno.ENOMEM and not isinstance(error, OSError):
         return _MEMORY.format(reason=_first_line(error))
@@ -51,6 +53,12 @@ def machine_fault(error: BaseException) -> str | None:
     reason = known or getattr(error, "strerror", None) or _first_line(error)
     place = getattr(error, "filename2", None) or getattr(error, "filename", None)
     return f"{place}: {reason}" if place else f"{reason} ({_first_line(error)})"
+
+
+def _name_fault(error: UnicodeEncodeError) -> str:
+    """A name from the disk or the command line whose bytes are no UTF-8 cannot be written."""
+    around = error.object[max(0, error.start - 40) : error.end + 40]
+    return f"{around!r}: this name is no UTF-8 text, and cannot be written down; rename it"
 
 
 def error_number(error: BaseException) -> int | None:

@@ -204,6 +204,19 @@ def folder_name(name: str) -> str:
     return f"{plain[:80]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
+def name_fault(path: Path) -> str | None:
+    """Why the name of a file cannot be written into tables and pages; None where it can.
+
+    Systems and archives of other languages write names in encodings of their own, which Linux
+    keeps byte by byte.
+    """
+    try:
+        path.name.encode()
+    except UnicodeEncodeError:
+        return "its name is no UTF-8 text (`convmv -f latin1 -t utf-8` mends many); rename it."
+    return None
+
+
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text whole."""
     with whole_file(path) as temporary:

@@ -1,6 +1,7 @@
 """Encoders with weights: local files of every kind, the offline encoder, files of one's own."""
 
 import warnings
+import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -129,6 +130,13 @@ def test_the_weights_of_another_network_are_refused(tiny, tmp_path):
         load_encoder(tiny, weights=tmp_path / "other.bin")
 
 
+def test_names_that_promise_another_architecture_are_refused(tiny, tmp_path):
+    for name in ("encoder.layer.0.attention.query.weight", "encoder.layer.0.attn.query.weight"):
+        torch.save({name: torch.zeros(3)}, tmp_path / "odd.pth")
+        with pytest.raises(InputError, match=r"odd\.pth holds the weights of another network"):
+            load_encoder(tiny, weights=tmp_path / "odd.pth")
+
+
 def test_a_weights_file_that_runs_code_is_refused(tiny, tmp_path):
     torch.save({"model": tiny}, tmp_path / "pickled.pth")
     with pytest.raises(InputError, match=r"could not be read as a file of tensors"):
@@ -137,8 +145,15 @@ def test_a_weights_file_that_runs_code_is_refused(tiny, tmp_path):
 
 def test_damaged_and_absent_weights_are_told(tiny, tmp_path):
     (tmp_path / "cut.safetensors").write_bytes(b"\x10\x00")
-    with pytest.raises(InputError, match=r"cut.safetensors could not be read"):
+    with pytest.raises(InputError, match=r"cut.safetensors: no whole safetensors file"):
         load_encoder(tiny, weights=tmp_path / "cut.safetensors")
+    (tmp_path / "long.safetensors").write_bytes((10**9).to_bytes(8, "little") + b"{}")
+    with pytest.raises(InputError, match=r"long.safetensors: no whole safetensors file"):
+        load_encoder(tiny, weights=tmp_path / "long.safetensors")
+    with zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data/0", bytes(200_000_000))
+    with pytest.raises(InputError, match=r"bomb.pth: unpacks to more than such a file can hold"):
+        load_encoder(tiny, weights=tmp_path / "bomb.pth")
     with pytest.raises(InputError, match=r"absent.bin does not exist"):
         load_encoder(tiny, weights=tmp_path / "absent.bin")
 
@@ -214,6 +229,24 @@ def test_an_onnx_file_that_is_none_is_told(tmp_path):
     (tmp_path / "text.onnx").write_text("not a network")
     with pytest.raises(InputError, match=r"text.onnx is not a readable ONNX model"):
         load_encoder("onnx", weights=tmp_path / "text.onnx")
+
+
+def test_an_onnx_file_that_cannot_run_is_told(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        [helper.make_node("Reshape", ["images", "shape"], ["features"])],
+        "wrong_shape",
+        [helper.make_tensor_value_info("images", kind, ["b", 3, 32, 32])],
+        [helper.make_tensor_value_info("features", kind, None)],
+        [helper.make_tensor("shape", onnx.TensorProto.INT64, [2], [7, 7])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "own.onnx")
+    described = describe_encoder("onnx", input_px=32)
+    with pytest.raises(InputError, match=r"own.onnx: the model does not run on images \[\d, 3, 32"):
+        load_encoder(described, weights=tmp_path / "own.onnx")
 
 
 def test_a_network_that_returns_maps_is_refused(tmp_path):

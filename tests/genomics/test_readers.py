@@ -9,6 +9,7 @@ import os
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -349,6 +350,24 @@ def test_h5ad(tmp_path, sparse):
     }
     path.write_bytes(path.read_bytes()[:100])
     assert "cannot be read as AnnData; it is truncated or damaged" in refused(path)
+
+
+def test_an_h5ad_of_a_few_bytes_that_says_it_is_large_is_refused(tmp_path):
+    anndata = pytest.importorskip("anndata")
+    path = tmp_path / "x.h5ad"
+    names = pd.DataFrame(index=[f"N{number}" for number in range(20_000)])
+    one = np.zeros(1, dtype=np.int64)
+    values = csr_matrix((np.ones(1, dtype=np.float32), (one, one)), shape=(20_000, 20_000))
+    anndata.AnnData(values, names, names).write_h5ad(path)
+    assert "more than the 200,000,000 cells of such a table" in refused(path)
+    with h5py.File(path, "a") as file:
+        del file["X"]
+        file.create_dataset("X", (20_000, 20_000), np.float32, chunks=(10, 10))
+    assert "X says that it has the shape [20000, 20000]" in refused(path)
+    with h5py.File(path, "a") as file:
+        del file["X"]
+        file["X"] = h5py.ExternalLink("elsewhere.h5ad", "X")
+    assert "X is only a link to elsewhere.h5ad" in refused(path)
 
 
 def test_h5ad_without_a_matrix(tmp_path):

@@ -18,6 +18,7 @@ from histodistill.barcodes import (
 )
 from histodistill.cohort.patients import column_of_patients, patient_names
 from histodistill.errors import InputError, listed
+from histodistill.files import name_fault
 from histodistill.tables import Column, is_resolution, read_table, resolved_columns
 
 FILENAME = "FILENAME"
@@ -197,7 +198,9 @@ def _unreadable(path: Path) -> str | None:
         return "is an empty folder named like a feature file; take it out."
     if not stat.S_ISREG(mode):
         return "is no ordinary file; take it out of the folder."
-    return None if os.access(path, os.R_OK) else "cannot be opened (no right to read it)."
+    if not os.access(path, os.R_OK):
+        return "cannot be opened (no right to read it)."
+    return name_fault(path)
 
 
 def patient_reader(pattern: str | None) -> Callable[[str], str | None]:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from histodistill.encoders.conch import ConchVision, with_position_grid
-from histodistill.errors import InputError, listed
+from histodistill.errors import InputError, cause_of, listed
+from histodistill.gate.tensors import read_pytorch, read_safetensors
 
 State = dict[str, Tensor]
 
@@ -28,7 +26,14 @@ def load_weights(network: nn.Module, path: Path) -> None:
     Raises:
         InputError: The file cannot be read, or belongs to another network.
     """
-    state = _fitted(network, read_checkpoint(path))
+    try:
+        state = _fitted(network, read_checkpoint(path))
+    except (KeyError, IndexError, RuntimeError, TypeError, ValueError) as error:
+        # What renames and resizes the weights of one architecture meets those of another.
+        raise InputError(
+            f"{path} holds the weights of another network: they cannot be put in its order "
+            f"({cause_of(error)})."
+        ) from error
     expected = network.state_dict()
     problems = [
         f"lacks {listed(sorted(expected.keys() - state.keys()), 3)}"
@@ -59,12 +64,11 @@ def read_checkpoint(path: Path) -> State:
     """
     require_file(path)
     try:
-        loaded: object
-        if path.suffix == ".safetensors":
-            loaded = load_file(path)
-        else:
-            loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, SafetensorError, ValueError) as error:
+        safetensors = path.suffix == ".safetensors"
+        loaded: object = read_safetensors(path) if safetensors else read_pytorch(path)
+    except (InputError, OSError):
+        raise
+    except Exception as error:  # PyTorch raises many kinds
         raise InputError(
             f"{path} could not be read as a file of tensors ({str(error).splitlines()[0]}). Give "
             "a .safetensors file, or a state dict saved by torch.save."

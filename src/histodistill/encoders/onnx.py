@@ -37,9 +37,15 @@ class OnnxNetwork(nn.Module):
             self._session = onnxruntime.InferenceSession(str(path), providers=providers)
         except Exception as error:  # onnxruntime raises classes of its own for each parse failure
             raise InputError(f"{path} is not a readable ONNX model ({error}).") from error
+        self._path = path
         self._input = self._session.get_inputs()[0].name
 
     def forward(self, images: Tensor) -> Tensor:
         """Images ``[b, 3, H, W]`` to features ``[b, F]``."""
-        answers = self._session.run(None, {self._input: images.float().cpu().numpy()})
+        try:
+            answers = self._session.run(None, {self._input: images.float().cpu().numpy()})
+        except Exception as error:  # as above
+            raise InputError(
+                f"{self._path}: the model does not run on images {list(images.shape)} ({error})."
+            ) from error
         return torch.from_numpy(answers[0])

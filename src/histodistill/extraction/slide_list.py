@@ -10,6 +10,7 @@ from pathlib import Path
 
 from histodistill.errors import InputError, listed
 from histodistill.extraction.dicom import group_by_series
+from histodistill.files import name_fault
 from histodistill.tables import (
     TABLE_SUFFIXES,
     Column,
@@ -81,7 +82,8 @@ def list_slides(
         tell: Told which columns of a CSV were taken by another name, and which are not used.
 
     Raises:
-        InputError: Nothing is there, the table lacks what it needs, or two slides share a name.
+        InputError: Nothing is there, the table lacks what it needs, two slides share a name, or the
+            name of one is no UTF-8 text.
     """
     path = Path(source)
     if path.is_dir():
@@ -98,6 +100,7 @@ def list_slides(
             f"'slides/*.svs', or a CSV with a column 'slide'; known kinds: "
             f"{' '.join(SLIDE_SUFFIXES)}."
         )
+    _require_written_names(entries)
     _require_distinct(entries)
     named = sorted(entries, key=lambda entry: entry.slide_id)
     return [replace(entry, mpp_if_unrecorded=mpp_if_unrecorded) for entry in named]
@@ -174,6 +177,13 @@ def _row(table: Path, row: dict[str, str], problems: list[str]) -> SlideEntry:
 def _positive(text: str) -> float | None:
     value = number(text)
     return value if value is not None and value > 0 else None
+
+
+def _require_written_names(entries: list[SlideEntry]) -> None:
+    faults = ((entry.path, name_fault(entry.path)) for entry in entries)
+    problems = [f"{path}: {fault}" for path, fault in faults if fault is not None]
+    if problems:
+        raise InputError(*problems)
 
 
 def _require_distinct(entries: list[SlideEntry]) -> None:

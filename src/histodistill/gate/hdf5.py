@@ -58,6 +58,28 @@ def dataset(path: Path, h5: h5py.File, name: str) -> h5py.Dataset | None:
     return found
 
 
+def require_own_contents(path: Path) -> None:
+    """Refuse a file that a library reads whole, where any of it is elsewhere or is made up.
+
+    Raises:
+        InputError: A link leads to another file or to nothing, or a dataset is larger than its
+            storage can hold.
+        OSError: It is absent, or no HDF5.
+    """
+    with opened_h5(path) as h5:
+        links: list[tuple[str, object]] = []
+        h5.visititems_links(lambda name, link: links.append((name, link)))
+        for name, link in links:
+            if isinstance(link, h5py.ExternalLink):
+                raise _elsewhere(path, name, link.filename)
+            if isinstance(link, h5py.SoftLink) and name not in h5:
+                raise _elsewhere(path, name, link.path)
+            found = h5[name]
+            if isinstance(found, h5py.Dataset):
+                _require_own(path, name, found)
+                _require_plausible(path, name, found)
+
+
 def contents(h5: h5py.File) -> list[str]:
     """What lies at the root of a file, in words; links are not followed."""
     found = []

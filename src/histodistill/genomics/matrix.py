@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 Layout = Literal["cbioportal", "xena", "gdc", "gct", "plain", "h5ad"]
 
+MOST_CELLS = 200_000_000
+"""Twenty thousand genes of ten thousand patients: more than any table has."""
+
 
 @dataclass(frozen=True)
 class SampleMatrix:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import torch
 
 from histodistill.features import inspect, read_coords, read_patches
+from histodistill.features.layouts.attributes import plain
 from tests.features import writers
 
 
@@ -40,3 +42,9 @@ def test_trident_with_a_batch_dimension_and_no_encoder(tmp_path: Path):
     assert torch.equal(read_patches(slide), torch.from_numpy(stored))
     few = np.array([2, 39])
     assert torch.equal(read_patches(slide, few), torch.from_numpy(stored[few]))
+
+
+def test_text_that_is_no_utf8_can_be_printed(tmp_path: Path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.attrs["encoder"] = b"\xff uni"
+        assert plain(file.attrs) == {"encoder": "� uni"}

@@ -18,6 +18,8 @@ def plain(stored: Mapping[str, object]) -> Attributes:
     values: Attributes = {}
     for name, value in stored.items():
         scalar = value.item() if isinstance(value, np.generic) else value
+        if isinstance(scalar, str):  # h5py gives bytes that are no UTF-8 as lone surrogates
+            scalar = scalar.encode("utf-8", errors="surrogateescape")
         if isinstance(scalar, bytes):
             scalar = scalar.decode("utf-8", errors="replace")
         if isinstance(scalar, float) and not math.isfinite(scalar):

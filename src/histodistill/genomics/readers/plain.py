@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from histodistill.barcodes import find_barcode
 from histodistill.errors import InputError, listed
 from histodistill.gate.archives import require_plausible_parquet, require_plausible_zip
-from histodistill.genomics.matrix import SampleMatrix
+from histodistill.genomics.matrix import MOST_CELLS, SampleMatrix
 from histodistill.genomics.readers.cbioportal import SYMBOL
 from histodistill.genomics.readers.delimited import MISSING, read_columns
 from histodistill.genomics.readers.header import Header
@@ -19,8 +19,6 @@ from histodistill.genomics.readers.xena import annotation_columns, names_genes
 from histodistill.tables.typed import unread_sheets
 
 _LISTED_PROBLEMS = 10
-# Twenty thousand genes of ten thousand patients.
-_MOST_CELLS = 200_000_000
 
 
 def is_plain(header: Header, patient_column: str) -> bool:
@@ -102,7 +100,7 @@ def read_frame(path: Path, notes: list[str], *, excel: bool) -> pd.DataFrame:
             with pd.ExcelFile(path) as book:
                 notes += unread_sheets(path, book)
                 return pd.read_excel(book)
-        require_plausible_parquet(path, cells=_MOST_CELLS)
+        require_plausible_parquet(path, cells=MOST_CELLS)
         return pd.read_parquet(path)
     except InputError:
         raise
