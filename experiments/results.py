@@ -61,7 +61,8 @@ are the same in every patch of a patient), cBioPortal mRNA z-scores of 1,558 gen
 not among them, and copy number of 1,333 genes. Every network is trained by the same engine, with
 the paper's optimisation unless its recipe says otherwise, and draws 64 patches of a bag an epoch.
 Genes are chosen and scaled on the training patients of each fold, the epoch and the threshold on
-its validation patients, and nothing on its test patients. Research use only.
+its validation patients, and nothing on its test patients. `programmes` finds no prototypes of
+tissue here, where the patches of a patient hardly differ. Research use only.
 
 - *mean ± sd*: AUC over folds, of the mean over seeds.
 - *pooled*: all patients together, the mean over seeds, and its 95 % interval
