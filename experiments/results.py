@@ -3,6 +3,8 @@
     histodistill suite experiments/tcga-brca-main.yaml --reference abmil
     histodistill suite experiments/tcga-brca-sites.yaml --reference abmil
     histodistill suite experiments/tcga-brca-repeats.yaml --reference abmil
+    histodistill suite experiments/tcga-brca-labels.yaml --reference abmil
+    histodistill report runs/tcga-brca-labels --learning-curves
     histodistill suite experiments/tcga-brca-suite.yaml --reference abmil
     python experiments/results.py
 
@@ -34,8 +36,8 @@ from histodistill.report.paper_tables import paper_markdown, paper_table
 HERE = Path(__file__).resolve().parent
 DOCS, README = HERE.parent / "docs", HERE.parent / "README.md"
 START, END = "<!-- results: written by experiments/results.py -->", "<!-- end of results -->"
-MAIN, SITES, REPEATS, SUITE = (
-    HERE / f"tcga-brca-{name}.yaml" for name in ("main", "sites", "repeats", "suite")
+MAIN, SITES, REPEATS, LABELS, SUITE = (
+    HERE / f"tcga-brca-{name}.yaml" for name in ("main", "sites", "repeats", "labels", "suite")
 )
 
 RECOMMENDED = "programmes"
@@ -72,10 +74,10 @@ tissue here, where the patches of a patient hardly differ. Research use only.
 _RESULTS = """\
 # Results
 
-Made by `python experiments/results.py` from the predictions of three suites in `experiments/`:
+Made by `python experiments/results.py` from the predictions of suites in `experiments/`:
 `tcga-brca-main.yaml` (folds given with the data, stratified by label; patients of one hospital are
 in several parts), `tcga-brca-sites.yaml` (no hospital in two parts, nearer to what a new hospital
-will see) and `tcga-brca-repeats.yaml` (ten divisions). {seeds}
+will see) and `tcga-brca-repeats.yaml` (ten divisions), and of `tcga-brca-labels.yaml`. {seeds}
 `programmes` is a model of five members, trained with different validation parts, so that together
 they learn from the validation patients too; every other row is one network.{five}
 Nothing is marked as the best: the tests say what is beyond chance.
@@ -100,6 +102,18 @@ _REPEATED = """
 over {folds} folds of the difference in AUC, with the interval and p-value of the corrected
 resampled t-test ([statistics](statistics.md)), Holm's correction over the rows, and how many of
 the ten divisions have a mean difference above 0.
+"""
+
+_LABELLED = """
+## How many labels
+
+The same folds, one seed, with an eighth, a quarter and half of the labelled patients of training
+and validation; a patient outside a part loses the label alone, and teaches `programmes` still.
+Pooled AUC from slides alone with its 95 % interval:
+"""
+
+_NEEDED = """
+Labelled patients with which a student has the AUC that `abmil` has with all of them:
 """
 
 _README = """\
@@ -182,6 +196,7 @@ def _results() -> Iterator[str]:
     repeated = _predictions(REPEATS)
     if repeated is not None:
         yield from _ten_divisions(repeated)
+    yield from _labels()
 
 
 def _against_rivals(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -251,6 +266,18 @@ def _division_row(fits: pd.DataFrame, target: str, rival: str) -> dict[str, obje
         "divisions above 0": f"{(means > 0).sum()} of {len(means)}",
         "folds": test.n,
     }
+
+
+def _labels() -> Iterator[str]:
+    """Learning curves of labels, where they have been drawn."""
+    tables = read_experiment(LABELS).output / "report" / "tables"
+    for text, kind in ((_LABELLED, "learning"), (_NEEDED, "labels-needed")):
+        found = [pd.read_csv(path) for path in sorted(tables.glob(f"{kind}-*.csv"))]
+        if found:
+            table = pd.concat(found, ignore_index=True)
+            table = table[table["network"] == "student"].drop(columns=["network"])
+            yield text
+            yield to_markdown(plain_table(table)) + "\n"
 
 
 def _unmarked(table: Table) -> Table:
