@@ -48,6 +48,7 @@ HEADLINE = (
     "abmil",
     "abmil-five",
     "mkd",
+    "programmes-single",
     RECOMMENDED,
     "logistic-mrna",
     "ERBB2-mrna",
@@ -79,7 +80,8 @@ Made by `python experiments/results.py` from the predictions of suites in `exper
 in several parts), `tcga-brca-sites.yaml` (no hospital in two parts, nearer to what a new hospital
 will see) and `tcga-brca-repeats.yaml` (ten divisions), and of `tcga-brca-labels.yaml`. {seeds}
 `programmes` is a model of five members, trained with different validation parts, so that together
-they learn from the validation patients too; every other row is one network.{five}
+they learn from the validation patients too; `programmes-single` is one of them, `abmil-five` is
+`abmil` with five. Every other row is one network.
 Nothing is marked as the best: the tests say what is beyond chance.
 All {methods} methods, one seed each: [all methods](all-methods.md).
 
@@ -179,10 +181,8 @@ def _seeds(experiment: Path) -> str:
 
 
 def _results() -> Iterator[str]:
-    methods = read_experiment(MAIN).methods
-    five = " `abmil-five` is `abmil` with five members." if "abmil-five" in methods else ""
     total = len(read_experiment(SUITE).methods)
-    yield _RESULTS.format(seeds=_seeds(MAIN), five=five, methods=total)
+    yield _RESULTS.format(seeds=_seeds(MAIN), methods=total)
     given = _predictions(MAIN)
     yield _COHORT.format(patients=given["PATIENT"].nunique())
     for title, path in (("Folds given with the data", MAIN), ("Hospitals kept apart", SITES)):
