@@ -22,6 +22,7 @@ from histodistill.extraction import SlideEntry, extract_slides, with_tissue_file
 from histodistill.extraction.run import Progress
 from histodistill.slides import open_slide
 from histodistill.tiling import TilingSettings, segment_tissue, tile
+from tests.slides.pictures import write_svs
 
 from .conftest import TILING, tissue_picture, write_slide
 
@@ -373,3 +374,11 @@ def test_damaged_records_are_told_with_the_remedy(entries, encoder, settings, tm
     (tmp_path / "extraction.json").write_text(content)
     with pytest.raises(InputError, match=r"extraction\.json"):
         extract_slides(entries(1), encoder, tmp_path, settings)
+
+
+def test_an_objective_that_contradicts_the_scale_stands_in_the_record(tmp_path, encoder, settings):
+    path = write_svs(tmp_path / "a.svs", tissue_picture(), "|AppMag = 40|MPP = 1.0")
+    summary = extract_slides([SlideEntry(path, "a")], encoder, tmp_path / "out", settings)
+    (record,) = summary.records
+    assert record.status == "done"
+    assert "records 1 µm/px and an objective of 40x, which means about 0.25" in record.reason

@@ -32,13 +32,14 @@ def test_a_pattern_and_a_single_file(folder):
     assert ids(list_slides(folder / "a.tiff")) == ["a"]
 
 
-def dicom(path, series):
+def dicom(path, series, glass=""):
     pydicom = pytest.importorskip("pydicom")
     path.parent.mkdir(exist_ok=True)
     header = pydicom.Dataset()
     header.SOPClassUID = "1.2.840.10008.5.1.4.1.1.77.1.6"
     header.SOPInstanceUID = pydicom.uid.generate_uid()
     header.SeriesInstanceUID = series
+    header.ContainerIdentifier = glass
     header.file_meta = pydicom.dataset.FileMetaDataset()
     header.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
     pydicom.dcmwrite(path, header, enforce_file_format=True)
@@ -56,6 +57,37 @@ def test_two_dicom_slides_of_one_folder_are_two(tmp_path):
         dicom(tmp_path / "case7" / name, series)
     found = {entry.slide_id: entry.path.name for entry in list_slides(tmp_path)}
     assert found == {"case7-1.2.3": "a0.dcm", "case7-1.2.4": "b0.dcm"}
+
+
+def test_a_dicom_slide_is_called_the_same_alone_and_with_its_neighbours(tmp_path):
+    for name, series in (("a.dcm", "1.2.3"), ("b.dcm", "1.2.4")):
+        dicom(tmp_path / "case7" / name, series)
+    assert ids(list_slides(tmp_path / "case7" / "a.dcm")) == ["case7-1.2.3"]
+    assert ids(list_slides(f"{tmp_path}/case7/b*.dcm")) == ["case7-1.2.4"]
+
+
+def test_a_dicom_slide_that_would_count_twice_is_refused(tmp_path):
+    for name in ("one/level0.dcm", "one/level1.dcm", "copy/level0.dcm"):
+        dicom(tmp_path / name, "1.2.3")
+    with pytest.raises(
+        InputError, match=r"copy/level0\.dcm, .*one/.* are files of one DICOM slide"
+    ):
+        list_slides(tmp_path)
+    table = tmp_path / "slides.csv"
+    table.write_text("slide\none/level0.dcm\none/level1.dcm\n")
+    with pytest.raises(InputError, match=r"one/level0\.dcm, .*one/level1\.dcm are files of one"):
+        list_slides(table)
+
+
+def test_two_dicom_scans_of_one_glass_slide_are_told(tmp_path):
+    dicom(tmp_path / "case7" / "a.dcm", "1.2.3", glass="B12-1")
+    dicom(tmp_path / "case7" / "b.dcm", "1.2.4", glass="B12-1")
+    dicom(tmp_path / "case8" / "c.dcm", "1.2.5")
+    dicom(tmp_path / "case8" / "d.dcm", "1.2.6")
+    notes: list[str] = []
+    assert len(list_slides(tmp_path, tell=notes.append)) == 4
+    (note,) = notes
+    assert "are DICOM scans of one glass slide (B12-1)" in note
 
 
 def test_a_dicom_file_that_cannot_be_read_is_listed_so_that_its_fault_is_told(tmp_path):
@@ -153,6 +185,23 @@ def test_two_slides_of_one_name_are_refused(folder):
     (folder / "inner" / "a.svs").write_text("")
     with pytest.raises(InputError, match=r"a\.tiff, .*a\.svs have the same name|same name"):
         list_slides(folder)
+
+
+def test_a_slide_and_the_pyramid_made_of_it_are_refused(tmp_path):
+    for name in ("x.svs", "x.ome.tif", "y.ome.tiff"):
+        (tmp_path / name).write_text("")
+    with pytest.raises(InputError, match=r"x\.ome\.tif, .*x\.svs have the same name") as refusal:
+        list_slides(tmp_path)
+    assert "y.ome" not in str(refusal.value)
+
+
+def test_slides_of_formats_that_are_not_read_are_told(folder):
+    for name in ("d.isyntax", "inner/e.vsi"):
+        (folder / name).write_text("")
+    notes: list[str] = []
+    assert ids(list_slides(folder, tell=notes.append)) == ["a", "b", "c"]
+    (note,) = notes
+    assert "2 slides of formats that are not read were passed over: d.isyntax, e.vsi" in note
 
 
 def test_a_slide_in_two_rows_is_told_as_such(folder):

@@ -101,3 +101,27 @@ def test_pixels_that_are_not_square_are_said() -> None:
         find_resolution({"openslide.mpp-x": "0.50", "openslide.mpp-y": "0.25"})
     nearly = find_resolution({"openslide.mpp-x": "0.500", "openslide.mpp-y": "0.504"})
     assert nearly.source == "openslide.mpp-x"
+
+
+@pytest.mark.parametrize(
+    ("mpp", "power", "doubted"),
+    [(0.5, 40, True), (1.0, 40, True), (0.25, 20, True), (0.26, 40, False), (0.3448, 20, False)],
+)
+def test_an_objective_that_contradicts_the_resolution_is_told(
+    mpp: float, power: int, doubted: bool
+) -> None:
+    properties = {"openslide.mpp-x": str(mpp), "openslide.objective-power": str(power)}
+    found = find_resolution(properties)
+    assert found.mpp == mpp
+    assert (f"records {mpp:g} µm/px and an objective of {power}x" in found.doubt) == doubted
+    assert not find_resolution({**properties, "openslide.vendor": "mirax"}).doubt
+
+
+def test_two_exact_records_that_contradict_each_other_are_refused() -> None:
+    ome = {"tiff.ImageDescription": OME.format('PhysicalSizeX="0.25" PhysicalSizeY="0.25"')}
+    with pytest.raises(
+        ValueError, match=r"two µm/px, 0\.25 \(OME-XML\) and 0\.5 \(TIFF res.*--slide"
+    ):
+        find_resolution({**ome, **tiff(20_000)})
+    assert find_resolution({**ome, **tiff(72, unit="inch")}).mpp == 0.25
+    assert find_resolution({**ome, **tiff(39_000)}).mpp == 0.25

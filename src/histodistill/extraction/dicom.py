@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from histodistill.slides import slides_extra
 
@@ -21,25 +22,57 @@ def group_by_series(paths: Iterable[Path]) -> dict[str, list[Path]]:
     Returns:
         Files by name, ordered. A file without a readable series stands for itself.
     """
-    folders: dict[Path, dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
+    found: dict[Path, dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
     for path in sorted(paths):
-        folders[path.parent][_series(path)].append(path)
+        found[path.parent][_header(path).series].append(path)
     slides = {}
-    for folder, series in sorted(folders.items()):
+    for folder, series in sorted(found.items()):
         name = folder.resolve().name
+        # A slide is called the same whether it is asked for alone or with its neighbours.
+        alone = len(series) == 1 and series.keys() >= _other_series(folder, *series.values())
         for uid, files in series.items():
-            slides[name if len(series) == 1 else f"{name}-{uid}"] = files
+            slides[name if alone else f"{name}-{uid}"] = files
     return slides
 
 
-def _series(path: Path) -> str:
-    """The UID of a file's series; the file's own name where it cannot be read."""
+def of_one_slide(paths: Iterable[Path]) -> list[list[Path]]:
+    """Groups of files, each of one series, that would be the same slide several times."""
+    by_series: dict[str, list[Path]] = defaultdict(list)
+    for path in paths:
+        by_series[_header(path).series].append(path)
+    return [files for files in by_series.values() if len(files) > 1]
+
+
+def of_one_glass(paths: Iterable[Path]) -> dict[str, list[Path]]:
+    """Files of several series that show the same glass slide, by its identifier (0040,0512)."""
+    by_glass: dict[str, list[Path]] = defaultdict(list)
+    for path in paths:
+        by_glass[_header(path).glass].append(path)
+    return {glass: files for glass, files in by_glass.items() if glass and len(files) > 1}
+
+
+class _Header(NamedTuple):
+    series: str
+    glass: str
+
+
+def _other_series(folder: Path, *known: list[Path]) -> set[str]:
+    """The series of the DICOM files of a folder, less files whose series is known."""
+    seen = {path.name for files in known for path in files}
+    files = (each for each in folder.iterdir() if each.suffix.lower() == ".dcm")
+    return {_header(path).series for path in files if path.name not in seen}
+
+
+def _header(path: Path) -> _Header:
+    """What tells slides apart; the file's own name for a series that cannot be read."""
     with slides_extra():
         import pydicom
     if not path.is_file():
-        return path.stem
+        return _Header(path.stem, "")
+    wanted = ["SeriesInstanceUID", "ContainerIdentifier"]
     try:
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SeriesInstanceUID"])
-        return str(header.SeriesInstanceUID)
+        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=wanted)
+        series = str(header.SeriesInstanceUID)
     except Exception:  # pydicom raises many kinds on damaged files; opening the slide tells why
-        return path.stem
+        return _Header(path.stem, "")
+    return _Header(series, str(header.get("ContainerIdentifier", "")).strip())

@@ -47,7 +47,7 @@ class PreparedSlide:
         slide: The open slide.
         grid: Its patches.
         tissue_source: ``segmented``, ``GeoJSON`` or ``mask``.
-        notes: What people should know of how the tissue was read.
+        notes: What people should know of its µm/px and of how its tissue was read.
     """
 
     slide_id: str
@@ -86,7 +86,8 @@ def prepare_slide(
     except BaseException:
         slide.close()
         raise
-    return PreparedSlide(entry.slide_id, slide, grid, source, tissue.notes)
+    notes = tuple(filter(None, (slide.mpp_doubt, *tissue.notes)))
+    return PreparedSlide(entry.slide_id, slide, grid, source, notes)
 
 
 def extract_slide(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from histodistill.errors import InputError, listed
-from histodistill.extraction.dicom import group_by_series
+from histodistill.extraction.dicom import group_by_series, of_one_glass, of_one_slide
 from histodistill.files import name_fault
 from histodistill.tables import (
     TABLE_SUFFIXES,
@@ -25,6 +25,12 @@ from histodistill.tables import (
 SLIDE_SUFFIXES = (
     *(".svs", ".tif", ".tiff", ".btf", ".ndpi", ".vms", ".vmu", ".scn", ".mrxs"),
     *(".svslide", ".bif", ".czi", ".dcm", ".png", ".jpg", ".jpeg"),
+)
+
+# Slides of scanners and programs whose formats are not read here.
+_UNREAD_SUFFIXES = frozenset(
+    {".isyntax", ".i2syntax", ".vsi", ".ets", ".kfb", ".sdpc", ".tmap", ".zvi", ".qptiff", ".lif"}
+    | {".mds", ".jp2", ".jpx", ".j2k", ".bmp", ".webp", ".zarr", ".oir", ".nd2", ".tron", ".dyqx"}
 )
 
 # Of a slide list, with the names that CLAM and others give them.
@@ -87,7 +93,9 @@ def list_slides(
     """
     path = Path(source)
     if path.is_dir():
-        entries = _entries(each for each in path.rglob("*") if _visible(each, path))
+        found = [each for each in path.rglob("*") if _visible(each, path)]
+        entries = _entries(found)
+        _tell_of_unread(path, found, tell)
     elif path.name.lower().endswith(TABLE_SUFFIXES):
         entries = _table(path, tell)
     elif path.is_file():
@@ -102,12 +110,24 @@ def list_slides(
         )
     _require_written_names(entries)
     _require_distinct(entries)
+    _tell_of_glass(entries, tell)
     named = sorted(entries, key=lambda entry: entry.slide_id)
     return [replace(entry, mpp_if_unrecorded=mpp_if_unrecorded) for entry in named]
 
 
 def _visible(path: Path, folder: Path) -> bool:
     return not any(part.startswith(".") for part in path.relative_to(folder).parts)
+
+
+def _tell_of_unread(
+    folder: Path, found: Iterable[Path], tell: Callable[[str], None] | None
+) -> None:
+    unread = [each.name for each in sorted(found) if each.suffix.lower() in _UNREAD_SUFFIXES]
+    if unread and tell is not None:
+        tell(
+            f"{folder}: {len(unread)} slides of formats that are not read were passed over: "
+            f"{listed(unread, 5)}; export them as OME-TIFF or DICOM."
+        )
 
 
 def _entries(paths: Iterable[Path]) -> list[SlideEntry]:
@@ -189,13 +209,42 @@ def _require_written_names(entries: list[SlideEntry]) -> None:
 def _require_distinct(entries: list[SlideEntry]) -> None:
     named: defaultdict[str, list[str]] = defaultdict(list)
     for entry in entries:
-        named[entry.slide_id].append(str(entry.path))
+        named[_without_ome(entry.slide_id)].append(str(entry.path))
     problems = [_not_distinct(paths) for paths in named.values() if len(paths) > 1]
+    problems += [
+        f"{listed([str(path) for path in files], 5)} are files of one DICOM slide, which would "
+        "count several times; leave one of them."
+        for files in of_one_slide(_dicom_files(entries))
+    ]
     if problems:
         raise InputError(*problems)
+
+
+def _dicom_files(entries: list[SlideEntry]) -> list[Path]:
+    """A file of each DICOM slide; a file that a table names twice is told by its name."""
+    files = (entry.path for entry in entries if entry.path.suffix.lower() == ".dcm")
+    return list(dict.fromkeys(files))
+
+
+def _tell_of_glass(entries: list[SlideEntry], tell: Callable[[str], None] | None) -> None:
+    if tell is None:
+        return
+    for glass, files in of_one_glass(_dicom_files(entries)).items():
+        tell(
+            f"{listed([str(path) for path in files], 5)} are DICOM scans of one glass slide "
+            f"({glass}), and each counts as a slide; take one out if they show the same."
+        )
+
+
+def _without_ome(slide_id: str) -> str:
+    """The name of the slide that a pyramid was made of: ``x.ome.tif`` lies beside ``x.svs``."""
+    return slide_id[:-4] if slide_id.lower().endswith(".ome") else slide_id
 
 
 def _not_distinct(paths: list[str]) -> str:
     if len(set(paths)) == 1:
         return f"{paths[0]} is named in {len(paths)} rows; leave one of them."
-    return f"{listed(paths)} have the same name; feature files are named after slides. Rename one."
+    return (
+        f"{listed(paths)} have the same name, less what tells the format: one slide twice, or two "
+        "whose feature files would be mixed up. Take one out, or rename it."
+    )

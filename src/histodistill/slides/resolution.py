@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 # What microscopes record: 100x with oversampling at one end, a 1x overview at the other.
 # Resolutions that editors write by default (72, 96, 300 dpi: 353, 265, 85 µm/px) lie far outside.
@@ -15,9 +15,15 @@ PLAUSIBLE_GIVEN_MPP = (0.01, 100.0)
 SQUARE_TOLERANCE = 0.01
 # Scanners' pixels differ by less; what differs by more is a wrong record.
 LARGEST_STRETCH = 1.2
-# By convention a 20x objective gives 0.5 µm/px, a 40x one 0.25.
+# By convention a 20x objective gives 0.5 µm/px, a 40x one 0.25. Cameras and adapters vary that.
 MPP_AT_1X = 10.0
+_OBJECTIVE_TIMES = 1.6
+# These record the objective alone, behind which an adapter enlarges.
+_VENDORS_WITH_ADAPTERS = ("mirax",)
+# Two exact records of one slide agree but for rounding.
+_CONTRADICTION_TIMES = 1.2
 
+_GIVE_IT = "give it with --slide-mpp or an mpp column"
 _MICRONS_IN_UNIT = {"nm": 1e-3, "µm": 1.0, "um": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6}
 _MICRONS_IN_TIFF_UNIT = {"inch": 25_400.0, "centimeter": 10_000.0}
 _IMAGEJ_MICRONS = re.compile(
@@ -34,10 +40,12 @@ class Resolution:
     Attributes:
         mpp: µm/px; the mean of both axes.
         source: The place it was found in, for people to read.
+        doubt: What else the slide records speaks against it, a phrase; empty where nothing does.
     """
 
     mpp: float
     source: str
+    doubt: str = ""
 
 
 def given_resolution(mpp: float) -> Resolution:
@@ -64,21 +72,61 @@ def find_resolution(properties: Mapping[str, str]) -> Resolution:
 
     Raises:
         ValueError: If there is none; the message names the values that no microscope has, pixels
-            much longer than wide among them.
+            much longer than wide among them. Or if two places contradict each other.
     """
-    implausible = []
+    plausible, implausible = [], []
     low, high = PLAUSIBLE_MPP
     for source, x, y in _recorded(properties):
         stretched = max(x, y) > LARGEST_STRETCH * min(x, y)
         if not stretched and all(low <= value <= high for value in (x, y)):
-            return Resolution((x + y) / 2, source + _not_square(x, y))
-        implausible.append(f"{source} says {x:.6g}{f' x {y:.6g}' if stretched else ''}")
+            plausible.append(Resolution((x + y) / 2, source + _not_square(x, y)))
+        else:
+            implausible.append(f"{source} says {x:.6g}{f' x {y:.6g}' if stretched else ''}")
+    power = _power(properties)
+    if plausible:
+        _require_agreement(plausible)
+        return replace(plausible[0], doubt=_doubt(plausible[0].mpp, power, properties))
+    if power:
+        return Resolution(MPP_AT_1X / power, f"objective power {power:g}x: approximate")
     found = f" ({'; '.join(implausible)}, which no microscope has)" if implausible else ""
-    raise ValueError(f"no µm/px recorded{found}; give it with --slide-mpp or an mpp column")
+    raise ValueError(f"no µm/px recorded{found}; {_GIVE_IT}")
+
+
+def _require_agreement(found: Sequence[Resolution]) -> None:
+    """Refuse records of which one must be wrong.
+
+    Raises:
+        ValueError: They contradict each other.
+    """
+    smallest = min(found, key=lambda each: each.mpp)
+    largest = max(found, key=lambda each: each.mpp)
+    if largest.mpp > _CONTRADICTION_TIMES * smallest.mpp:
+        told = " and ".join(f"{each.mpp:.4g} ({each.source})" for each in (smallest, largest))
+        raise ValueError(f"it records two µm/px, {told}, of which one is wrong; {_GIVE_IT}")
+
+
+def _doubt(mpp: float, power: float | None, properties: Mapping[str, str]) -> str:
+    """What the objective says against a µm/px."""
+    if not power or properties.get("openslide.vendor") in _VENDORS_WITH_ADAPTERS:
+        return ""
+    usual = MPP_AT_1X / power
+    if 1 / _OBJECTIVE_TIMES < mpp / usual < _OBJECTIVE_TIMES:
+        return ""
+    return (
+        f"it records {mpp:.4g} µm/px and an objective of {power:g}x, which means about "
+        f"{usual:.4g}; if the µm/px is wrong, give the right one in a CSV with a column 'mpp'"
+    )
+
+
+def _power(properties: Mapping[str, str]) -> float | None:
+    """The power of the objective, where one is recorded that gives a plausible µm/px."""
+    power = _number(properties.get("openslide.objective-power", properties.get("aperio.AppMag")))
+    low, high = PLAUSIBLE_MPP
+    return power if power and low <= MPP_AT_1X / power <= high else None
 
 
 def _recorded(properties: Mapping[str, str]) -> Iterator[tuple[str, float, float]]:
-    """Yield source, x and y µm/px, the most trustworthy first."""
+    """Yield source, x and y µm/px where they are recorded exactly, the most trustworthy first."""
     description = properties.get("tiff.ImageDescription", "")
     x, y = (_number(properties.get(f"openslide.mpp-{axis}")) for axis in "xy")
     if x is not None:
@@ -88,9 +136,6 @@ def _recorded(properties: Mapping[str, str]) -> Iterator[tuple[str, float, float
     if aperio is not None:
         yield "aperio vendor property", aperio, aperio
     yield from _tiff_resolution(properties, description)
-    power = _number(properties.get("openslide.objective-power", properties.get("aperio.AppMag")))
-    if power:
-        yield f"objective power {power:g}x: approximate", MPP_AT_1X / power, MPP_AT_1X / power
 
 
 def _ome_xml(description: str) -> Iterator[tuple[str, float, float]]:

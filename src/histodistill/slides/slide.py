@@ -37,6 +37,7 @@ class Slide(ABC):
         level_downsamples: Downsampling of each level, level 0 first (1.0).
         mpp: µm/px of level 0.
         mpp_source: Where ``mpp`` was found.
+        mpp_doubt: What the file records against ``mpp``, a phrase; empty where nothing.
         bounds: Left, top, width and height of the scanned area, level-0 px: all of the slide,
             but for formats such as MRXS, SCN and BIF, whose slides have an empty margin.
 
@@ -63,6 +64,7 @@ class Slide(ABC):
         self.level_downsamples = level_downsamples
         self.mpp = resolution.mpp
         self.mpp_source = resolution.source
+        self.mpp_doubt = resolution.doubt
         self.bounds = bounds or (0, 0, *dimensions)
 
     def __enter__(self) -> Self:

@@ -35,6 +35,11 @@ _TINTED_BRIGHTNESS = (170, 253)
 _TINTED_MOST = 60
 # Tinted glass is all the glass there is; flecks of that colour on a grey slide are not.
 _TINTED_TIMES_GREY = 4
+# Glass of a colour that pale stain may have too fills much of the slide, and nothing is brighter.
+_STAIN_LIKE_BRIGHTNESS = (100, 253)
+_STAIN_LIKE_MOST = 40
+_STAIN_LIKE_LEAST_SHARE = 0.1
+_MOST_BRIGHTER = 0.02
 # Half the width of the cluster of one kind of glass, in 8-bit levels.
 _CLUSTER = 12
 # A grey picture has no more colour than compression leaves.
@@ -79,17 +84,24 @@ def glass_colour(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     """Colour of empty glass under the scanner's lamp, ``[3]``; white if none is in view.
 
     Nearly grey glass is looked for first. Where far more of the slide is flat and of a tint that
-    haematoxylin and eosin cannot have, that is the glass.
+    haematoxylin and eosin cannot have, that is the glass; so is any pale tint that fills much of
+    the slide and that nothing outshines, since tissue is darker than the glass under it.
 
     Args:
         rgb: ``[height, width, 3]`` uint8.
     """
     grey = _found(rgb, _is_grey)
     tinted = _found(rgb, _is_tinted)
-    glass = tinted if len(tinted) > _TINTED_TIMES_GREY * len(grey) else grey
-    if len(glass) < _GLASS_LEAST_SHARE * rgb.shape[0] * rgb.shape[1]:
-        return np.full(3, 255.0)
-    return _median(_largest_cluster(glass) if glass is tinted else glass)
+    least = _GLASS_LEAST_SHARE * rgb[..., 0].size
+    fewest = max(least, _TINTED_TIMES_GREY * len(grey))
+    if len(tinted) > fewest:
+        return _median(_largest_cluster(tinted))
+    like_stain = _largest_cluster(_found(rgb, _is_like_stain))
+    if len(like_stain) > max(fewest, _STAIN_LIKE_LEAST_SHARE * rgb[..., 0].size):
+        colour = _median(like_stain)
+        if _share_brighter(rgb, colour) <= _MOST_BRIGHTER:
+            return colour
+    return np.full(3, 255.0) if len(grey) < least else _median(grey)
 
 
 def _found(rgb: Pixels, kind: Callable[[Pixels], npt.NDArray[np.bool_]]) -> Pixels:
@@ -130,8 +142,31 @@ def _is_tinted(rgb: Pixels) -> npt.NDArray[np.bool_]:
     )
 
 
+def _is_like_stain(rgb: Pixels) -> npt.NDArray[np.bool_]:
+    """Pale and of any colour, pink and blue among them."""
+    darkest, brightest = rgb.min(axis=2), rgb.max(axis=2)
+    return np.asarray(
+        (darkest >= _STAIN_LIKE_BRIGHTNESS[0])
+        & (brightest <= _STAIN_LIKE_BRIGHTNESS[1])
+        & (brightest - darkest <= _STAIN_LIKE_MOST)
+    )
+
+
+def _share_brighter(rgb: Pixels, colour: npt.NDArray[np.float64]) -> float:
+    """The share of pixels, less white that was filled in, that outshine a colour in a channel."""
+    limit = colour + _CLUSTER
+    brighter = 0
+    for top in range(0, rgb.shape[0], BAND):
+        band = rgb[top : top + BAND]
+        seen = band.min(axis=2) <= _STAIN_LIKE_BRIGHTNESS[1]
+        brighter += int(((band > limit).any(axis=2) & seen).sum())
+    return brighter / rgb[..., 0].size
+
+
 def _largest_cluster(pixels: Pixels) -> Pixels:
     """Pixels around the most frequent colour, binned by eight levels."""
+    if not len(pixels):
+        return pixels
     bins = pixels.astype(np.int32) >> 3
     index = (bins[:, 0] << 10) + (bins[:, 1] << 5) + bins[:, 2]
     fullest = int(np.bincount(index).argmax())
