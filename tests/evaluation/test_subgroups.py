@@ -110,6 +110,14 @@ def test_many_numbers_are_cut_at_quartiles_and_few_stay():
     assert heavy.notna().all()
 
 
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e6])
+def test_levels_of_numbers_have_names_of_their_own(scale: float):
+    stamps = pd.Series(1_420_070_400 + scale * np.arange(100.0))
+    assert levels_of(stamps).nunique() == (1 if scale < 1e-6 else 4)
+    assert not levels_of(stamps).str.contains("e+", regex=False).any()
+    assert levels_of(pd.Series([0.1234567, 0.1234568] * 2)).nunique() == 2
+
+
 def test_rare_words_are_joined_and_counted():
     words = pd.Series([f"site {k:02d}" for k in range(20) for _ in range(20 - k)])
     levels = levels_of(words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pandas as pd
@@ -34,15 +35,21 @@ def _of_numbers(values: pd.Series[float]) -> pd.Series:
     """The numbers themselves where they are few, else the quarters in which they lie."""
     if values.nunique() <= _FEW_VALUES:
         order = sorted(values.unique())
-        return _ordered(values, {value: f"{value:g}" for value in order})
+        return _ordered(values, dict(zip(order, _written(order), strict=True)))
     edges = values.quantile(list(_QUARTERS)).drop_duplicates().tolist()
     if len(edges) < 3:
         edges = [values.min(), values.mean(), values.max()]
-    pairs = list(pairwise(edges))
-    names = [f"{pairs[0][0]:g} to {pairs[0][1]:g}"]
-    names += [f"above {low:g} to {high:g}" for low, high in pairs[1:]]
+    pairs = list(pairwise(_written(edges)))
+    names = [f"{pairs[0][0]} to {pairs[0][1]}"]
+    names += [f"above {low} to {high}" for low, high in pairs[1:]]
     cut = pd.cut(values, edges, labels=names, include_lowest=True)
     return cut.astype(str).astype(pd.CategoricalDtype(names, ordered=True))
+
+
+def _written(values: Sequence[float]) -> list[str]:
+    """Distinct numbers in distinct words: six digits, more where that would make two alike."""
+    short = [f"{value:.0f}" if abs(value) >= 1e6 else f"{value:g}" for value in values]
+    return short if len(set(short)) == len(values) else [repr(float(value)) for value in values]
 
 
 def _ordered(values: pd.Series, names: dict[float, str]) -> pd.Series:

@@ -46,8 +46,8 @@ from histodistill.spreadsheets import write_csv
 _DRAWN: Mapping[str, tuple[Callable[[Panels], Figure], str]] = {
     "roc": (
         roc_figure,
-        "ROC curves with 95 % bootstrap bands; AUC with its 95 % score interval; the mean of "
-        "several seeds.",
+        "ROC curves with 95 % bootstrap bands; AUC with its 95 % score interval; the mean over "
+        "seeds.",
     ),
     "precision-recall": (
         precision_recall_figure,
