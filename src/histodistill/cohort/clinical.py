@@ -35,9 +35,13 @@ from histodistill.tables import (
 from histodistill.tables.cells import numeric_code
 
 _EVENTS = {
-    **dict.fromkeys(("1", "true", "yes", "dead", "deceased"), True),
-    **dict.fromkeys(("0", "false", "no", "alive", "living", "censored"), False),
+    **dict.fromkeys(("1", "true", "yes", "event", "death"), True),
+    **dict.fromkeys(("tot", "verstorben", "gestorben", "mort", "décédé", "décédée"), True),
+    **dict.fromkeys(("0", "false", "no", "alive", "living", "censored", "no event"), False),
+    **dict.fromkeys(("lebt", "lebend", "vivant", "vivante"), False),
 }
+# The cause may follow, as METABRIC tells it: "Died of Disease".
+_DEATH = re.compile(r"(dead|died|deceased)\b.*", re.IGNORECASE)
 
 
 class SurvivalColumns(Settings):
@@ -311,7 +315,8 @@ def _read_times(cells: pd.Series[str], found: _Found) -> pd.Series[float]:
     if len(wrong):
         found.problems.append(
             f"{found.path}: column '{cells.name}' holds times that are not numbers from 0 up: "
-            f"{by_value(wrong)}; correct them (decimals take a point), or leave the cell empty."
+            f"{by_value(wrong)}; correct them (decimals take a point, thousands nothing, "
+            "and no unit), or leave the cell empty."
         )
     return times
 
@@ -331,6 +336,8 @@ def _read_events(cells: pd.Series[str], found: _Found) -> pd.Series[bool]:
 def _event(text: str) -> bool | None:
     # cBioPortal writes "1:DECEASED"; numbers that passed through a spreadsheet read "1.0".
     code = re.fullmatch(r"([01])(?:\.0+|:.*)?", text)
+    if _DEATH.fullmatch(text):
+        return True
     return _EVENTS.get(code[1] if code else text.lower())
 
 

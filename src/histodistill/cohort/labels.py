@@ -19,15 +19,18 @@ from histodistill.tables.cells import counts, is_missing
 
 # Words that sources use for the two classes of most markers.
 POSITIVE_WORDS = frozenset(
-    {"pos", "positive", "+", "1", "yes", "y", "true", "t", "amplified", "mut"}
+    {"pos", "positive", "+", "1", "yes", "y", "true", "t", "amplified", "mut", "p"}
     # Of other languages, and as pathologists write it for short.
-    | {"positiv", "positif", "positivo", "pos.", "ja", "oui", "sí", "er+", "pr+", "pgr+", "her2+"}
+    | {"positiv", "positif", "positivo", "pozitif", "pos.", "detected", "present"}
+    | {"ja", "oui", "sí", "er+", "pr+", "pgr+", "her2+"}
 )
 NEGATIVE_WORDS = frozenset(
     {"neg", "negative", "-", "0", "no", "n", "false", "f", "not amplified", "wt"}
     | {"negativ", "négatif", "negatif", "negativo", "neg.", "nein", "non"}
-    | {"er-", "pr-", "pgr-", "her2-"}
+    | {"er-", "pr-", "pgr-", "her2-", "not detected", "absent"}
 )
+# Beside the name of a class these make another of it: "low positive", "not positive".
+_QUALIFIERS = frozenset({"not", "no", "non", "low", "weak", "weakly", "borderline", "or"})
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,8 @@ def read_labels(
             cell has.
         spelled: How the user says what cells mean.
     """
-    meanings = _Meanings(target)
     values = [str(value) for value in cells.dropna().unique()]
+    meanings = _Meanings(target, signs="+" in values)
     strange = cells[cells.notna() & ~cells.isin([v for v in values if meanings.knows(v)])]
     if len(strange):
         problems.append(_strange(strange, target, path, spelled))
@@ -99,9 +102,10 @@ def read_labels(
 
 
 class _Meanings:
-    """What a cell means for one target."""
+    """What a cell means for one target; a minus is no code for "not known" beside a plus."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, *, signs: bool) -> None:
+        self._signs = signs
         self._map = target.map
         self._classes = target.classes
         self._keys = _by_spelling(tuple(target.map))
@@ -117,7 +121,8 @@ class _Meanings:
 
     def knows(self, cell: str) -> bool:
         """Whether a cell says a class, or that nothing is known."""
-        return bool(self.key_of(cell) or self.class_of(cell) or is_missing(cell))
+        missing = is_missing(cell) and not (self._signs and cell == "-")
+        return bool(self.key_of(cell) or self.class_of(cell) or missing)
 
     def of(self, cell: str) -> str | None:
         """The class of a cell; None where nothing is known."""
@@ -167,12 +172,19 @@ def _guess(value: str, classes: tuple[str, ...]) -> str | None:
     if begun:
         return begun[0] if len(begun) == 1 and len(spelling) > 1 else None
     named = [name for name in classes if _adds_to(spelling, same_value(name))]
+    named = named or [name for name in classes if _names(spelling, same_value(name))]
     return named[0] if len(named) == 1 else None
 
 
 def _adds_to(spelling: str, name: str) -> bool:
     """Whether a value is a class with a remark in brackets, as in ``positive (10%)``."""
     return re.fullmatch(rf"{re.escape(name)}\s*[(\[,;:].*", spelling) is not None
+
+
+def _names(spelling: str, name: str) -> bool:
+    """Whether a class stands among the words of a value: ``er positive``, ``1:positive``."""
+    words = re.findall(r"[^\W\d_]+", spelling)
+    return name in words and _QUALIFIERS.isdisjoint(words)
 
 
 def by_value(values: pd.Series[str]) -> str:

@@ -17,6 +17,8 @@ PATIENT = "PATIENT"
 _ALSO = (
     *("PATIENT_ID", "cases.submitter_id", "case_submitter_id", "bcr_patient_barcode", "sampleID"),
     *("_PATIENT", "case_id", "patient id", "patientid"),
+    # R and pandas write the names of rows under no name.
+    *("", "Unnamed: 0"),
 )
 
 

@@ -18,7 +18,12 @@ MISSING_CODES = frozenset(
         *("na", "n/a", "#n/a", "n.a.", "nan", "<na>", "nat", "null", "#null!", "none", "missing"),
         *("'--", "--", "-", ".", "?", "unknown", "not available", "not applicable"),
         *("not reported", "not evaluated", "not performed", "not done", "not tested"),
-        *("performed but not available", "data not available", "unspecified"),
+        *("performed but not available", "data not available", "unspecified", "not provided"),
+        *("not allowed to collect", "not assessed", "not determined", "not known", "not stated"),
+        *("not evaluable", "not collected", "no data", "unk", "n.d.", "n/d", "#value!", "#ref!"),
+        # German, French, Spanish and Italian.
+        *("k.a.", "k. a.", "keine angabe", "unbekannt", "nicht bekannt", "nicht bestimmt", "n.b."),
+        *("inconnu", "inconnue", "non déterminé", "non réalisé", "desconocido", "sconosciuto"),
     }
 )
 # cBioPortal and TCGA's clinical files put the reason in brackets: [Not Available], [Unknown].

@@ -52,17 +52,31 @@ def resolved_columns(
     """
     renamed: dict[str, str] = {}
     absent: list[Column] = []
+    names = [str(name) for name in table.columns if not _counts_rows(table, str(name))]
+    told = list(notes)
     for column in dict.fromkeys(columns):
         if column.name in table.columns or column.name in renamed.values():
             continue
-        found = _found(column, [str(name) for name in table.columns])
+        found = _found(column, names)
         if found is None:
             absent.append(column)
         else:
             renamed[found] = column.name
             notes.append(f"{path}: column '{found}' was read as '{column.name}'.")
-    problems += missing_columns(table, absent, path)
+    if absent:
+        # How the file was read may be why they are not there: the wrong sheet, a cut row.
+        problems += [*missing_columns(table, absent, path), *told]
     return table.rename(columns=renamed)
+
+
+def _counts_rows(table: pd.DataFrame, name: str) -> bool:
+    """Whether a column without a name of its own only counts the rows."""
+    if name not in ("", "Unnamed: 0"):
+        return False
+    first = table[name].iloc[0]
+    return first in ("0", "1") and list(table[name]) == [
+        str(int(first) + row) for row in range(len(table))
+    ]
 
 
 def is_resolution(name: str) -> bool:
@@ -73,6 +87,13 @@ def is_resolution(name: str) -> bool:
 def missing_columns(table: pd.DataFrame, columns: Iterable[Column], path: Path) -> list[str]:
     """One sentence for each of ``columns`` that the table lacks, with the nearest name it has."""
     names = [str(name) for name in table.columns]
+    absent = [column.name for column in dict.fromkeys(columns) if column.name not in names]
+    if absent and len(names) == 1:
+        return [
+            f"{path}: has no column {listed([repr(name) for name in absent])}, but one column, "
+            f"'{names[0]}'. If other marks than comma, semicolon, tab or bar stand between its "
+            "cells, save it as CSV."
+        ]
     return [
         f"{path}: has no column '{column.name}'{_suggestion(column, names)} "
         f"Its columns are {listed(names, 20)}."

@@ -36,11 +36,11 @@ def read_table(path: Path, notes: list[str] | None = None) -> pd.DataFrame:
     """Read a table whose first row names the columns.
 
     Names and cells are stripped of surrounding blanks; empty rows and nameless empty columns are
-    left out; leading rows that are empty or start with ``#`` (cBioPortal) are comments, but for one
-    row with a name at once after the sign and as many cells as all below. Of a text
-    table the encoding (UTF-8, UTF-16, Windows-1252) and the delimiter (comma, semicolon, tab, bar;
-    the blank of R's ``write.table``) are found from its content; of an Excel file the first sheet
-    is read.
+    left out; leading rows that are empty, start with ``#`` (cBioPortal) or tell Excel the delimiter
+    (``sep=;``) are comments, but for one row with a name at once after the sign and as many cells
+    as all below. Of a text table the encoding (UTF-8, UTF-16, Windows-1252) and the delimiter
+    (comma, semicolon, tab, bar; the blank of R's ``write.table``) are found from its content; of an
+    Excel file the first sheet with cells is read.
 
     Args:
         path: What the file holds decides over what it is called; it needs no suffix.
@@ -111,6 +111,7 @@ def _filled(row: list[str]) -> int:
 def _table(path: Path, rows: Sequence[Sequence[str]], notes: list[str]) -> pd.DataFrame:
     """Rows of text as a frame; the first names the columns."""
     body = _below_descriptions(path, [list(row) for row in rows[1:] if any(row)], notes)
+    body = _less_remarks(path, body, notes)
     if not body:
         raise InputError(f"{path}: is empty: it has no rows below the column names.")
     header = _aligned_header(rows[0], body)
@@ -142,6 +143,18 @@ def _below_descriptions(path: Path, body: list[list[str]], notes: list[str]) -> 
         "and were left out."
     )
     return body[described[-1] :]
+
+
+def _less_remarks(path: Path, body: list[list[str]], notes: list[str]) -> list[list[str]]:
+    """The rows less those that hold nothing but a remark after ``#``."""
+    remarks = [row[0] for row in body if row[0].startswith("#") and not any(row[1:])]
+    if not remarks or max(map(len, body)) == 1:
+        return body
+    notes.append(
+        f"{path}: rows below the header that hold a remark alone were left out ({len(remarks)}), "
+        f"such as '{remarks[0]}'."
+    )
+    return [row for row in body if not row[0].startswith("#") or any(row[1:])]
 
 
 def _is_cde(cell: str) -> bool:

@@ -14,6 +14,10 @@ from histodistill.errors import InputError
 _DELIMITERS = (",", ";", "\t", "|")
 # The delimiter of R's write.table, which puts every name in quotes.
 _BLANK = " "
+# What Excel writes above a table to say its delimiter.
+_SEP_LINE = re.compile(r'"?sep=.?"?', re.IGNORECASE)
+# Characters without a width, which copied texts carry along.
+_WIDTHLESS = str.maketrans("", "", "\u200b\u200c\u200d\u2060\ufeff")
 _NO_TEXT = re.compile(r"[\x00-\x08\x0e-\x1f]")
 _SAMPLED_LINES, _SAMPLED_CHARACTERS = 50, 1_000_000
 _SHOWN_CHARACTERS = 60
@@ -37,7 +41,7 @@ def text_rows(path: Path, content: bytes, notes: list[str]) -> list[list[str]]:
     lines = io.StringIO(_from_header(text), newline="")
     reader = csv.reader(lines, delimiter=_delimiter(lines.getvalue()), strict=True)
     try:
-        rows = [[cell.strip() for cell in row] for row in reader]
+        rows = [[stripped(cell) for cell in row] for row in reader]
     except csv.Error as error:
         raise InputError(
             f"{path}: cannot be read as a table: line {reader.line_num} below its comments: "
@@ -49,6 +53,11 @@ def text_rows(path: Path, content: bytes, notes: list[str]) -> list[list[str]]:
     if len(rows) > 1 and (unended := unended_line(text)) is not None:
         notes.append(f"{path}: {unended}")
     return rows
+
+
+def stripped(cell: str) -> str:
+    """A cell without blanks around it, and without characters that nobody sees."""
+    return cell.translate(_WIDTHLESS).strip()
 
 
 def unended_line(text: str) -> str | None:
@@ -163,7 +172,8 @@ def _from_header(text: str) -> str:
     while start < len(text):
         end = text.find("\n", start)
         line = text[start : end if end >= 0 else len(text)].strip()
-        if line.strip(",;\t| ") and not line.lstrip('"').startswith("#"):
+        comment = line.lstrip('"').startswith("#") or _SEP_LINE.fullmatch(line.rstrip(",;\t|"))
+        if line.strip(",;\t| ") and not comment:
             return text[start:]
         if end < 0:
             return ""
@@ -184,5 +194,11 @@ def _delimiter(text: str) -> str:
         alike = len(set(fields)) == 1 or set(fields[1:]) == {fields[0] + 1}
         return fields[0] > 1 and alike, fields[0]
 
-    quoted = lines[0].startswith('"') and quality(_BLANK)[0]
-    return max((*_DELIMITERS, _BLANK) if quoted else _DELIMITERS, key=quality)
+    by_blanks, fields = quality(_BLANK)
+    written_by_r = by_blanks and (lines[0].startswith('"') or _only_blanks(lines, fields))
+    return max((*_DELIMITERS, _BLANK) if written_by_r else _DELIMITERS, key=quality)
+
+
+def _only_blanks(lines: Sequence[str], fields: int) -> bool:
+    """Whether blanks part names without quotes: three or more, and no other delimiter occurs."""
+    return fields > 2 and not any(mark in line for line in lines for mark in _DELIMITERS)

@@ -9,13 +9,14 @@ import pandas as pd
 
 from histodistill.errors import InputError, listed
 from histodistill.gate.archives import require_plausible_parquet
+from histodistill.tables.text import stripped
 
 # More than any table of patients, slides or predictions has.
 _MOST_CELLS = 50_000_000
 
 
 def excel_rows(path: Path, content: bytes, notes: list[str]) -> list[list[str]]:
-    """The rows of a workbook's first sheet, stripped; an empty cell is an empty text.
+    """The rows of a workbook's first sheet with cells, stripped; an empty cell is an empty text.
 
     Args:
         path: The file that messages name.
@@ -27,8 +28,9 @@ def excel_rows(path: Path, content: bytes, notes: list[str]) -> list[list[str]]:
     """
     try:
         with pd.ExcelFile(io.BytesIO(content), engine="openpyxl") as book:
+            name = first_sheet(book)
             sheet = pd.read_excel(
-                book, header=None, dtype=str, keep_default_na=False, na_values=[""]
+                book, name, header=None, dtype=str, keep_default_na=False, na_values=[""]
             )
             notes += unread_sheets(path, book)
     except Exception as error:  # a damaged workbook raises whatever its XML happens to break
@@ -36,10 +38,14 @@ def excel_rows(path: Path, content: bytes, notes: list[str]) -> list[list[str]]:
     return _rows(sheet)
 
 
+def first_sheet(book: pd.ExcelFile) -> str:
+    """The first sheet with cells; the first where none has any."""
+    return next(iter(_filled_sheets(book)), str(book.sheet_names[0]))
+
+
 def unread_sheets(path: Path, book: pd.ExcelFile) -> list[str]:
-    """A note where other sheets than the first have cells; none where they have not."""
-    first, *others = (str(name) for name in book.sheet_names)
-    unread = [name for name in others if not pd.read_excel(book, name, header=None, nrows=1).empty]
+    """A note where other sheets than the one that is read have cells; none where they have not."""
+    first, *unread = _filled_sheets(book) or [first_sheet(book)]
     if not unread:
         return []
     names = listed([f"'{name}'" for name in unread])
@@ -47,6 +53,11 @@ def unread_sheets(path: Path, book: pd.ExcelFile) -> list[str]:
         f"{path}: the first sheet, '{first}', is read, and not {names}; save the sheet that you "
         "mean as a file of its own if it is another."
     ]
+
+
+def _filled_sheets(book: pd.ExcelFile) -> list[str]:
+    names = (str(name) for name in book.sheet_names)
+    return [name for name in names if not pd.read_excel(book, name, header=None, nrows=1).empty]
 
 
 def parquet_rows(path: Path, content: bytes) -> list[list[str]]:
@@ -76,4 +87,4 @@ def _rows(table: pd.DataFrame) -> list[list[str]]:
 def _text(cell: object) -> str:
     # A column of whole numbers with gaps is stored as floats: 1.0 was meant as 1.
     whole = isinstance(cell, float) and cell.is_integer()
-    return str(int(cell)) if whole else str(cell).strip()  # type: ignore[call-overload]
+    return str(int(cell)) if whole else stripped(str(cell))  # type: ignore[call-overload]

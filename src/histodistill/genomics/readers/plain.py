@@ -16,7 +16,7 @@ from histodistill.genomics.readers.cbioportal import SYMBOL
 from histodistill.genomics.readers.delimited import MISSING, read_columns
 from histodistill.genomics.readers.header import Header
 from histodistill.genomics.readers.xena import annotation_columns, names_genes
-from histodistill.tables.typed import unread_sheets
+from histodistill.tables.typed import first_sheet, unread_sheets
 
 _LISTED_PROBLEMS = 10
 
@@ -99,7 +99,7 @@ def read_frame(path: Path, notes: list[str], *, excel: bool) -> pd.DataFrame:
             require_plausible_zip(path)
             with pd.ExcelFile(path) as book:
                 notes += unread_sheets(path, book)
-                return pd.read_excel(book)
+                return pd.read_excel(book, first_sheet(book))
         require_plausible_parquet(path, cells=MOST_CELLS)
         return pd.read_parquet(path)
     except InputError:
