@@ -128,6 +128,15 @@ def test_the_table_or_the_suffixes_choose_the_other_format(tmp_path, folder):
     assert only_pt.notes == ()
 
 
+def test_many_slides_in_the_same_two_folders_are_one_problem(folder):
+    touch(folder, *(f"{encoder}/P{n}_x.h5" for encoder in ("conch", "uni") for n in range(30)))
+    with pytest.raises(InputError) as caught:
+        find_slides(folder, pattern="^([^_]+)_")
+    (problem,) = caught.value.problems
+    assert "the slide 'P0_x' and 29 more slides lie there more than once" in problem
+    assert "(conch/P0_x.h5, uni/P0_x.h5)" in problem
+
+
 def test_one_slide_by_two_encoders_is_ambiguous(tmp_path, folder):
     touch(folder, "uni/P1_x.h5", "conch/P1_x.h5", "P2_y.h5")
     expected = "more than once (conch/P1_x.h5, uni/P1_x.h5); point to the folder of one encoder"

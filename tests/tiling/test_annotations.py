@@ -110,3 +110,25 @@ def test_nothing_left_is_told(content: object) -> None:
 def test_other_json_is_told(content: object) -> None:
     with pytest.raises((ValueError, TypeError)):
         area(content)
+
+
+@pytest.mark.parametrize("key", ["class", "label", "category", "class_name"])
+def test_classes_of_other_programs_are_read(key: str) -> None:
+    drawn = {"type": "Feature", "geometry": A, "properties": {key: "pen"}}
+    with pytest.raises(ValueError, match=r"pen \(1\) may be no tissue"):
+        area(drawn)
+    drawn["properties"] = {key: "tissue"}
+    assert area(drawn) == 10_000
+
+
+@pytest.mark.parametrize("kind", ["PathDetectionObject", "PathCellObject", "TMACoreObject"])
+def test_objects_of_older_versions_are_told_by_their_id(kind: str) -> None:
+    outline = {**feature(A, "Tissue"), "id": "PathAnnotationObject"}
+    other = {**feature(B, "Tissue"), "id": kind}
+    for each in (outline, other):
+        del each["properties"]["objectType"]
+    assert area([outline, other]) == 10_000
+
+
+def test_a_collection_by_another_name_is_read() -> None:
+    assert area({"type": "ObservationCollection", "features": [feature(A, "Tissue")]}) == 10_000

@@ -6,7 +6,7 @@ import os
 import re
 import stat
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -242,15 +242,15 @@ def _slides_by_name(
             "`cohort`, or --slides-table), or a pattern that finds the patient (`patient_pattern`, "
             "or --patient-pattern)."
         )
-    problems: list[str] = []
+    several: dict[str, list[Path]] = {}
     owners: dict[Path, str] = {}
     for stem, patient in patients.items():
         chosen = _preferred(by_stem[stem], suffixes)
         if len(chosen) > 1:
-            problems.append(_ambiguous(directory, stem, chosen))
+            several[stem] = chosen
         owners[chosen[0]] = patient
-    if problems:
-        raise InputError(*problems)
+    if several:
+        raise InputError(*_ambiguous(directory, several))
     return _index(directory, files, owners)
 
 
@@ -318,18 +318,19 @@ def _slides_by_table(
 ) -> SlideIndex:
     by_path = _grouped((name, path) for path in files for name in _paths_below(path, directory))
     by_name = _grouped((name, path) for path in files for name in (path.name, path.stem))
-    problems: list[str] = []
+    several: dict[str, list[Path]] = {}
     missing: list[tuple[str, str]] = []
     patients_of: defaultdict[Path, dict[str, None]] = defaultdict(dict)
     for patient, filename in rows:
         named = (by_path.get(n) or by_name.get(n) for n in _names_of(filename))
         chosen = _preferred(next(filter(None, named), []), suffixes)
         if len(chosen) > 1:
-            problems.append(_ambiguous(directory, filename, chosen))
+            several[filename] = chosen
         elif chosen:
             patients_of[chosen[0]][patient] = None
         else:
             missing.append((patient, filename))
+    problems = _ambiguous(directory, several)
     problems += [
         f"{table}: '{path.relative_to(directory).as_posix()}' is listed for more than one patient: "
         f"{listed(list(patients))}; a slide belongs to one patient."
@@ -376,11 +377,20 @@ def _preferred(candidates: Sequence[Path], suffixes: Sequence[str]) -> list[Path
     return [path for path, rank in zip(candidates, ranks, strict=True) if rank == min(ranks)]
 
 
-def _ambiguous(directory: Path, name: str, files: Sequence[Path]) -> str:
+def _ambiguous(directory: Path, several: Mapping[str, Sequence[Path]]) -> list[str]:
+    """A problem for slides that lie in several files; one for all that share their folders."""
+    alike: defaultdict[tuple[Path, ...], list[str]] = defaultdict(list)
+    for name, files in several.items():
+        alike[tuple(path.parent for path in files)].append(name)
+    return [_told_several(directory, names, several[names[0]]) for names in alike.values()]
+
+
+def _told_several(directory: Path, names: Sequence[str], files: Sequence[Path]) -> str:
+    others = f" and {len(names) - 1} more slides lie" if len(names) > 1 else " lies"
     places = listed([path.relative_to(directory).as_posix() for path in files])
     return (
-        f"{directory}: the slide '{name}' lies there more than once ({places}); point to the "
-        "folder of one encoder, or give the path in a slides table."
+        f"{directory}: the slide '{names[0]}'{others} there more than once ({places}); point to "
+        "the folder of one encoder, or give the path in a slides table."
     )
 
 

@@ -23,6 +23,12 @@ _OF_TISSUE = frozenset(
     ("tumor", "tumour", "stroma", "immune cells", "necrosis", "positive", "negative", "region*")
 )
 _IGNORED = ("ignore", "ignored")
+# Where QuPath and then other programs write the class.
+_CLASS_KEYS = ("classification", "class", "class_name", "className", "label", "category")
+_OTHER_OBJECTS = (
+    *("PathDetectionObject", "PathCellObject", "PathTileObject", "PathRootObject"),
+    "TMACoreObject",
+)
 
 
 @dataclass(frozen=True)
@@ -124,7 +130,7 @@ def read_annotations(content: Any, parts: tuple[str, ...] = ()) -> Iterator[Anno
     if not isinstance(content, Mapping) or "type" not in content:
         raise TypeError("it holds something that is no GeoJSON object")
     kind = content["type"]
-    if kind == "FeatureCollection":
+    if kind == "FeatureCollection" or "features" in content:
         yield from read_annotations(_list(content, "features"))
     elif kind == "GeometryCollection":
         yield from read_annotations(_list(content, "geometries"), parts)
@@ -139,12 +145,17 @@ def _of_feature(feature: Mapping[str, Any]) -> Iterator[Annotation]:
     if not isinstance(properties, Mapping):
         raise TypeError("the properties of a feature are no object")
     kind = properties.get("objectType", properties.get("object_type", "annotation"))
-    if kind == "annotation" and feature.get("geometry") is not None:
+    # QuPath before 0.4 told the kind of an object as its id.
+    if (
+        kind == "annotation"
+        and feature.get("id") not in _OTHER_OBJECTS
+        and feature.get("geometry") is not None
+    ):
         yield from read_annotations(feature["geometry"], _class_parts(properties))
 
 
 def _class_parts(properties: Mapping[str, Any]) -> tuple[str, ...]:
-    written = properties.get("classification")
+    written = next((properties[key] for key in _CLASS_KEYS if properties.get(key)), None)
     if isinstance(written, Mapping):
         written = written.get("names") or written.get("name")
     names = written if isinstance(written, list) else [written]
