@@ -9,8 +9,9 @@ import pytest
 
 from histodistill.errors import InputError
 from histodistill.experiment import read_experiment
+from histodistill.experiment.audit import audit
 from histodistill.experiment.data import load
-from histodistill.experiment.same_patients import same_data
+from histodistill.experiment.same_patients import same_data, same_new_patients
 from tests.experiment.small import change_table, experiment_file
 
 CNA = {"file": "cohort/cna.csv", "selection": {"method": "all"}}
@@ -115,3 +116,24 @@ def test_the_same_slides_and_genes_are_one_sentence(cohort):
 def test_flat_copy_numbers_are_no_sign_of_one_patient(cohort):
     the_same_genes(cohort, "cna", np.random.default_rng(0).integers(-2, 3, size=(40, 20)))
     load(read_experiment(experiment_file(cohort.parent, {"genomics": {"cna": CNA}})))
+
+
+def test_a_slide_twice_in_one_bag_is_told(cohort):
+    slides = pd.read_csv(cohort / "slides.csv")
+    patient, name = str(slides.loc[0, "PATIENT"]), str(slides.loc[0, "FILENAME"])
+    shutil.copy(cohort / "features" / name, cohort / "features" / f"copy of {name}")
+    row = pd.DataFrame({"PATIENT": [patient], "FILENAME": [f"copy of {name}"]})
+    change_table(cohort / "slides.csv", lambda table: pd.concat([table, row]))
+    told = audit(read_experiment(experiment_file(cohort.parent)))
+    assert told.problems == ()
+    (note,) = (note for note in told.notes if "the same slide is there more than once" in note)
+    assert note.startswith(f"{patient}: ")
+    assert f"copy of {name}" in note
+
+
+def test_many_copies_are_counted():
+    values = np.random.default_rng(0).normal(size=(30, 40)).repeat(2, axis=0)
+    names = pd.Index([f"P{n:02d}" for n in range(60)])
+    *told, rest = same_new_patients(None, {"mrna": pd.DataFrame(values, names)})
+    assert len(told) == 20
+    assert rest.startswith("10 more groups of patients")

@@ -14,6 +14,7 @@ from histodistill.experiment.data import ExperimentData, Progress, load
 from histodistill.experiment.folds import divided
 from histodistill.experiment.foreign_parts import foreign_part_problems
 from histodistill.experiment.plausibility import plausibility_notes
+from histodistill.experiment.same_patients import repeated_slides
 from histodistill.experiment.settings import Experiment
 from histodistill.experiment.unlabelled import told, unlabelled_teachers
 from histodistill.experiment.unlike_slides import misplaced_patches, unlike_slides
@@ -65,7 +66,8 @@ def audit(experiment: Experiment, progress: Progress | None = None) -> Audit:
         return Audit(error.problems)
     problems: list[str] = []
     notes = [*data.notes, *_modality_notes(data), *_survival_notes(experiment)]
-    notes += [*unlike_slides(data.bags), *misplaced_patches(data.bags)]
+    notes += [*repeated_slides(data.bags), *unlike_slides(data.bags)]
+    notes += misplaced_patches(data.bags)
     notes += plausibility_notes(experiment, data)
     tables, by_modality, teachers = [], [], []
     folds: dict[str, Sequence[Fold]] = {}

@@ -22,6 +22,8 @@ _FEWEST_VALUES = 12
 _FEWEST_PATIENTS = 8
 _MOST_GENES = 256
 _NEAR = 0.003
+# Sentences that anybody reads.
+_MOST_TOLD = 20
 _MEANING = "one patient under several names, or data under the wrong name"
 
 
@@ -32,6 +34,9 @@ class _Slide(NamedTuple):
     path: Path
     kind: tuple[int, int, str]
     first_row: int
+
+
+_Key = Callable[[_Slide], Hashable]
 
 
 def same_patients(
@@ -48,14 +53,42 @@ def same_patients(
             passed over.
     """
     known = {name: table[table.index.isin(clinical.patients)] for name, table in blocks.items()}
-    for patients, found in same_data(bags, known):
-        yield f"{found}{_evidence(clinical, patients)}: {_MEANING}; keep one of them"
+    yield from _readable(
+        f"{found}{_evidence(clinical, patients)}: {_MEANING}; keep one of them"
+        for patients, found in same_data(bags, known)
+    )
 
 
 def same_new_patients(bags: BagStore | None, blocks: Mapping[str, pd.DataFrame]) -> Iterator[str]:
     """A note for each such group of new patients, of whom no more is known."""
-    for _, found in same_data(bags, blocks):
-        yield f"{found}: {_MEANING}"
+    yield from _readable(f"{found}: {_MEANING}" for _, found in same_data(bags, blocks))
+
+
+def repeated_slides(bags: BagStore | None) -> Iterator[str]:
+    """A note where the bag of a patient holds the same slide several times."""
+    if bags is None:
+        return
+    slides = list(_slides(bags))
+    keys = (_owner, _size, _first_patch(bags), _content(bags))
+    groups = list(_alike(slides, keys, lambda slide: slide.path))
+    if groups:
+        files = " = ".join(str(slide.path) for slide in groups[0])
+        patients = list(dict.fromkeys(group[0].patient for group in groups))
+        yield (
+            f"{listed(patients, 5)}: the same slide is there more than once ({files}), so that it "
+            "counts double; take one of the files out"
+        )
+
+
+def _readable(sentences: Iterable[str]) -> Iterator[str]:
+    """The first sentences, and how many more there are."""
+    told = list(sentences)
+    yield from told[:_MOST_TOLD]
+    if len(told) > _MOST_TOLD:
+        yield (
+            f"{len(told) - _MOST_TOLD} more groups of patients have slides or genes in common, "
+            "like those above"
+        )
 
 
 def same_data(
@@ -83,9 +116,8 @@ def _same_slides(bags: BagStore | None) -> Iterator[tuple[tuple[str, ...], str]]
     """
     if bags is None:
         return
-    alike: list[list[_Slide]] = [list(_slides(bags))]
-    for key in (_size, _first_patch(bags), _content(bags)):
-        alike = [group for members in alike for group in _divided(members, key)]
+    keys = (_size, _first_patch(bags), _content(bags))
+    alike = _alike(list(_slides(bags)), keys, _owner)
     shared: defaultdict[tuple[str, ...], list[list[_Slide]]] = defaultdict(list)
     for group in alike:
         shared[tuple(sorted({slide.patient for slide in group}))].append(group)
@@ -162,12 +194,30 @@ def _slides(bags: BagStore) -> Iterator[_Slide]:
             first += slide.n_patches
 
 
-def _divided(slides: Iterable[_Slide], key: Callable[[_Slide], Hashable]) -> list[list[_Slide]]:
-    """The groups of slides with the same key that more than one patient has."""
+def _alike(
+    slides: list[_Slide], keys: Iterable[_Key], counted: Callable[[_Slide], Hashable]
+) -> list[list[_Slide]]:
+    """Groups of slides that agree in all keys, one after the other, and not in what is counted."""
+    groups = [slides]
+    for key in keys:
+        groups = [
+            group
+            for members in groups
+            for group in _divided(members, key)
+            if len(set(map(counted, group))) > 1
+        ]
+    return groups
+
+
+def _divided(slides: Iterable[_Slide], key: _Key) -> list[list[_Slide]]:
     groups: defaultdict[Hashable, list[_Slide]] = defaultdict(list)
     for slide in slides:
         groups[key(slide)].append(slide)
-    return [group for group in groups.values() if len({slide.patient for slide in group}) > 1]
+    return list(groups.values())
+
+
+def _owner(slide: _Slide) -> str:
+    return slide.patient
 
 
 def _size(slide: _Slide) -> Hashable:
