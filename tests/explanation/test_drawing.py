@@ -128,3 +128,17 @@ def test_ome_tiff_has_layers_and_micrometres(tmp_path: Path) -> None:
         assert values[1, 10, 20] == 3
         assert 'PhysicalSizeX="8.0"' in file.ome_metadata
         assert page.is_tiled
+
+
+def test_the_colour_bar_stands_below_the_scale_bar_where_it_has_no_room_beside_it() -> None:
+    def height(ends: tuple[str, str], width: int) -> int:
+        places = PatchPlaces(np.array([[0, 0]]), width)
+        legend = Legend("", (), *ends)
+        size = (width, 10)
+        values = np.zeros(1)
+        drawn = draw_overlay(None, places, values, legend, size=size, downsample=1.0, mpp=10.0)
+        return drawn.height
+
+    short, long = ("no", "yes"), ("the teacher sees more", "the student sees more")
+    assert height(long, 640) > height(short, 640)
+    assert height(long, 1200) == height(short, 1200)

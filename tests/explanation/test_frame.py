@@ -75,3 +75,16 @@ def test_a_slide_that_the_patches_do_not_fit_on_is_refused(tmp_path: Path) -> No
     # Patches at the edge may hang over it.
     with slide_of(tmp_path, (2310, 640), 0.5) as slide:
         assert places_on(slide, features) is not None
+
+
+@pytest.mark.parametrize(("patches", "longest"), [(1, 1000), (7, 1000), (300, 2400), (900, 4000)])
+def test_without_a_slide_a_small_grid_is_drawn_as_large_as_a_small_slide(
+    tmp_path: Path, patches: int, longest: int
+) -> None:
+    grid = np.stack([np.arange(patches), np.zeros(patches)], axis=1)
+    features = stamp(tmp_path / "A.h5", 128.0, grid)
+    places = places_of(features, None)
+    assert places is not None
+    frame = frame_of(places, None, features, 8.0)
+    assert max(frame.size) == pytest.approx(longest, abs=2)
+    assert frame.mpp == pytest.approx(128.0 * patches / longest, rel=0.01)

@@ -15,7 +15,7 @@ from histodistill.slides import Slide
 
 # The longer side of a picture, px: at least (small slides are drawn finer) and at most.
 _SHORTEST_PX, _LONGEST_PX = 1000, 4000
-# Without a slide, so many pixels show the edge of a patch.
+# Without a slide, at least so many pixels show the edge of a patch.
 _PATCH_PX = 8
 
 
@@ -71,7 +71,8 @@ def frame_of(
     """
     if slide is None:
         extent = places.extent()
-        downsample = max(places.side / _PATCH_PX, max(extent) / _LONGEST_PX)
+        finest = min(places.side / _PATCH_PX, max(extent) / _SHORTEST_PX)
+        downsample = max(finest, max(extent) / _LONGEST_PX)
         size = _size(extent, downsample)
         known = features.patch_um
         return Frame(

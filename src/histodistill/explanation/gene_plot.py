@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,6 +14,8 @@ from histodistill.explanation.gene_ranking import GeneRanking
 _AGAINST, _TOWARDS, _NEUTRAL = "#2166ac", "#b2182b", "#8c8c8c"
 _INK = "#333333"
 SHOWN = 20
+# Letters of a line that fit above a panel.
+_LINE = 70
 
 
 def gene_figure(ranking: GeneRanking, title: str) -> Figure:
@@ -24,7 +28,9 @@ def gene_figure(ranking: GeneRanking, title: str) -> Figure:
     panels = 2 if len(ranking.sets) else 1
     figure = Figure(figsize=(5.2 * panels, 6.2), layout="constrained")
     axes = np.atleast_1d(figure.subplots(1, panels))
-    figure.suptitle(f"{title}\n{subtitle(ranking)}\nResearch use only", fontsize=9, color=_INK)
+    lines = (title, subtitle(ranking), "Research use only")
+    told = "\n".join(textwrap.fill(line, _LINE * panels) for line in lines)
+    figure.suptitle(told, fontsize=9, color=_INK)
     _genes(axes[0], ranking)
     if panels == 2:
         _sets(axes[1], ranking)

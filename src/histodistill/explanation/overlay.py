@@ -113,13 +113,15 @@ class _Footer:
     Attributes:
         lines: Text and size of each line, px.
         factor: Of all lengths.
+        apart: Whether the colour bar stands below the scale bar, having no room beside it.
     """
 
     lines: list[tuple[str, float]]
     factor: float
+    apart: bool
 
     @classmethod
-    def of(cls, legend: Legend, width: int) -> _Footer:
+    def of(cls, legend: Legend, width: int, scale: _ScaleBar | None) -> _Footer:
         """The legend, broken into lines that fit the width."""
         factor = _factor(width)
         room = (width - 2 * _MARGIN * factor) / factor
@@ -130,12 +132,14 @@ class _Footer:
             for line in textwrap.wrap(sentence, max(int(room / 9), 20))
         ]
         sized = [*((line, 19 * factor) for line in title), *((line, 16 * factor) for line in lines)]
-        return cls(sized, factor)
+        taken = _colour_bar_width(legend, factor) + 3 * _MARGIN * factor
+        return cls(sized, factor, scale is not None and taken + scale.width(factor) > width)
 
     @property
     def height(self) -> int:
         """Of the text and the bars below it, px."""
-        return round(self.factor * (_MARGIN * 3 + _LINE)) + sum(map(self.advance, self.lines))
+        bars = _LINE * (2 if self.apart else 1)
+        return round(self.factor * (_MARGIN * 3 + bars)) + sum(map(self.advance, self.lines))
 
     def advance(self, line: tuple[str, float]) -> int:
         """From one line to the next, px."""
@@ -146,7 +150,8 @@ def _with_footer(
     picture: Image.Image, legend: Legend, mpp: float | None, *, coloured: bool
 ) -> Image.Image:
     width = max(picture.width, _NARROWEST)
-    footer = _Footer.of(legend, width)
+    scale = None if mpp is None else _ScaleBar(mpp, round_length(picture.width * mpp / 5))
+    footer = _Footer.of(legend, width, scale if coloured else None)
     margin = round(_MARGIN * footer.factor)
     page = Image.new("RGB", (width, picture.height + footer.height), _PAPER)
     page.paste(picture, ((width - picture.width) // 2, 0))
@@ -156,20 +161,46 @@ def _with_footer(
         draw.text((margin, y), line[0], fill=_INK, font=_font(line[1]))
         y += footer.advance(line)
     y += margin
-    if mpp is not None:
-        _scale_bar(draw, y, mpp, picture.width, footer.factor)
+    if scale is not None:
+        scale.draw(draw, y, footer.factor)
     if coloured:
+        y += round(_LINE * footer.factor) if footer.apart else 0
         _colour_bar(page, y, legend, footer.factor)
     return page
 
 
-def _scale_bar(draw: ImageDraw.ImageDraw, y: int, mpp: float, width: int, factor: float) -> None:
-    length_um = round_length(width * mpp / 5)
-    start, middle = _MARGIN * factor, y + _BAR * factor / 2
-    end = start + length_um / mpp
-    draw.line((start, middle, end, middle), fill=_INK, width=round(4 * factor))
-    label = f"{length_um / 1000:g} mm" if length_um >= 1000 else f"{length_um:g} µm"
-    draw.text((end + 8 * factor, middle), label, fill=_INK, font=_font(16 * factor), anchor="lm")
+@dataclass(frozen=True)
+class _ScaleBar:
+    """A line of so many µm, where a pixel has so many, and its label."""
+
+    mpp: float
+    length_um: float
+
+    @property
+    def label(self) -> str:
+        um = self.length_um
+        return f"{um / 1000:g} mm" if um >= 1000 else f"{um:g} µm"
+
+    def width(self, factor: float) -> float:
+        """Of the line and its label, px."""
+        return self.length_um / self.mpp + (8 + _length(self.label, 16)) * factor
+
+    def draw(self, draw: ImageDraw.ImageDraw, y: int, factor: float) -> None:
+        start, middle = _MARGIN * factor, y + _BAR * factor / 2
+        end = start + self.length_um / self.mpp
+        draw.line((start, middle, end, middle), fill=_INK, width=round(4 * factor))
+        place, font = (end + 8 * factor, middle), _font(16 * factor)
+        draw.text(place, self.label, fill=_INK, font=font, anchor="lm")
+
+
+def _colour_bar_width(legend: Legend, factor: float) -> float:
+    """Of the bar and what stands at its two ends, px."""
+    ends = (f"{end} (+{legend.scale.limit:g})" for end in (legend.against, legend.towards))
+    return factor * (_RAMP + 16 + sum(_length(end, 15) for end in ends))
+
+
+def _length(text: str, size: float) -> float:
+    return float(_font(size).getlength(text))
 
 
 def _colour_bar(page: Image.Image, y: int, legend: Legend, factor: float) -> None:
