@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +12,8 @@ import pytest
 from histodistill.errors import InputError
 from histodistill.experiment import load, read_experiment
 from histodistill.experiment.audit import audit
-from tests.experiment.small import experiment_file
+from histodistill.simulation import simulate_cohort
+from tests.experiment.small import SETTINGS, experiment_file
 
 POSITIVE = {"positive": 1.0, "negative": 0.0}
 
@@ -47,6 +51,20 @@ def test_labels_that_slipped_by_a_row_are_told(cohort, gene):
     (note,) = contradictions(cohort)
     assert note.startswith(f"ER and block mrna contradict each other: {gene} tells ER with AUC ")
     assert "rows that slipped" in note
+
+
+def test_rows_that_slipped_in_half_of_the_table_are_told_with_their_place(cohort):
+    def slipped(values):
+        half = len(values) // 2
+        changed = values.to_numpy().copy()
+        changed[half:] = np.roll(changed[half:], 1)
+        return pd.Series(changed, values.index)
+
+    shutil.rmtree(cohort)
+    simulate_cohort(cohort, replace(SETTINGS, n_patients=160, positive_share=0.5))
+    with_gene(cohort, slipped)
+    told = contradictions(cohort)
+    assert any("did rows slip from there on?" in note for note in told), told
 
 
 def test_signs_turned_round_are_told(cohort):

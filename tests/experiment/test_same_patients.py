@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +12,7 @@ from histodistill.errors import InputError
 from histodistill.experiment import read_experiment
 from histodistill.experiment.audit import audit
 from histodistill.experiment.data import load
-from histodistill.experiment.same_patients import same_data, same_new_patients
+from histodistill.experiment.same_patients import repeated_slides, same_data, same_new_patients
 from tests.experiment.small import change_table, experiment_file
 
 CNA = {"file": "cohort/cna.csv", "selection": {"method": "all"}}
@@ -53,6 +54,25 @@ def test_the_same_features_under_two_names(cohort, changes, evidence, cache):
     assert problem.startswith(f"patients {patient}, {other} have the same features in ")
     assert f"{other}.h5" in problem
     assert evidence in problem
+
+
+def test_a_slide_whose_patches_were_written_twice_is_told(cohort):
+    doubled = str(pd.read_csv(cohort / "slides.csv").loc[5, "FILENAME"])
+    with h5py.File(cohort / "features" / doubled, "a") as file:
+        for key in ("features", "coords"):
+            values = np.concatenate([file[key][:], file[key][:]])
+            attributes = dict(file[key].attrs)
+            del file[key]
+            file[key] = values
+            file[key].attrs.update(attributes)
+    data = load(read_experiment(experiment_file(cohort.parent)))
+    (note,) = repeated_slides(data.bags)
+    assert note.startswith(f"1 slides have all their patches twice ({doubled})")
+
+
+def test_sound_slides_count_once(cohort):
+    data = load(read_experiment(experiment_file(cohort.parent)))
+    assert list(repeated_slides(data.bags)) == []
 
 
 def the_same_genes(cohort: Path, block: str, values: np.ndarray) -> tuple[str, str]:

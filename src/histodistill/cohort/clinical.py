@@ -69,6 +69,7 @@ class ClinicalTable:
             for whom both are known; None where no survival columns were asked for.
         ages: Age in years of those for whom it is known; None where no column tells it.
         notes: How cells were read that were not written as declared, in sentences.
+        rows: Everyone in the table, in its own order.
     """
 
     patients: tuple[str, ...]
@@ -77,6 +78,7 @@ class ClinicalTable:
     survival: pd.DataFrame | None
     ages: pd.Series[float] | None = None
     notes: tuple[str, ...] = ()
+    rows: tuple[str, ...] = ()
 
 
 class _Found:
@@ -147,7 +149,7 @@ def read_clinical(
     ages = read_ages(whole, names.patients, path, found.notes)
     made = _clinical_table(merged, targets, site_column, survival, ages)
     notes = [*found.notes, *_implausible(made, whole, names, survival, path)]
-    return replace(made, notes=tuple(notes))
+    return replace(made, notes=tuple(notes), rows=tuple(names.patients.dropna().unique()))
 
 
 def _wanted(

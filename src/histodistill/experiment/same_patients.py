@@ -22,6 +22,7 @@ _FEWEST_VALUES = 12
 _FEWEST_PATIENTS = 8
 _MOST_GENES = 256
 _NEAR = 0.003
+_FEWEST_DOUBLED = 4
 # Sentences that anybody reads.
 _MOST_TOLD = 20
 _MEANING = "one patient under several names, or data under the wrong name"
@@ -78,6 +79,24 @@ def repeated_slides(bags: BagStore | None) -> Iterator[str]:
             f"{listed(patients, 5)}: the same slide is there more than once ({files}), so that it "
             "counts double; take one of the files out"
         )
+    doubled = [slide.path.name for slide in slides if _is_doubled(bags, slide)]
+    if doubled:
+        yield (
+            f"{len(doubled)} slides have all their patches twice ({listed(doubled, 5)}): were two "
+            "runs written into one file?"
+        )
+
+
+def _is_doubled(bags: BagStore, slide: _Slide) -> bool:
+    """Whether the second half of a slide's patches is the first once more."""
+    half, rest = divmod(slide.kind[0], 2)
+    first, second = slide.first_row, slide.first_row + half
+    if rest or half < _FEWEST_DOUBLED:
+        return False
+    one, other = (bags.content(slide.patient, row, 1) for row in (first, second))
+    if one != other or one == bags.content(slide.patient, first + 1, 1):  # flat slides are told
+        return False
+    return bags.content(slide.patient, first, half) == bags.content(slide.patient, second, half)
 
 
 def _readable(sentences: Iterable[str]) -> Iterator[str]:

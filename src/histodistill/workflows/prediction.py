@@ -5,7 +5,7 @@ All that can be wrong is found by :func:`plan_prediction`, before hours of extra
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -24,9 +24,14 @@ from histodistill.experiment.data import read_block
 from histodistill.experiment.inputs import BlockSettings
 from histodistill.extraction import Progress
 from histodistill.features import BagStore, open_bags
+from histodistill.genomics import GenomicTable
 from histodistill.model import NetworkName
+from histodistill.tables.cells import numeric_code
 from histodistill.workflows.new_features import NewFeatures
 from histodistill.workflows.new_slides import NewSlideSettings, SlidePlan, plan_slides
+
+# Over fewer, an odd patient of a sound table may look as if on another scale.
+_GENES_THAT_SHOW_A_SCALE = 500
 
 
 @dataclass(frozen=True)
@@ -246,9 +251,16 @@ def read_blocks(
         table = problems.attempt(partial(read_block, name, settings, sample_types))
         if table is not None:
             blocks[name] = table.values
-            notes += table.notes
+            notes += (*table.notes, *_of_scale(table))
     problems.raise_any()
     return blocks, notes
+
+
+def _of_scale(table: GenomicTable) -> Sequence[str]:
+    """What is told of a table's scale; of a panel, which shows too little of it, codes alone."""
+    wide = table.values.shape[1] >= _GENES_THAT_SHOW_A_SCALE
+    coded = numeric_code(table.values.to_numpy()) is not None
+    return table.scale_problems if wide or coded else ()
 
 
 def _genomics(
