@@ -129,6 +129,7 @@ def test_three_classes_in_depth(tmp_path: Path):
     assert "Probability of the patient&#39;s class" in text
     assert "Decision curve" not in text
     assert "Subgroups" in text
+    assert "Patients (positive / negative)" not in text
 
 
 def test_one_class_alone_in_an_external_cohort(tmp_path: Path):

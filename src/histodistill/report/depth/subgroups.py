@@ -55,7 +55,8 @@ def _table(found: pd.DataFrame, source: str) -> Table:
     for name, own in found.groupby("subgroup", sort=False):
         rows = tuple(_row(row, first=place == 0) for place, row in enumerate(_records(own)))
         sections.append(Section(str(name), rows))
-    return Table(HEADER, tuple(sections), source)
+    counted = "Patients" if found["n_positive"].isna().all() else HEADER[1]
+    return Table((HEADER[0], counted, *HEADER[2:]), tuple(sections), source)
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, object]]:
