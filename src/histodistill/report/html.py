@@ -20,8 +20,8 @@ LIMITS = (
 """What holds of every page of results."""
 
 FOLD_LIMIT = (
-    "Pooled figures are of all patients together, the mean over seeds and repeats, and mix the "
-    "models of all folds; mean ± sd is over folds, of the mean over seeds."
+    "Pooled figures are of all patients together and mix the models of all folds; mean ± sd is "
+    "over folds. Where there are several seeds or repeats, both are of the mean over them."
 )
 """What holds of every page of a cross-validation."""
 

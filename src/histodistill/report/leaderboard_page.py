@@ -135,7 +135,8 @@ def _forest(board: Leaderboard, folder: Path) -> Picture:
     paths = write_figure(forest_figure(board.results, board.references), folder / "figures", "auc")
     caption = (
         "Dots: pooled AUC with its 95 % interval, methods in the order of its mean over the "
-        "targets; upright lines: mean over seeds, repeats and folds"
+        "targets; upright lines: mean over folds, and over seeds and repeats if there are "
+        "several"
     )
     return picture(paths, caption + ("; dashed: the reference." if board.references else "."))
 

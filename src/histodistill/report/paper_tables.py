@@ -284,10 +284,9 @@ def _notes(board: Leaderboard) -> tuple[str, ...]:
     how = " or ".join(methods)
     intervals = how.replace("DeLong", "score")
     notes = [
-        f"AUC. {MEAN_FIGURE.capitalize()}: over folds, of the mean over seeds. Pooled: all "
-        "patients together, the mean over seeds and repeats, and its 95 % interval "
-        f"({intervals}). The best of the methods with the same inputs is bold, the second "
-        "underlined.",
+        f"AUC. {MEAN_FIGURE.capitalize()}: over folds. Pooled: all patients together, and its "
+        f"95 % interval ({intervals}). Of several seeds or repeats, the mean. The best of the "
+        "methods with the same inputs is bold, the second underlined.",
         *averaged(board.results),
         *_reference_notes(board, how),
         *_rank_notes(board),

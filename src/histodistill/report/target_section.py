@@ -46,13 +46,13 @@ from histodistill.spreadsheets import write_csv
 _DRAWN: Mapping[str, tuple[Callable[[Panels], Figure], str]] = {
     "roc": (
         roc_figure,
-        "ROC curves with 95 % bootstrap bands; AUC with its 95 % score interval; the mean over "
-        "seeds.",
+        "ROC curves with 95 % bootstrap bands; AUC with its 95 % score interval; of several "
+        "seeds, the mean.",
     ),
     "precision-recall": (
         precision_recall_figure,
         "Precision-recall curves and average precision; dotted, the share of positive patients; "
-        "the mean over seeds.",
+        "of several seeds, the mean.",
     ),
     "calibration": (
         calibration_figure,
@@ -227,8 +227,8 @@ def _matrices(folder: Path, stem: str, rows: pd.DataFrame) -> list[Picture]:
         figure = confusion_figure({name: counts for name, (counts, _) in matrices.items()}, classes)
         paths = write_figure(figure, folder / "figures", f"confusion-{stem}-{network}")
         caption = (
-            f"{INPUTS[str(network)]}: patients by class and class called, the mean over seeds; "
-            "per cent of the class."
+            f"{INPUTS[str(network)]}: patients by class and class called; of several seeds, "
+            "the mean; per cent of the class."
         )
         drawn.append(picture(paths, caption))
     return drawn

@@ -35,6 +35,9 @@ _SAMPLED_LINES, _SAMPLED_CHARACTERS = 20, 4 * MB
 _LAST_BYTES = 4096
 _UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
+# What R and pandas call a column of names of rows, at once or when it is read and written again.
+_NAMES_OF_ROWS = frozenset({"", "Unnamed: 0", "X", "...1", "rowname", "rownames", "row.names"})
+
 _WITH_COMMA = re.compile(r"[+-]?[\d.]*,[\d.,]*\d(?:[eE][+-]?\d+)?")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
 _DECIMAL_POINT = re.compile(r"[+-]?\d*\.\d+(?:[eE][+-]?\d+)?")
@@ -46,7 +49,7 @@ class Header:
     """The head of a delimited file.
 
     Attributes:
-        delimiter: Tab, comma or semicolon; a blank in R's ``write.table``.
+        delimiter: Tab, comma, semicolon or bar; a blank in R's ``write.table``.
         columns: Column names as written; the first is empty where the rows have names and their
             column has none, as R writes them.
         n_lines: Lines up to and including the header: leading comments, then the names.
@@ -61,6 +64,11 @@ class Header:
     encoding: str = "utf-8-sig"
     decimal: str = "."
     first_cells: tuple[str, ...] = ()
+
+    @property
+    def has_names_of_rows(self) -> bool:
+        """Whether the first column holds names of rows without saying of what."""
+        return self.columns[0] in _NAMES_OF_ROWS
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -150,8 +158,9 @@ def _sampled(text: TextIO) -> list[str]:
 
 def _header(path: Path, line: str, below: list[str], n_lines: int, encoding: str) -> Header:
     """The head of a file, from its line of names and some lines of values below it."""
-    delimiter = max("\t,;", key=line.count)
-    if delimiter not in line and line.startswith('"'):  # R's write.table as it is
+    delimiter = max("\t,;|", key=line.count)
+    unparted = not any(mark in text for text in (line, *below) for mark in "\t,;|")
+    if delimiter not in line and (line.startswith('"') or unparted):  # R's write.table as it is
         delimiter = " "
     first, *rows = csv.reader([line.rstrip("\r\n"), *below], delimiter=delimiter)
     names = [name.strip() for name in first]

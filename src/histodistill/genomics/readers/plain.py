@@ -23,7 +23,7 @@ _LISTED_PROBLEMS = 10
 
 def is_plain(header: Header, patient_column: str) -> bool:
     """Whether the header has the patient column, or R wrote patients as the names of rows."""
-    if not header.columns[0] and any(map(find_barcode, header.first_cells)):
+    if header.has_names_of_rows and any(map(find_barcode, header.first_cells)):
         return True
     return patient_column in header.columns
 
@@ -34,8 +34,8 @@ def read_plain_text(path: Path, header: Header, patient_column: str) -> SampleMa
     Raises:
         InputError: No patient column, no gene column, or malformed cells.
     """
-    if not header.columns[0] and patient_column not in header.columns:
-        patient_column = ""  # R's names of rows
+    if header.has_names_of_rows and patient_column not in header.columns:
+        patient_column = header.columns[0]
     _check_columns(path, header.columns, patient_column)
     patient = header.columns.index(patient_column)
     genes = [i for i in range(len(header.columns)) if i != patient]

@@ -143,7 +143,7 @@ def _text_layout(path: Path, header: Header, format_: Format, patient_column: st
             return layout
     if recognised:
         return recognised[0]
-    if not header.columns[0]:
+    if header.has_names_of_rows:
         raise InputError(
             f"{path}: its first column has no name, as R writes names of rows; say what they are: "
             "`format: xena` for genes, `format: plain` for patients."

@@ -15,12 +15,13 @@ from pathlib import Path
 from histodistill.barcodes import find_barcode
 from histodistill.errors import InputError, listed
 from histodistill.genomics.matrix import SampleMatrix
+from histodistill.genomics.readers.cbioportal import SYMBOL
 from histodistill.genomics.readers.delimited import read_columns
 from histodistill.genomics.readers.header import Header, open_binary, read_header
 
 _FIRST_COLUMNS = frozenset(
     {"sample", "xena_sample", "ensembl_id", "gene", "gene_id", "gene_name", "gene_symbol", "symbol"}
-    | {"gene symbol", "gene name", "gene id", "geneid", "hgnc_symbol"}
+    | {"hugo_symbol", "gene symbol", "gene name", "gene id", "geneid", "hgnc_symbol"}
 )
 _SYMBOLS = ("gene_name", "gene_symbol", "symbol", "hgnc_symbol", "external_gene_name", "gene name")
 # What quantifiers and annotations of genes put between the names and the samples.
@@ -34,9 +35,9 @@ _ANNOTATIONS = frozenset(
 
 def is_xena(header: Header) -> bool:
     """Whether the first column is one that Xena gives the genes, or R gives rows of genes."""
-    if not header.columns[0]:
+    if header.has_names_of_rows:
         return any(map(find_barcode, header.columns[1:]))
-    return names_genes(header.columns[0])
+    return names_genes(header.columns[0]) and header.columns[0] != SYMBOL
 
 
 def names_genes(column: str) -> bool:
