@@ -12,6 +12,7 @@ import pytest
 from safetensors import SafetensorError
 
 from histodistill import files
+from histodistill.errors import InputError
 from histodistill.files import whole_file, whole_folder, write_text
 from histodistill.hdf5_files import whole_h5
 
@@ -122,3 +123,12 @@ def test_an_hdf5_file_is_whole_or_absent(tmp_path, monkeypatch):
     assert raised.value.filename == str(path)
     with h5py.File(path) as file:
         assert file["features"][:].tolist() == [[1.0, 2.0]]
+
+
+def test_a_pipe_is_not_replaced_by_a_file(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(InputError, match="pipe: is a device or a pipe, not a file"):
+        write_text(pipe, "text")
+    assert pipe.is_fifo()
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]

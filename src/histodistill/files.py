@@ -55,9 +55,12 @@ def whole_file(path: Path, *, private: bool = False) -> Iterator[Path]:
         The temporary path to write to. It keeps the suffix of ``path``.
 
     Raises:
+        InputError: A device or a pipe has that name, which a file would replace.
         OSError: It cannot be written; ``filename`` is ``path``, whoever wrote.
     """
     with _told_of(path):
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise InputError(f"{path}: is a device or a pipe, not a file; name a file to write")
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path.parent)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path), suffix=path.suffix)
