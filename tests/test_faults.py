@@ -23,6 +23,7 @@ from histodistill.faults import error_number, machine_fault
         (OSError("Can't write (errno = 28, error message = 'x')"), "the disk is full"),
         (RuntimeError("SafetensorError: I/O error (os error 28)"), "the disk is full"),
         (MemoryError("Unable to allocate 8 GiB"), "memory ran out; .*Unable to allocate 8 GiB"),
+        (ImportError("x.so: failed to map segment from shared object"), "memory ran out; .*x.so"),
         (
             UnicodeEncodeError("utf-8", "M\udcfcller", 1, 2, "surrogates not allowed"),
             r"'M\\udcfcller': this name is no UTF-8 text",
@@ -44,7 +45,13 @@ def test_a_fault_of_the_machine_is_a_sentence(error, expected):
 
 @pytest.mark.parametrize(
     "error",
-    [ValueError("x"), KeyError("x"), RuntimeError("shape mismatch"), OSError("no number")],
+    [
+        ValueError("x"),
+        KeyError("x"),
+        RuntimeError("shape mismatch"),
+        OSError("no number"),
+        ImportError("x"),
+    ],
     ids=repr,
 )
 def test_a_bug_stays_a_bug(error):

@@ -29,6 +29,8 @@ _MEMORY = (
     "memory ran out; run it again with fewer --jobs, a smaller batch_size, or on a machine with "
     "more memory ({reason})"
 )
+# What the loader of libraries says where no memory is left for one.
+_NO_ROOM = "failed to map segment from shared object"
 # What pathlib says of links that lead round in a circle, before Python 3.13.
 _CIRCLE = re.compile(r"Symlink loop from '(.*)'")
 # How HDF5, safetensors and the C libraries behind them write the number of an error.
@@ -39,6 +41,8 @@ def machine_fault(error: BaseException) -> str | None:
     """The sentence for a fault of the machine; None for anything else, a bug above all."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return _MEMORY.format(reason=_first_line(error) or "none is left")
+    if isinstance(error, ImportError) and _NO_ROOM in str(error):
+        return _MEMORY.format(reason=_first_line(error))
     circle = _CIRCLE.match(str(error)) if isinstance(error, RuntimeError) else None
     if circle is not None:
         return f"{circle[1]}: {_ADVICE[errno.ELOOP]}"
