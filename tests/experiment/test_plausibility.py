@@ -67,6 +67,17 @@ def test_rows_that_slipped_in_half_of_the_table_are_told_with_their_place(cohort
     assert any("did rows slip from there on?" in note for note in told), told
 
 
+def test_copies_of_a_gene_need_not_follow_its_receptor(cohort):
+    with_gene(cohort, lambda values: pd.Series(np.roll(values, 1), values.index))
+    (cohort / "mrna_zscores.txt").rename(cohort / "data_log2_cna.txt")
+    settings = experiment_file(cohort.parent)
+    text = settings.read_text().replace("mrna_zscores.txt", "data_log2_cna.txt")
+    assert "data_log2_cna.txt" in text
+    settings.write_text(text)
+    notes = audit(read_experiment(settings)).notes
+    assert not [note for note in notes if "contradict each other" in note]
+
+
 def test_signs_turned_round_are_told(cohort):
     with_gene(cohort, lambda values: -values)
     (note,) = contradictions(cohort)

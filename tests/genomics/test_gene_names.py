@@ -43,6 +43,12 @@ def test_dates_are_told_and_symbols_are_none():
     (note,) = date_notes(["ESR1", *dates])
     assert "5 genes are named by dates and were left out: 1-Mar, 2-Sep" in note
     assert list(date_notes(["ESR1"])) == []
+    (note,) = date_notes(["ESR1", "43891", "PGR", "100130426", "ERBB2"])
+    assert note.startswith("1 genes are named by dates and were left out: 43891;")
+
+
+def test_entrez_ids_are_no_days() -> None:
+    assert list(date_notes(["2099", "43891", "5241", "2064"])) == []
 
 
 def test_numbered_genes_are_refused_and_entrez_ids_are_not():

@@ -6,6 +6,7 @@ What they break is what biology makes sure of: the gene of a receptor tells its 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -14,6 +15,7 @@ import pandas as pd
 from histodistill.cohort.receptors import Receptor, receptors_of
 from histodistill.cohort.targets import Target
 from histodistill.experiment.data import ExperimentData
+from histodistill.experiment.inputs import BlockSettings
 from histodistill.experiment.receptor_pairs import receptor_pair_notes
 from histodistill.experiment.settings import Experiment
 from histodistill.genomics.quantity import quantity_of
@@ -27,6 +29,10 @@ _ERRORS = 1.64
 # Parts of a table in which rows may have slipped. Of 600 sound samples of 60 to 100 patients of
 # TCGA-BRCA, one is told.
 _STRETCHES, _FEWEST_ROWS = (2, 4), 25
+# What names of blocks and files of cBioPortal, Xena and the GDC call other quantities of genes.
+_NO_EXPRESSION = re.compile(
+    r"cn[av]|copy|gistic|ascat|segment|methyl|hm27|hm450|mutat", re.IGNORECASE
+)
 # Sizes of bags differ between classes where tumours do, but do not tell them apart.
 _TELLING = 0.85
 
@@ -38,20 +44,20 @@ def plausibility_notes(experiment: Experiment, data: ExperimentData) -> Iterator
         if target.positive_index is None or len(labels) < _FEWEST_PATIENTS:
             continue
         positive = labels == target.positive_index
-        yield from _against_genes(target, positive, data)
+        yield from _against_genes(experiment, target, positive, data)
         yield from _against_bags(target.name, positive, data)
     yield from _same_targets(experiment, data)
     yield from receptor_pair_notes(experiment, data)
 
 
 def _against_genes(
-    target: Target, positive: pd.Series[bool], data: ExperimentData
+    experiment: Experiment, target: Target, positive: pd.Series[bool], data: ExperimentData
 ) -> Iterator[str]:
     for receptor in receptors_of((target.name, target.column)):
         for block, table in data.genomics.items():
             known = table.loc[table.index.intersection(positive.index)]
             found = _best_gene(receptor, known, positive.loc[known.index])
-            if found is None or quantity_of(table.to_numpy()) == "levels":
+            if found is None or not _may_be_expression(experiment.genomics[block], block, table):
                 continue
             gene, auc, doubt = found
             if auc + doubt < _IMPLAUSIBLE:
@@ -65,12 +71,18 @@ def _against_genes(
                 yield from _of_rows(target.name, block, known[gene], positive, orders)
 
 
+def _may_be_expression(settings: BlockSettings, block: str, table: pd.DataFrame) -> bool:
+    """Whether a block can be expression: copies, methylation and mutations tell no receptor."""
+    named_otherwise = _NO_EXPRESSION.search(f"{block} {settings.file.name}") is not None
+    return not named_otherwise and quantity_of(table.to_numpy()) != "levels"
+
+
 def _contradiction(target: str, block: str, gene: str, auc: float, n: int) -> str:
     cause = (
         "are classes or signs turned round?"
         if auc < 1 - _IMPLAUSIBLE
         else "do labels and samples belong to the same patients (a column sorted alone, rows that "
-        "slipped)? Is it the right column?"
+        "slipped)? Is it the right column, and is the block expression?"
     )
     return (
         f"{target} and block {block} contradict each other: {gene} tells {target} with AUC "

@@ -17,6 +17,8 @@ _DATE = re.compile(
     r"|\d{4}-\d{2}-\d{2}(?:[ T].*)?|\d{1,2}[/.]\d{1,2}[/.]\d{2,4}",
     re.IGNORECASE,
 )
+# Days of spreadsheets from 2000 to 2050.
+_DAYS = range(36526, 54789)
 
 
 def normalised(name: str) -> str:
@@ -37,9 +39,22 @@ def is_date(name: str) -> bool:
     return _DATE.fullmatch(name) is not None
 
 
+def dates_among(names: Sequence[str]) -> set[str]:
+    """Names that a spreadsheet made of symbols: dates, or the days since 1900 that it counts.
+
+    A number of that size is an Entrez id as well, where most genes are named by one.
+    """
+    numbers = {name for name in names if name.isdecimal()}
+    days = {name for name in numbers if len(name) == 5 and int(name) in _DAYS}
+    return {name for name in names if is_date(name)} | (
+        days if 2 * len(numbers) < len(names) else set()
+    )
+
+
 def date_notes(names: Sequence[str]) -> Iterator[str]:
     """Genes that a spreadsheet has renamed, and what to do."""
-    dates = list(dict.fromkeys(filter(is_date, names)))
+    found = dates_among(names)
+    dates = [name for name in dict.fromkeys(names) if name in found]
     if dates:
         yield (
             f"{len(dates)} genes are named by dates and were left out: {listed(dates, 5)}; a "

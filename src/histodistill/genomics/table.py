@@ -16,7 +16,7 @@ from histodistill.errors import InputError, listed
 from histodistill.genomics.derived import derived_notes, derived_problems
 from histodistill.genomics.gene_names import (
     date_notes,
-    is_date,
+    dates_among,
     normalised,
     number_problem,
     shortened_notes,
@@ -133,7 +133,8 @@ def _by_symbol(
     numbered = number_problem(matrix.genes)
     if numbered is not None:
         raise InputError(f"{source}: {numbered}.")
-    names = ["" if is_date(gene) else normalised(gene) for gene in matrix.genes]
+    dates = dates_among(matrix.genes)
+    names = ["" if gene in dates else normalised(gene) for gene in matrix.genes]
     genes, values, notes = _unique_genes(names, matrix.array[resolved.rows])
     notes.extend((*shortened_notes(matrix.genes, names), *date_notes(matrix.genes)))
     index = pd.Index(resolved.patients, name="PATIENT", dtype=object)
