@@ -341,7 +341,7 @@ def _programme_notes(told: pd.DataFrame) -> Iterator[str]:
     if len(programmes):
         yield (
             f"{int(programmes['shown'].sum())} of {len(programmes)} programmes of expression are "
-            f"drawn: the others slides do not predict above chance, or the members of the ensemble "
+            f"drawn; of the others slides tell no more than chance, or the members of the ensemble "
             f"do not share them ({_PREDICTABILITY}, with the figures of all genes)"
         )
 
