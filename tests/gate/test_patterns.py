@@ -15,6 +15,9 @@ from histodistill.gate.patterns import require_bounded_pattern
         r"(P[+*(]\d+)\)\+",
         r"^([^_]+)_[^_]+_[^_]+_.*$",
         r"(\d{3}-\d{4})(?:_HE)?",
+        r"^([^-]+(?:-[^-]+){2})(?:-|$)",
+        r"^((?:[^_]++_){3}[^_]++)(?:_|$)",
+        r"(?P<patient>(\w{2}){2})",
     ],
 )
 def test_what_finds_a_patient_in_a_name_is_served(pattern):
@@ -26,6 +29,10 @@ def test_what_finds_a_patient_in_a_name_is_served(pattern):
     [
         r"(a+)+$",
         r"(a|a)*$",
+        r"(a+){9}$",
+        r"(a++)+$",
+        r"((a+){2}){3}$",
+        r"(a+){2,9}$",
         r"((a?){9}){9}$",
         r"([)]|a+)+$",
         "(" + "a?" * 30 + "a" * 30 + ")",

@@ -54,6 +54,10 @@ def _patterns() -> Iterator[str]:
     yield "^(.+)$"
     for more in range(_MOST_PIECES):
         for separator in _SEPARATORS:
-            piece, cut = f"[^{separator}]+", re.escape(separator) if separator == "." else separator
+            # Pieces give nothing back (``++``), so that no name takes long.
+            piece, cut = (
+                f"[^{separator}]++",
+                re.escape(separator) if separator == "." else separator,
+            )
             pieces = piece + (f"(?:{cut}{piece}){{{more}}}" if more else "")
             yield f"^({pieces})(?:{cut}|$)"

@@ -18,6 +18,7 @@ from histodistill.experiment.same_patients import repeated_slides
 from histodistill.experiment.settings import Experiment
 from histodistill.experiment.unlabelled import told, unlabelled_teachers
 from histodistill.experiment.unlike_slides import misplaced_patches, unlike_slides
+from histodistill.gate.patterns import require_bounded_pattern
 from histodistill.spreadsheets import write_csv
 
 MODALITIES = ("slides and genomics", "slides alone", "genomics alone")
@@ -66,6 +67,7 @@ def audit(experiment: Experiment, progress: Progress | None = None) -> Audit:
         return Audit(error.problems)
     problems: list[str] = []
     notes = [*data.notes, *_modality_notes(data), *_survival_notes(experiment)]
+    notes += _pattern_notes(experiment.cohort.patient_pattern)
     notes += [*repeated_slides(data.bags), *unlike_slides(data.bags)]
     notes += misplaced_patches(data.bags)
     notes += plausibility_notes(experiment, data)
@@ -178,6 +180,21 @@ def _survival_notes(experiment: Experiment) -> Iterator[str]:
             "cohort.survival: no block of genes is selected by `cox`, so that no model learns from "
             "follow-up; it is read to tell patients apart alone"
         )
+
+
+def _pattern_notes(pattern: str | None) -> Iterator[str]:
+    """That `predict` will not read names by a pattern which could take for ever."""
+    if pattern is None:
+        return
+    try:
+        require_bounded_pattern(
+            pattern,
+            "cohort.patient_pattern",
+            "models trained here will read names by --patient-pattern alone; repeat no group, or "
+            "write `++` in place of `+`",
+        )
+    except InputError as error:
+        yield from (problem.removesuffix(".") for problem in error.problems)
 
 
 def modality(data: ExperimentData, patient: str) -> str:
