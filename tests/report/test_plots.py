@@ -112,3 +112,13 @@ def test_files_are_valid_and_the_same_every_time(
     assert pixels.std() > 5
     assert ET.fromstring(contents[0][1]).tag.endswith("svg")
     assert b"<dc:date>" not in contents[0][1]
+
+
+@pytest.mark.parametrize("draw", [roc_figure, calibration_figure])
+def test_names_of_many_curves_stand_under_the_panel(draw: Callable[..., Figure]):
+    runs = PANELS["Slides only"]["mkd"]
+    figure = draw({"Slides only": {f"method {number}": runs for number in range(6)}})
+    figure.draw_without_rendering()
+    (shown,) = [found for ax in figure.axes if (found := ax.get_legend()) is not None]
+    assert len(shown.get_texts()) == 6
+    assert shown.get_window_extent().y1 < min(ax.get_window_extent().y0 for ax in figure.axes)

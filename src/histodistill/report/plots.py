@@ -41,6 +41,8 @@ FONT = 8
 DPI = 200
 # Of a curve; more cannot be seen, and would make the page of a large cohort too heavy.
 MOST_POINTS = 400
+# Names that a panel has room for; a line of a legend under it takes so many panels' height.
+MOST_INSIDE, LEGEND_LINE = 4, 0.045
 
 # Text stays text: it can be read aloud, found and edited, and takes a quarter of the bytes.
 _SVG: dict[Any, Any] = {"svg.hashsalt": "histodistill", "svg.fonttype": "none"}
@@ -70,7 +72,7 @@ def precision_recall_figure(panels: Panels) -> Figure:
 
 def calibration_figure(panels: Panels) -> Figure:
     """Observed frequency by predicted probability, smoothed, with bands; patients in each tenth."""
-    figure = _new(len(panels), 1.35)
+    figure = _new(len(panels), 1.35 + _room(panels))
     grid = figure.subplots(
         2, len(panels), squeeze=False, sharex=True, gridspec_kw={"height_ratios": [3.2, 1]}
     )
@@ -84,7 +86,7 @@ def calibration_figure(panels: Panels) -> Figure:
         below.set_xlabel("Predicted probability", fontsize=FONT)
         below.set_ylabel("Patients", fontsize=FONT)
         below.yaxis.set_major_locator(MaxNLocator(3, integer=True))
-        _legend(above, "best")
+        _legend(above, "best", below)
     return figure
 
 
@@ -182,7 +184,7 @@ def _drawable(curves: Mapping[str, Runs]) -> dict[str, Runs]:
 
 
 def _curves(panels: Panels, draw: _Draw, labels: tuple[str, str], legend: LegendPlace) -> Figure:
-    figure = _new(len(panels), 1.0)
+    figure = _new(len(panels), 1.0 + _room(panels))
     axes = figure.subplots(1, max(len(panels), 1), squeeze=False)[0]
     styles = _styles(panels)
     for (title, curves), ax in zip(panels.items(), axes, strict=True):
@@ -279,9 +281,28 @@ def decorate(ax: Axes) -> None:
         spine.set_color(INK)
 
 
-def _legend(ax: Axes, place: LegendPlace) -> None:
-    if ax.get_legend_handles_labels()[1]:
-        ax.legend(loc=place, fontsize=FONT - 1, frameon=True, framealpha=0.85, edgecolor="none")
+def _room(panels: Panels) -> float:
+    """Height for a legend under the panels, in panels: a line a curve, where they are many."""
+    most = max((len(_drawable(curves)) for curves in panels.values()), default=0)
+    return 0 if most <= MOST_INSIDE else LEGEND_LINE * (most + 1)
+
+
+def _legend(ax: Axes, place: LegendPlace, lowest: Axes | None = None) -> None:
+    """Tell the curves: inside the panel, or under the lowest axes where they would be covered."""
+    curves, names = ax.get_legend_handles_labels()
+    small = FONT - 1
+    if len(names) > MOST_INSIDE:
+        under = lowest or ax
+        under.legend(
+            curves,
+            names,
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.22 if lowest is None else -0.7),
+            fontsize=small,
+            frameon=False,
+        )
+    elif names:
+        ax.legend(loc=place, fontsize=small, frameon=True, framealpha=0.85, edgecolor="none")
     else:
         ax.text(
             *(0.5, 0.5, "nothing to draw"),
