@@ -107,6 +107,17 @@ resampled t-test ([statistics](statistics.md)), Holm's correction over the rows,
 the ten divisions have a mean difference above 0.
 """
 
+_LIMITS = """
+## What limits the student here
+
+Not the labels: genes alone tell each of them far better on the same folds (tables above), so that
+their noise leaves room. It is what these features hold. 607 of 640 numbers are the same in every
+patch of a patient, so that no method can find a rare patch, and every method that reads slides lies
+within a few points of logistic regression on the mean patch ([all methods](all-methods.md)). What
+genes teach is gained on top of that. Where patches differ, and rare ones carry the signal, see
+[which method wins where](regimes.md).
+"""
+
 _LABELLED = """
 ## How many labels
 
@@ -202,6 +213,7 @@ def _results() -> Iterator[str]:
     if repeated is not None:
         yield from _ten_divisions(repeated)
     yield from _labels()
+    yield _LIMITS
 
 
 def _against_rivals(predictions: pd.DataFrame) -> pd.DataFrame:
