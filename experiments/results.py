@@ -78,7 +78,7 @@ _RESULTS = """\
 Made by `python experiments/results.py` from the predictions of suites in `experiments/`:
 `tcga-brca-main.yaml` (folds given with the data, stratified by label; patients of one hospital are
 in several parts), `tcga-brca-sites.yaml` (no hospital in two parts, nearer to what a new hospital
-will see), `tcga-brca-repeats.yaml` (ten divisions) and `tcga-brca-labels.yaml`.
+will see) and `tcga-brca-repeats.yaml` (ten divisions).
 {seeds}
 `programmes` is a model of five members, trained with different validation parts, so that together
 they learn from the validation patients too; `programmes-single` is one of them, `abmil-five` is
@@ -121,9 +121,9 @@ genes teach is gained on top of that. Where patches differ, and rare ones carry 
 _LABELLED = """
 ## How many labels
 
-The same folds, one seed, with an eighth, a quarter and half of the labelled patients of training
-and validation; a patient outside a part loses the label alone, and teaches `programmes` still.
-Pooled AUC from slides alone with its 95 % interval:
+`tcga-brca-labels.yaml`: the folds given, one seed, with an eighth, a quarter and half of the
+labelled patients of training and validation; a patient outside a part loses the label alone, and
+teaches `programmes` still. Pooled AUC from slides alone with its 95 % interval:
 """
 
 _NEEDED = """
