@@ -103,8 +103,14 @@ _REPEATED = """
 
 {recommended} against others, slides alone, one seed, ten divisions at random into five folds: mean
 over {folds} folds of the difference in AUC, with the interval and p-value of the corrected
-resampled t-test ([statistics](statistics.md)), Holm's correction over the rows, and how many of
-the ten divisions have a mean difference above 0.
+resampled t-test ([statistics](statistics.md)), which counts the luck of training as well, Holm's
+correction over the targets of each comparison and over all rows, and how many of the ten divisions
+have a mean difference above 0.
+"""
+
+_REPEATED_POOLED = """
+The same pooled: AUC of all patients, the mean over the ten divisions, with a bootstrap interval of
+patients and DeLong's test of these means, which takes the trained models as they are:
 """
 
 _LIMITS = """
@@ -259,9 +265,12 @@ def _ten_divisions(predictions: pd.DataFrame) -> Iterator[str]:
     table = pd.DataFrame(
         _division_row(fits, target, rival) for rival in RIVALS for target in fits["target"].unique()
     )
-    table["p (Holm)"] = holm(table["p"])
+    table["p (Holm)"] = table.groupby("against")["p"].transform(holm)
+    table["p (Holm, all rows)"] = holm(table["p"])
     yield _REPEATED.format(recommended=f"`{RECOMMENDED}`", folds=int(table.pop("folds").max()))
     yield to_markdown(plain_table(table)) + "\n"
+    yield _REPEATED_POOLED
+    yield _comparison(_against_rivals(predictions))
 
 
 def _division_row(fits: pd.DataFrame, target: str, rival: str) -> dict[str, object]:
