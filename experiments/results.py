@@ -154,6 +154,11 @@ Gain of `programmes` from slides alone, pooled AUC, with its 95 % interval and p
 correction over the three targets (paired DeLong's tests):
 """
 
+_README_REPEATED = """
+The same gain over ten divisions at random into five folds, one seed each (a test that counts the
+luck of training as well is less sure, see [results](docs/results.md#ten-divisions)):
+"""
+
 _ALL = """\
 # All methods
 
@@ -329,6 +334,10 @@ def _readme() -> Iterator[str]:
         yield to_markdown(_unmarked(headline_table(evaluate(chosen).summary)))
         yield _README_TESTED
         yield to_markdown(plain_table(_tested(_against_rivals(predictions))))
+    repeated = _predictions(REPEATS)
+    if repeated is not None:
+        yield _README_REPEATED
+        yield to_markdown(plain_table(_tested(_against_rivals(repeated))))
 
 
 def _tested(table: pd.DataFrame) -> pd.DataFrame:
