@@ -41,7 +41,11 @@ def patient_figure(places: pd.DataFrame) -> Figure:
         for row, colour in enumerate(("label", "site")):
             _scatter(grid[row, column], own, colour, legend=column == len(networks) - 1)
             grid[row, column].set_title(f"{network}, by {colour}", fontsize=9, color=_INK)
-    figure.suptitle("Test patients of the first fold. Research use only", fontsize=9)
+    figure.suptitle(
+        "Test patients of the first fold on the first two principal components of each network's "
+        "features. Research use only",
+        fontsize=9,
+    )
     return figure
 
 
