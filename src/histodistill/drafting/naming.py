@@ -54,10 +54,7 @@ def _patterns() -> Iterator[str]:
     yield "^(.+)$"
     for more in range(_MOST_PIECES):
         for separator in _SEPARATORS:
-            # Pieces give nothing back (``++``), so that no name takes long.
-            piece, cut = (
-                f"[^{separator}]++",
-                re.escape(separator) if separator == "." else separator,
-            )
+            cut = re.escape(separator) if separator == "." else separator
+            piece = f"[^{separator}]++"  # gives nothing back, so that no name takes long
             pieces = piece + (f"(?:{cut}{piece}){{{more}}}" if more else "")
             yield f"^({pieces})(?:{cut}|$)"

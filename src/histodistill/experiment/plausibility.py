@@ -31,7 +31,7 @@ _ERRORS = 1.64
 _STRETCHES, _FEWEST_ROWS = (2, 4), 25
 # What names of blocks and files of cBioPortal, Xena and the GDC call other quantities of genes.
 _NO_EXPRESSION = re.compile(
-    r"cn[av]|copy|gistic|ascat|segment|methyl|hm27|hm450|mutat", re.IGNORECASE
+    r"cn[av]|copy.?number|gistic|ascat|segment|methyl|hm27|hm450|mutat", re.IGNORECASE
 )
 # Sizes of bags differ between classes where tumours do, but do not tell them apart.
 _TELLING = 0.85

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,10 +66,16 @@ def _other_series(folder: Path, *known: list[Path]) -> set[str]:
 
 def _header(path: Path) -> _Header:
     """What tells slides apart; the file's own name for a series that cannot be read."""
-    with slides_extra():
-        import pydicom
     if not path.is_file():
         return _Header(path.stem, "")
+    return _read_header(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=100_000)
+def _read_header(path: Path, _changed: int) -> _Header:
+    """Read once as long as the file is the same: naming, doubles and glass all ask for it."""
+    with slides_extra():
+        import pydicom
     wanted = ["SeriesInstanceUID", "ContainerIdentifier"]
     try:
         header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=wanted)
