@@ -19,6 +19,7 @@ from histodistill.simulation import (
     simulate_slide,
     simulate_slides,
 )
+from tests.engines.worker_processes import workers
 
 tifffile = pytest.importorskip("tifffile")
 pytest.importorskip("imagecodecs")
@@ -45,6 +46,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_two_workers_write_the_same_bytes_as_one(cohort: SimulatedCohort, tmp_path: Path) -> None:
     again = simulate_slides(tmp_path, SMALL, width_px=300, height_px=260, jobs=2)
     assert contents(again.folder) == contents(cohort.folder)
+    assert not workers()
 
 
 def test_tables_are_those_of_the_feature_cohort(cohort: SimulatedCohort, tmp_path: Path) -> None:

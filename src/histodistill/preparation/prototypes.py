@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from histodistill.features import BagStore
+from histodistill.preparation.seeding import first_centres
 from histodistill.preparation.squash import Squash, mean_of
 
 # Patches that prototypes are found on, of all patients together, and the least for each prototype.
@@ -48,7 +49,15 @@ class Prototypes:
         from sklearn.cluster import MiniBatchKMeans  # which no answer of a trained model waits for
 
         number = max(1, min(number, len(patches) // _PATCHES_OF_EACH))
-        means = MiniBatchKMeans(number, batch_size=4096, max_iter=30, n_init=1, random_state=0)
+        means = MiniBatchKMeans(
+            number,
+            init=first_centres,
+            batch_size=4096,
+            max_iter=30,
+            n_init=1,
+            random_state=0,
+            compute_labels=False,
+        )
         centres = torch.from_numpy(means.fit(patches).cluster_centers_).float()
         some = torch.from_numpy(patches[:: max(1, len(patches) // _MEASURED)])
         usual = float(_squared_distances(some, centres).amin(dim=1).median())

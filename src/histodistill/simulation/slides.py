@@ -7,12 +7,14 @@ slides, OpenSlide among them.
 
 from __future__ import annotations
 
-import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from joblib import Parallel, delayed
 
+from histodistill.engines.choice import Place, opened
+from histodistill.engines.scheduling import run_tasks
 from histodistill.simulation.cohort import (
     SimulatedCohort,
     cohort_paths,
@@ -26,8 +28,7 @@ from histodistill.simulation.morphology import Morphology, morphology_of
 from histodistill.simulation.pyramid import write_pyramid
 from histodistill.simulation.settings import SimulationSettings
 from histodistill.simulation.stain import Stain, draw_stain
-from histodistill.simulation.truth import Stream, draw_truth, generator, slides_of
-from histodistill.workers import end_with_parent
+from histodistill.simulation.truth import SimulatedSlide, Stream, draw_truth, generator, slides_of
 
 
 def simulate_slides(
@@ -65,20 +66,38 @@ def simulate_slides(
     stains = [
         draw_stain(generator(settings, Stream.STAIN, site)) for site in range(settings.n_sites)
     ]
-    Parallel(n_jobs=jobs, initializer=end_with_parent, initargs=(os.getpid(),))(
-        delayed(simulate_slide)(
-            path,
-            morphology_of(slide, settings),
-            (settings.seed, int(Stream.PIXELS), *slide.key),
-            stain=stains[slide.site],
-            width_px=width_px,
-            height_px=height_px,
-            mpp=mpp,
-        )
-        for path, slide in zip(paths, slides, strict=True)
-    )
+    drawing = _Drawing(settings, paths, slides, stains, width_px, height_px, mpp)
+    with opened(Place(), folder, jobs=jobs) as engine:
+        for _ in run_tasks(engine, drawing, [(number,) for number in range(len(slides))]):
+            pass
     write_tables(cohort, truth, slides_table(slides), readme_of_drawn(settings, truth))
     return cohort
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """Draws slides of a cohort by their numbers, in whichever process."""
+
+    settings: SimulationSettings
+    paths: Sequence[Path]
+    slides: Sequence[SimulatedSlide]
+    stains: Sequence[Stain]
+    width_px: int
+    height_px: int
+    mpp: float
+
+    def __call__(self, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            slide = self.slides[number]
+            simulate_slide(
+                self.paths[number],
+                morphology_of(slide, self.settings),
+                (self.settings.seed, int(Stream.PIXELS), *slide.key),
+                stain=self.stains[slide.site],
+                width_px=self.width_px,
+                height_px=self.height_px,
+                mpp=self.mpp,
+            )
 
 
 def simulate_slide(

@@ -20,6 +20,7 @@ from histodistill.training.run import fit_runner
 from histodistill.training.run.attempts import FAILURE
 from histodistill.training.run.fit_runner import FitRunner
 from histodistill.training.run.parallel import Running, Silent, run_fits
+from tests.engines.worker_processes import workers
 from tests.training.cohorts import World, described, experiment
 from tests.training.run.test_resume import assert_same, living, results, wait_until
 
@@ -160,23 +161,9 @@ class _PowerCutError(BaseException):
     """Stands for Ctrl-C."""
 
 
-def workers() -> list[str]:
-    """The workers that this process has started and that run."""
-    listing = subprocess.check_output(["ps", "-A", "-ww", "-o", "ppid=,stat=,args="], text=True)
-    processes = [line.split(maxsplit=2) for line in listing.splitlines()]
-    return [
-        command
-        for parent, state, command in processes
-        if int(parent) == os.getpid() and not state.startswith("Z") and "popen_loky" in command
-    ]
-
-
 class _Unplugged(Silent):
-    def __init__(self, others: list[str]) -> None:
-        self._others = others
-
     def on_fit(self, fit: Fit) -> None:
-        assert len(set(workers()) - set(self._others)) == 2
+        assert len(workers()) == 2
         raise _PowerCutError
 
 
@@ -186,10 +173,9 @@ def test_workers_end_whatever_ends_the_run(world: World, tmp_path: Path) -> None
     long = {"max_epochs": 5000, "patience": 5000}
     changes = {"methods": {"abmil": {}, "mkd": {"training": long}}, "training": {"max_epochs": 1}}
     setup = experiment(world.files, tmp_path, **changes)
-    others = workers()  # of earlier tests, that joblib keeps for a while
     with pytest.raises(_PowerCutError):
-        cross_validate(setup, world.data, watcher=_Unplugged(others), jobs=2, threads=1)
-    assert not set(workers()) - set(others)
+        cross_validate(setup, world.data, watcher=_Unplugged(), jobs=2, threads=1)
+    assert not workers()
 
 
 class _Dying(FitRunner):
