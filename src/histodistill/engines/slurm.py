@@ -113,9 +113,10 @@ class SlurmArrays:
                 "name": "histodistill",
             }
         self._executor.update_parameters(**parameters)
+        at_once = "" if jobs else "as many at a time as SLURM lets run, planned as one (--jobs); "
         self.notes: tuple[str, ...] = (
-            f"SLURM: arrays of at most {self.room} tasks; threads of each: {threads} (--threads); "
-            f"time limit: {limit_said()}; logs in {self._folder}",
+            f"SLURM: arrays of at most {self.room} tasks; {at_once}threads of each: {threads} "
+            f"(--threads); time limit: {limit_said()}; logs in {self._folder}",
         )
         self._numbers = count()
         self._running: dict[int, Any] = {}

@@ -15,7 +15,7 @@ from scipy.special import ndtr
 
 Floats = NDArray[np.float64]
 
-_GENES_AT_ONCE = 256
+_GENES_AT_ONCE = 64
 _MAX_STEPS = 30
 _TOLERANCE = 1e-9
 
@@ -27,17 +27,19 @@ class _RiskSets:
     Attributes:
         order: Positions of the patients by falling time.
         events: Positions, in that order, of the patients who had the event.
-        group: For every event, the number of its tie group.
-        starts: For every tie group, its first place in ``events``.
         last: For every event, the last position at risk at its time.
-        share: For every event, Efron's fraction l / d of its tie group that has already left.
+        tied: Places in ``events`` of those that share their time with another.
+        group: For every tied event, the number of its tie group.
+        starts: For every tie group, its first place in ``tied``.
+        share: For every tied event, Efron's fraction l / d of its group that has already left.
     """
 
     order: NDArray[np.intp]
     events: NDArray[np.intp]
+    last: NDArray[np.intp]
+    tied: NDArray[np.intp]
     group: NDArray[np.intp]
     starts: NDArray[np.intp]
-    last: NDArray[np.intp]
     share: Floats
 
 
@@ -88,12 +90,14 @@ def _risk_sets(time: Floats, event: NDArray[np.bool_]) -> _RiskSets:
     order = np.argsort(-time, kind="stable")
     falling = -time[order]
     events = np.flatnonzero(event[order])
-    _, starts, group, size = np.unique(
-        falling[events], return_index=True, return_inverse=True, return_counts=True
-    )
     last = np.searchsorted(falling, falling[events], side="right") - 1
-    share = (np.arange(len(events)) - starts[group]) / size[group]
-    return _RiskSets(order, events, group, starts, last, share)
+    _, inverse, counts = np.unique(falling[events], return_inverse=True, return_counts=True)
+    tied = np.flatnonzero(counts[inverse] > 1)
+    _, starts, group, size = np.unique(
+        inverse[tied], return_index=True, return_inverse=True, return_counts=True
+    )
+    share = (np.arange(len(tied)) - starts[group]) / size[group]
+    return _RiskSets(order, events, last, tied, group, starts, share)
 
 
 def _newton(x: Floats, risk: _RiskSets) -> Floats:
@@ -122,7 +126,7 @@ def _derivatives(x: Floats, beta: Floats, risk: _RiskSets) -> tuple[Floats, Floa
     linear = x * beta
     peak = linear.max(axis=0)
     weight = np.exp(linear - peak)
-    sums = [_at_risk(weight * power, risk) for power in (1, x, x * x)]
+    sums = [_at_risk(weighted, risk) for weighted in (weight, weight * x, weight * (x * x))]
     mean = sums[1] / sums[0]
     score = (x[risk.events] - mean).sum(axis=0)
     information = (sums[2] / sums[0] - mean**2).sum(axis=0)
@@ -132,6 +136,8 @@ def _derivatives(x: Floats, beta: Floats, risk: _RiskSets) -> tuple[Floats, Floa
 
 def _at_risk(weighted: Floats, risk: _RiskSets) -> Floats:
     """Sum over the risk set of each event, less Efron's share of its ties; [n_events, n_genes]."""
-    total = np.cumsum(weighted, axis=0)[risk.last]
-    tied = np.add.reduceat(weighted[risk.events], risk.starts, axis=0)[risk.group]
-    return np.asarray(total - risk.share[:, None] * tied)
+    total: Floats = np.cumsum(weighted, axis=0)[risk.last]
+    if len(risk.tied):
+        own = np.add.reduceat(weighted[risk.events[risk.tied]], risk.starts, axis=0)[risk.group]
+        total[risk.tied] -= risk.share[:, None] * own
+    return total

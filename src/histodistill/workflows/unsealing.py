@@ -7,7 +7,7 @@ from pathlib import Path
 
 from histodistill import finished, sealing
 from histodistill.errors import InputError
-from histodistill.evaluation import write_predictions
+from histodistill.evaluation import read_predictions, write_predictions
 from histodistill.experiment.recorded import CONFIGURATION, recorded_experiment
 from histodistill.training.folders import COST, PREDICTIONS, VALIDATION
 from histodistill.training.run.costs import COSTS
@@ -50,7 +50,8 @@ def unseal(run: Path) -> Unsealed:
         _open(run, place)
     finished.begin(run)
     settings = recorded_experiment(run).calibration
-    write_predictions(run / PREDICTIONS, calibrated_predictions(places, settings))
+    validation = [read_predictions(place / VALIDATION) for place in places]
+    write_predictions(run / PREDICTIONS, calibrated_predictions(places, validation, settings))
     finished.finish(run, (PREDICTIONS, VALIDATION, COSTS))
     return Unsealed(run / PREDICTIONS, opening)
 

@@ -117,11 +117,12 @@ def _collect(fits: Sequence[Fit], output: Path, settings: CalibrationSettings) -
     finished.begin(output)
     write_csv(output / COSTS, collected_costs(fits, output))
     places = [fit.folder(output) for fit in fits]
+    validation = [read_predictions(place / VALIDATION) for place in places]
     # A patient validates in several folds, so this is no table to be evaluated.
-    write_csv(output / VALIDATION, joined(place / VALIDATION for place in places))
+    write_csv(output / VALIDATION, pd.concat(validation, ignore_index=True))
     if sealing.is_sealed(output):
         _keep_sealed(fits, output)
-    predictions = calibrated_predictions(places, settings)
+    predictions = calibrated_predictions(places, validation, settings)
     write_predictions(output / PREDICTIONS, predictions)
     finished.finish(output, (PREDICTIONS, VALIDATION, COSTS))
     return predictions
@@ -161,19 +162,21 @@ def _keep_sealed(fits: Sequence[Fit], output: Path) -> None:
     raise AnswersSealedError(sealing.unread_sentence(output))
 
 
-def calibrated_predictions(places: Sequence[Path], settings: CalibrationSettings) -> pd.DataFrame:
-    """The predictions of several fits, calibrated on the validation patients of each as well."""
-    return pd.concat(
-        [
-            with_calibrated(
-                read_predictions(place / PREDICTIONS),
-                read_predictions(place / VALIDATION),
-                settings,
-            )
-            for place in places
-        ],
-        ignore_index=True,
-    )
+def calibrated_predictions(
+    places: Sequence[Path], validation: Sequence[pd.DataFrame], settings: CalibrationSettings
+) -> pd.DataFrame:
+    """The predictions of several fits, calibrated as well.
+
+    Args:
+        places: Folders of the fits.
+        validation: What each says of its validation patients.
+        settings: How to calibrate.
+    """
+    predictions = [
+        with_calibrated(read_predictions(place / PREDICTIONS), own, settings)
+        for place, own in zip(places, validation, strict=True)
+    ]
+    return pd.concat(predictions, ignore_index=True)
 
 
 def joined(parts: Iterable[Path]) -> pd.DataFrame:
