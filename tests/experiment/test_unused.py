@@ -113,6 +113,10 @@ SLIDES_ALONE: dict[str, Any] = {"genomics": None, "methods": {"mkd": None}}
             "methods.abmil.network.prototypes: serve to predict `programmes`",
         ),
         (
+            {"methods": {"abmil": {"network": {"proportions": True}}}},
+            "methods.abmil.network.proportions: are read beside `prototypes`",
+        ),
+        (
             {"methods": {"abmil": {"network": {"shrinkage": 1}}}},
             "methods.abmil.network.shrinkage: is of the student `linear`",
         ),

@@ -10,8 +10,9 @@ import torch
 
 from histodistill.features import BagStore
 from histodistill.preparation import ExpressionProgrammes, Transforms
+from histodistill.preparation.patch_basis import PatchBasis
 from histodistill.preparation.programmes import _balance, fit_programmes
-from histodistill.preparation.prototypes import PatchBasis, Prototypes, find_prototypes
+from histodistill.preparation.prototypes import Prototypes, find_prototypes
 from tests.preparation.cohorts import store
 
 WIDTH = 6

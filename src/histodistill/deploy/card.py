@@ -117,7 +117,10 @@ def _patches(settings: Mapping[str, Any], n_prototypes: Sequence[int]) -> str:
     read = f"{settings['programmes']} expression programmes, predicted from squashed features"
     counts = " or ".join(str(n) for n in sorted(set(n_prototypes)) if n)
     if counts:
-        return f"{read} and {counts} prototypes of tissue"
+        detected = (
+            ", the first also from detectors of patches" if settings.get("proportions") else ""
+        )
+        return f"{read} and {counts} prototypes of tissue{detected}"
     if settings.get("prototypes") is not None:
         return f"{read} alone: patches hardly differ within slides, which makes no prototypes"
     return read

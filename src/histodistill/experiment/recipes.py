@@ -48,6 +48,24 @@ class Recipe:
 
 NO_DISTILLATION = {"orthogonality": 0, "alignment": 0, "similarity": 0, "collaboration": 0}
 
+_PROGRAMMES_NETWORK = {
+    "student": "linear",
+    "multimodal": "experts",
+    "genomic": "linear",
+    "programmes": 30,
+    "prototypes": 256,
+    "shrinkage": 0.2,
+    "gene_weighting": 2,
+    "dropout": 0.25,
+}
+_PROGRAMMES_TRAINING = {
+    "offline": True,
+    "members": 5,
+    "learning_rate": 1e-2,
+    "weight_decay": 0.1,
+    "patience": 10,
+}
+
 _MKD = "MKD (Zhang 2025, MICCAI)"
 
 _PAPER = {
@@ -102,24 +120,17 @@ _OTHERS = {
     "programmes": Recipe(
         "the recommended recipe: ridge regression reads expression programmes from "
         "patches, linear networks learn the label; five models averaged",
-        network={
-            "student": "linear",
-            "multimodal": "experts",
-            "genomic": "linear",
-            "programmes": 30,
-            "prototypes": 256,
-            "shrinkage": 0.2,
-            "gene_weighting": 2,
-            "dropout": 0.25,
-        },
+        network=_PROGRAMMES_NETWORK,
         objective=NO_DISTILLATION,
-        training={
-            "offline": True,
-            "members": 5,
-            "learning_rate": 1e-2,
-            "weight_decay": 0.1,
-            "patience": 10,
-        },
+        training=_PROGRAMMES_TRAINING,
+    ),
+    # Where rare patches carry the signal, the mean patch hides them; genes say how many there are.
+    "proportions": Recipe(
+        "`programmes`, whose first is also told by detectors of the patches whose number "
+        "the genes foretell: for encoders whose patches differ",
+        network=_PROGRAMMES_NETWORK | {"proportions": True},
+        objective=NO_DISTILLATION,
+        training=_PROGRAMMES_TRAINING,
     ),
 }
 

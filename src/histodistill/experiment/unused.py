@@ -119,6 +119,8 @@ def _of_networks_not_trained(method: MethodSettings, network: Mapping[str, Any])
                 )
     if network.get("prototypes") and method.network.programmes is None:
         yield "network.prototypes: serve to predict `programmes`, and there are none; set them too"
+    if network.get("proportions") and method.network.prototypes is None:
+        yield "network.proportions: are read beside `prototypes`, and there are none; set them too"
     if network.get("shrinkage") and (
         "student" not in trained or method.network.student != "linear"
     ):

@@ -62,6 +62,8 @@ class NetworkSettings(Settings):
         prototypes: Predict the programmes from the features and from how a patch is shared out
             among this many prototypes of tissue (k-means of the training patients' patches), where
             patches differ within slides; None predicts them from the features alone.
+        proportions: Beside prototypes, read detectors of the patches whose number the first
+            programme of the training patients' genes foretells.
         shrinkage: Penalty of the squared weights of a ``linear`` student.
         gene_weighting: Multiply every gene by this power of its absolute correlation with the
             label of the training patients; 0 reads all alike.
@@ -83,6 +85,7 @@ class NetworkSettings(Settings):
     blocks: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     programmes: PositiveInt | None = None
     prototypes: PositiveInt | None = None
+    proportions: bool = False
     shrinkage: NonNegativeFloat = 0.0
     gene_weighting: NonNegativeFloat = 0.0
     fusion: Fusion = "bilinear"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -13,9 +14,11 @@ from torch import Tensor
 from histodistill.errors import InputError
 from histodistill.features import BagStore
 from histodistill.preparation.gene_weights import label_correlation
+from histodistill.preparation.patch_basis import PatchBasis
 from histodistill.preparation.penalty import best_penalty
 from histodistill.preparation.predicted_genes import PredictedGenes, fit_predicted_genes
-from histodistill.preparation.prototypes import PatchBasis, find_prototypes
+from histodistill.preparation.proportions import PARTS, find_detectors
+from histodistill.preparation.prototypes import find_prototypes
 from histodistill.preparation.squash import CONSTANT, Squash, in_parts
 
 # Ridge penalties that are tried, per patient and standardised feature.
@@ -24,6 +27,8 @@ _PENALTIES = np.logspace(-1.5, 2.5, 17)
 _LENIENCE = 0.25
 # Share of the variance of all inputs of the ridge regression that prototypes have.
 _PROTOTYPES = 0.9
+# Detectors are read whose correlation with the programme is this part of the best one's, or more.
+_AGREEING = 0.9
 
 
 class ExpressionProgrammes:
@@ -62,6 +67,12 @@ class ExpressionProgrammes:
         return self.weight.shape[1]
 
     @property
+    def n_detectors(self) -> int:
+        """Number of detectors that patches are read by, beside their features."""
+        found = self.basis.detectors if isinstance(self.basis, PatchBasis) else None
+        return 0 if found is None else len(found)
+
+    @property
     def n_prototypes(self) -> int:
         """Number of prototypes of tissue that patches are read by, beside their features."""
         return _number_of_prototypes(self.basis)
@@ -93,7 +104,8 @@ class ExpressionProgrammes:
             InputError: Fewer than three patients.
         """
         _check_number(len(means))
-        return _fit(means, genes, labels, n_programmes, basis)[0]
+        scores = _measured_programmes(genes, labels, n_programmes)
+        return _fit(means, scores, basis)[0]
 
     def transform(self, bag: Tensor) -> Tensor:
         """Programmes [n, k] float32 of n patches [n, F], on the patches' device."""
@@ -141,6 +153,8 @@ def fit_programmes(
     names: Sequence[str],
     groups: Sequence[str],
     n_prototypes: int | None = None,
+    *,
+    proportions: bool = False,
 ) -> ExpressionProgrammes:
     """Programmes of squashed patches, learnt from the bags of training patients.
 
@@ -155,6 +169,8 @@ def fit_programmes(
             measured how well genes are predicted.
         n_prototypes: Prototypes of tissue that are read beside the squashed features, where
             patches differ within slides; None reads none.
+        proportions: Where there are prototypes, read also detectors of the patches whose number
+            the first programme foretells (see :mod:`histodistill.preparation.proportions`).
 
     Raises:
         InputError: Fewer than three patients.
@@ -162,8 +178,14 @@ def fit_programmes(
     _check_number(len(patients))
     basis = _fit_basis(bags, patients, n_prototypes)
     means = np.array([basis.mean(bags.bag(patient)) for patient in patients])
-    fitted, scores, unit = _fit(means, genes, labels, n_programmes, basis)
-    ridge = partial(_ridge, n_prototypes=_number_of_prototypes(basis))
+    scores = _measured_programmes(genes, labels, n_programmes)
+    detection = None
+    if proportions and isinstance(basis, PatchBasis):
+        basis.detectors, told = find_detectors(bags, patients, scores[:, 0])
+        detection = _detection(means, told, scores, len(basis.prototypes))
+        means = np.hstack([means, told])
+    fitted, unit = _fit(means, scores, basis, detection)
+    ridge = partial(_ridge, n_prototypes=_number_of_prototypes(basis), detection=detection)
     fitted.genes = fit_predicted_genes(means, genes, names, scores, ridge, groups, unit)
     return fitted
 
@@ -180,24 +202,95 @@ def _number_of_prototypes(basis: Squash | PatchBasis | None) -> int:
     return len(basis.prototypes) if isinstance(basis, PatchBasis) else 0
 
 
-def _fit(
-    means: NDArray[np.float64],
-    genes: NDArray[np.float64],
-    labels: NDArray[np.int64],
-    n_programmes: int,
-    basis: Squash | PatchBasis | None,
-) -> tuple[ExpressionProgrammes, NDArray[np.float64], float]:
-    """The map, the measured programmes [n, k] that it predicts, and its unit of them."""
+def _measured_programmes(
+    genes: NDArray[np.float64], labels: NDArray[np.int64], n_programmes: int
+) -> NDArray[np.float64]:
+    """The programmes [n, k] of patients, centred: principal components of weighted genes."""
     from sklearn.decomposition import PCA  # which no answer of a trained model waits for
 
     rank = min(n_programmes, len(genes) - 1, genes.shape[1])
     weighted = genes * label_correlation(genes, labels)
-    scores = PCA(rank, svd_solver="full").fit_transform(weighted)
-    coefficients, answers, scale = _regression(means, scores, _number_of_prototypes(basis))
+    return np.asarray(PCA(rank, svd_solver="full").fit_transform(weighted))
+
+
+def _fit(
+    means: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    basis: Squash | PatchBasis | None,
+    detection: Detection | None = None,
+) -> tuple[ExpressionProgrammes, float]:
+    """The map to measured programmes [n, k], and its unit of them."""
+    n_prototypes = _number_of_prototypes(basis)
+    of_slides = means if detection is None else means[:, : -len(detection.weight)]
+    coefficients, answers, scale = _regression(of_slides, scores, n_prototypes)
     unit = max(float((answers - answers.mean(axis=0)).std()), 1e-12)
     weight = (coefficients / unit).T * scale[:, None]
+    if detection is not None:
+        weight = detection.joined(weight, unit)
     bias = -means.mean(axis=0) @ weight
-    return ExpressionProgrammes(_stored(weight), _stored(bias), basis), scores, unit
+    return ExpressionProgrammes(_stored(weight), _stored(bias), basis), unit
+
+
+@dataclass(frozen=True)
+class Detection:
+    """How the first programme is told by ridge regression and by detectors together.
+
+    Attributes:
+        regression: Factor of the regression's answer.
+        weight: Of each detector's mean, in units of the measured programme: float64 [m].
+    """
+
+    regression: float
+    weight: NDArray[np.float64]
+
+    def joined(self, weight: NDArray[np.float64], unit: float = 1.0) -> NDArray[np.float64]:
+        """Weights [D, k] of the regression with those of detectors below them, [D + m, k]."""
+        both = np.vstack([weight, np.zeros((len(self.weight), weight.shape[1]))])
+        both[:, 0] *= self.regression
+        both[len(weight) :, 0] = self.weight / unit
+        return both
+
+
+def _detection(
+    means: NDArray[np.float64],
+    told: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    n_prototypes: int,
+) -> Detection:
+    """Weights by which the first programme is predicted best of patients who taught neither.
+
+    Args:
+        means: What the regression reads of each patient, [n, D].
+        told: What detectors say of each that were found without it, [n, m].
+        scores: Measured programmes, [n, k].
+        n_prototypes: How many of the columns of ``means``, the last, are prototypes.
+    """
+    from scipy.optimize import nnls
+
+    part = np.arange(len(means)) % PARTS
+    answers = np.empty(len(means))
+    for number in range(PARTS):
+        out = part == number
+        slope, constant = _ridge(
+            means[~out], scores[~out] - scores[~out].mean(axis=0), n_prototypes
+        )
+        answers[out] = (means[out] @ slope + constant)[:, 0]
+    first = scores[:, 0]
+    combined = _agreeing(told, first)
+    both = np.column_stack([answers, told @ combined])
+    factors, _ = nnls(both - both.mean(axis=0), first)
+    return Detection(float(factors[0]), factors[1] * combined)
+
+
+def _agreeing(told: NDArray[np.float64], score: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weights [m] of the detectors that follow a score about as well as the best of them do."""
+    deviation = np.maximum(told.std(axis=0), 1e-12)
+    correlation = ((told - told.mean(axis=0)) / deviation * score[:, None]).mean(axis=0)
+    # Those of the second kind are many where the score is low: half of the columns of each share.
+    sign = np.tile([1.0, -1.0], told.shape[1] // 2)
+    good = correlation * sign
+    chosen = good >= _AGREEING * max(float(good.max()), 1e-12)
+    return np.where(chosen, sign / deviation, 0.0)
 
 
 def _regression(
@@ -242,11 +335,17 @@ def _balance(inputs: NDArray[np.float64], n_features: int) -> NDArray[np.float64
 
 
 def _ridge(
-    means: NDArray[np.float64], scores: NDArray[np.float64], n_prototypes: int
+    means: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    n_prototypes: int,
+    detection: Detection | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Weight [D, k] and bias [k] from mean patches [n, D] to centred scores [n, k]."""
-    coefficients, _, scale = _regression(means, scores, n_prototypes)
+    of_slides = means if detection is None else means[:, : -len(detection.weight)]
+    coefficients, _, scale = _regression(of_slides, scores, n_prototypes)
     weight = coefficients.T * scale[:, None]
+    if detection is not None:
+        weight = detection.joined(weight)
     return weight, -means.mean(axis=0) @ weight
 
 

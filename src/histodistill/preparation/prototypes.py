@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -11,7 +11,6 @@ from torch import Tensor
 
 from histodistill.features import BagStore
 from histodistill.preparation.seeding import first_centres
-from histodistill.preparation.squash import Squash, mean_of
 
 # Patches that prototypes are found on, of all patients together, and the least for each prototype.
 _PATCHES = 100_000
@@ -67,38 +66,6 @@ class Prototypes:
         """Memberships [n, P] float32 of patches [n, F] of any floating dtype, on their device."""
         distances = _squared_distances(bag.float(), self.centres.to(bag.device))
         return torch.softmax(-self.sharpness.to(bag.device) * distances, dim=1)
-
-
-class PatchBasis:
-    """Squashed features, then memberships in prototypes: what programmes are a linear function of.
-
-    Args:
-        squash: Squashes the features.
-        prototypes: Prototypes of the same features.
-    """
-
-    def __init__(self, squash: Squash, prototypes: Prototypes) -> None:
-        self.squash = squash
-        self.prototypes = prototypes
-
-    def transform(self, bag: Tensor) -> Tensor:
-        """Patches [n, F] of any floating dtype as float32 [n, F + P], on their device."""
-        return torch.cat([self.squash.transform(bag), self.prototypes.transform(bag)], dim=1)
-
-    def mean(self, bag: Tensor) -> NDArray[np.float64]:
-        """The mean [F + P] over a bag [n, F]."""
-        return mean_of(self.transform, bag)
-
-    def to_tensors(self) -> dict[str, Tensor]:
-        """The fitted values, to be stored with a model."""
-        own = {"prototypes": self.prototypes.centres, "sharpness": self.prototypes.sharpness}
-        return {**self.squash.to_tensors(), **own}
-
-    @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> PatchBasis:
-        """Restore what :meth:`to_tensors` returned."""
-        prototypes = Prototypes(tensors["prototypes"], tensors["sharpness"])
-        return cls(Squash.from_tensors(tensors), prototypes)
 
 
 def find_prototypes(bags: BagStore, patients: Sequence[str], number: int) -> Prototypes | None:

@@ -117,7 +117,14 @@ def teacher_of(method: MethodSettings, name: NetworkName) -> MethodSettings:
     others = {"student", "multimodal", "genomic"} - {name}
     shared = method.network.model_dump(exclude=others | {"networks"})
     if name == "genomic":
-        of_slides = ("fusion", "fusion_width", "programmes", "prototypes", "shrinkage")
+        of_slides = (
+            "fusion",
+            "fusion_width",
+            "programmes",
+            "prototypes",
+            "proportions",
+            "shrinkage",
+        )
         shared = {k: value for k, value in shared.items() if k not in of_slides}
     training = (method.teacher_training or method.training).model_dump(
         exclude={"offline", "unlabelled", "threshold", "monitor"}

@@ -96,6 +96,8 @@ class FoldData:
         blocks: Sequence[str],
         targets: Sequence[str] = (),
         n_prototypes: int | None = None,
+        *,
+        proportions: bool = False,
     ) -> ExpressionProgrammes:
         """Expression programmes of some blocks, fitted once.
 
@@ -106,11 +108,12 @@ class FoldData:
             blocks: Blocks of genes that they are made of.
             targets: Targets whose labels weigh the genes; by default the fold's own.
             n_prototypes: Prototypes of tissue that are read beside the features.
+            proportions: Whether detectors of proportions are read as well.
 
         Raises:
             InputError: There are no slides, no genes, or too few patients with both.
         """
-        key = (n_programmes, tuple(blocks), tuple(targets), n_prototypes)
+        key = (n_programmes, tuple(blocks), tuple(targets), n_prototypes, proportions)
         if key not in self._programmes:
             started = time.process_time()
             self._programmes[key] = self._fit_programmes(*key)
@@ -123,9 +126,12 @@ class FoldData:
         blocks: Sequence[str],
         targets: Sequence[str] = (),
         n_prototypes: int | None = None,
+        *,
+        proportions: bool = False,
     ) -> float:
         """Time of the processor that fitting these programmes took; they are fitted by now."""
-        return self._seconds[n_programmes, tuple(blocks), tuple(targets), n_prototypes]
+        key = (n_programmes, tuple(blocks), tuple(targets), n_prototypes, proportions)
+        return self._seconds[key]
 
     def gene_weights(
         self, blocks: Sequence[str], power: float, targets: Sequence[str] = ()
@@ -155,6 +161,7 @@ class FoldData:
         blocks: Sequence[str],
         targets: Sequence[str],
         n_prototypes: int | None,
+        proportions: bool,
     ) -> ExpressionProgrammes:
         bags = self.data.bags
         if bags is None or not self._measured(blocks):
@@ -171,6 +178,7 @@ class FoldData:
             names,
             paired.groups,
             n_prototypes,
+            proportions=proportions,
         )
 
     def paired(self, patients: Sequence[str], blocks: Sequence[str]) -> Paired:

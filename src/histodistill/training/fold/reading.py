@@ -65,7 +65,11 @@ def _transforms(method: MethodSettings, inputs: FoldData, blocks: Sequence[str])
     if n_programmes is None or not method.network.reads_slides:
         return Transforms(scaler, kept, gene_weights=weights)
     programmes = inputs.programmes(
-        n_programmes, blocks_read(method, inputs), targets, method.network.prototypes
+        n_programmes,
+        blocks_read(method, inputs),
+        targets,
+        method.network.prototypes,
+        proportions=method.network.proportions,
     )
     return Transforms(None, kept, programmes, weights)
 
@@ -77,7 +81,11 @@ def programmes_seconds(method: MethodSettings, inputs: FoldData) -> float:
         return 0.0
     targets = lesson_of(method, inputs).targets
     return inputs.programmes_seconds(
-        n_programmes, blocks_read(method, inputs), targets, method.network.prototypes
+        n_programmes,
+        blocks_read(method, inputs),
+        targets,
+        method.network.prototypes,
+        proportions=method.network.proportions,
     )
 
 
