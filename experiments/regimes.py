@@ -27,6 +27,7 @@ import pandas as pd
 import yaml
 from numpy.typing import NDArray
 from scipy.stats import norm, ttest_1samp
+from tissue_told import told_scores
 
 from histodistill import EncoderChoice, cross_validate, load, read_experiment
 from histodistill.evaluation import roc_auc
@@ -61,6 +62,7 @@ METHODS: dict[str, dict[str, object]] = {
     "mkd": TAUGHT,
     "mkd-no-orthogonality": TAUGHT,
     "programmes": {},
+    "proportions": {},
 }
 # Names in the tables and figures, with colours that the colour-blind tell apart (Okabe and Ito).
 SHOWN = {
@@ -70,14 +72,20 @@ SHOWN = {
     "mkd": ("MKD", "#0072B2", "D"),
     "mkd-no-orthogonality": ("MKD without L_OR", "#CC79A7", "^"),
     "programmes": ("programmes", "#009E73", "P"),
+    "proportions": ("proportions", "#D55E00", "X"),
 }
 BEST = "counting the patches"
+# Beside each other where a classifier is told the tissue of every tile of training.
+TOLD = {"told": "a classifier told the tissue of tiles", "proportions": "proportions"}
 # All that is trained on further cohorts, of the points of one curve.
-FURTHER_METHODS = {name: METHODS[name] for name in ("abmil", "programmes")}
+FURTHER_METHODS = {name: METHODS[name] for name in ("abmil", "programmes", "proportions")}
 FURTHER_CURVE = "share"
 # From so many cohorts on the test is over cohorts, so that the luck of a training counts.
 ENOUGH_COHORTS = 5
-RIVALS = ("logistic-slides", "abmil", "kd-offline", "mkd")
+RIVALS = {
+    "programmes": ("logistic-slides", "abmil", "kd-offline", "mkd"),
+    "proportions": ("logistic-slides", "abmil", "programmes"),
+}
 
 
 @dataclass(frozen=True)
@@ -164,14 +172,12 @@ def main() -> None:
     for seed in range(0 if given.page else given.seeds):
         points = {p: None for name in given.curve for _, p in CURVES[name].points()}
         for point in points:
-            if not work.answers(point, seed).exists():
-                _answer(work, point, seed, METHODS)
+            _answer(work, point, seed, METHODS)
             print(f"seed {seed}, {point}", flush=True)
     cohorts = given.seeds + given.further
     for seed in range(cohorts if given.page else given.seeds, cohorts):
         for _, point in CURVES[FURTHER_CURVE].points():
-            if not work.answers(point, seed).exists():
-                _answer(work, point, seed, FURTHER_METHODS)
+            _answer(work, point, seed, FURTHER_METHODS)
             print(f"seed {seed}, {point}", flush=True)
     write_page(work, given.seeds, cohorts)
 
@@ -249,22 +255,33 @@ def chosen(point: Point, truth: pd.DataFrame) -> dict[str, list[str]]:
 
 
 def _answer(work: Work, point: Point, seed: int, methods: dict[str, dict[str, object]]) -> None:
-    """Train the methods at a point and keep their answers to the test patients."""
+    """Train those of the methods that have not answered a point, and keep what they answer."""
+    path = work.answers(point, seed)
+    before = pd.read_csv(path) if path.exists() else None
+    known = set() if before is None else set(before["method"])
+    missing = {name: own for name, own in methods.items() if name not in known}
+    if not missing:
+        return
     cohort = cohort_of(work, point.share, point.shift, seed)
     truth = pd.read_csv(cohort / "truth.csv")
     truth["ER"] = draw_truth(settings_of(point, seed))["ER"]
     used = chosen(point, truth)
     folder = work.folder / "runs" / f"{point.name}-seed-{seed}"
     _write_inputs(folder, cohort, point, seed, truth.set_index("PATIENT"), used)
-    write_text(folder / "experiment.yaml", yaml.safe_dump(_experiment(folder, cohort, methods)))
+    settings = _experiment(folder, cohort, missing)
+    if before is not None:
+        settings |= {"baselines": [], "output": f"results-{'-'.join(missing)}"}
+    write_text(folder / "experiment.yaml", yaml.safe_dump(settings))
     experiment = read_experiment(folder / "experiment.yaml")
     predictions = cross_validate(experiment, load(experiment))
-    counted = truth.set_index("PATIENT")["RARE_PATCHES"].loc[used["test"]]
     rows = predictions[["PATIENT", "method", "label", "student"]].dropna()
-    best = rows[rows["method"] == "abmil"].assign(method=BEST)
-    best["student"] = best["PATIENT"].map(counted)
-    with whole_file(work.answers(point, seed)) as temporary:
-        pd.concat([rows, best]).to_csv(temporary, index=False)
+    if before is None:
+        counted = truth.set_index("PATIENT")["RARE_PATCHES"].loc[used["test"]]
+        best = rows[rows["method"] == "abmil"].assign(method=BEST)
+        best["student"] = best["PATIENT"].map(counted)
+        before = best
+    with whole_file(path) as temporary:
+        pd.concat([before, rows]).to_csv(temporary, index=False)
 
 
 def _write_inputs(
@@ -341,7 +358,8 @@ def summary(work: Work, seeds: int) -> pd.DataFrame:
 
 def _judged(tables: list[pd.DataFrame]) -> Iterator[dict[str, object]]:
     """Mean AUC over cohorts and its gain on ABMIL, with 95 % intervals over patients."""
-    drawn = {method: _bootstrapped(tables, method) for method in (*SHOWN, BEST)}
+    asked = [m for m in (*SHOWN, BEST) if all(m in set(table["method"]) for table in tables)]
+    drawn = {method: _bootstrapped(tables, method) for method in asked}
     for method, aucs in drawn.items():
         gains = aucs - drawn["abmil"]
         low, high = np.quantile(aucs[1:], (0.025, 0.975))
@@ -380,7 +398,9 @@ def write_page(work: Work, seeds: int, cohorts: int) -> None:
     found = summary(work, seeds)
     draw(found)
     shown = "\n".join(_shown(name, own) for name, own in found.groupby("curve", sort=False))
-    shown += f"\n{to_markdown(recommended(work, cohorts))}"
+    shown += f"\n{to_markdown(found_by_told(work, seeds))}"
+    for own in RIVALS:
+        shown += f"\n{to_markdown(tested(work, cohorts, own))}"
     shown += _unanswered(work, seeds)
     before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(START)
     write_text(DOCUMENT, f"{before}{START}\n\n{shown}\n\n{END}{rest.partition(END)[2]}")
@@ -393,18 +413,50 @@ def _shown(name: str, found: pd.DataFrame) -> str:
     for value, own in found.groupby("value"):
         of = own.set_index("method")
         cells = [f"{value:g}", str(of["cohorts"].iloc[0]), f"{of.loc[BEST, 'auc']:.3f}"]
-        cells += [_cell(of.loc[method]) for method in SHOWN]
+        cells += [_cell(of.loc[method]) if method in of.index else "not run" for method in SHOWN]
         rows.append(tuple(Cell(cell) for cell in cells))
     return to_markdown(Table(header, (Section("", tuple(rows)),)))
 
 
-def recommended(work: Work, cohorts: int) -> Table:
-    """The recommended recipe against others: DeLong's test, over cohorts it was not chosen on.
+def found_by_told(work: Work, seeds: int) -> Table:
+    """What a classifier of patches would find that knows the tissue of every tile of training."""
+    curve, rows = CURVES[FURTHER_CURVE], []
+    for value, point in curve.points():
+        tables = [_with_told(work, point, seed) for seed in range(seeds)]
+        means = [float(np.mean([_auc_of(t, name) for t in tables])) for name in (BEST, *TOLD)]
+        cells = (f"{value:g}", str(len(tables)), *(f"{mean:.3f}" for mean in means))
+        rows.append(tuple(map(Cell, cells)))
+    header = (curve.title, "cohorts", BEST, *(TOLD[name] for name in TOLD))
+    return Table(header, (Section("", tuple(rows)),))
 
-    Its prototypes and its student's shrinkage were chosen on cohort 0. Cohorts are independent:
-    the mean of their differences has the variance of their sum over the square of their number;
-    of five cohorts or more the differences themselves are tested (t-test), training included. p is
-    adjusted over the whole table (Holm).
+
+def _with_told(work: Work, point: Point, seed: int) -> pd.DataFrame:
+    """The answers at a point, with those of the classifier that is told."""
+    answers = pd.read_csv(work.answers(point, seed))
+    kept = work.folder / "told" / f"{point.name}-seed-{seed}.csv"
+    if not kept.exists():
+        kept.parent.mkdir(exist_ok=True)
+        scores = told_scores(cohort_of(work, point.share, point.shift, seed))
+        with whole_file(kept) as temporary:
+            scores.to_csv(temporary)
+    found = pd.read_csv(kept, index_col=0).iloc[:, 0]
+    own = answers[answers["method"] == BEST]
+    told = own.assign(method="told", student=own["PATIENT"].map(found))
+    return pd.concat([answers, told])
+
+
+def _auc_of(table: pd.DataFrame, method: str) -> float:
+    own = table[table["method"] == method]
+    return roc_auc((own["label"] == "positive").to_numpy(), own["student"].to_numpy(float))
+
+
+def tested(work: Work, cohorts: int, own: str) -> Table:
+    """A recipe of this library against others: over cohorts that it was not chosen on.
+
+    Prototypes, the student's shrinkage and detectors were chosen on cohort 0. Cohorts are
+    independent: the mean of their differences (DeLong) has the variance of their sum over the
+    square of their number; of five cohorts or more the differences themselves are tested (t-test),
+    the luck of training included. p is adjusted over the whole table (Holm).
     """
     points: dict[Point, tuple[str, float]] = {}
     for curve in CURVES.values():
@@ -414,29 +466,38 @@ def recommended(work: Work, cohorts: int) -> Table:
     for point, (title, value) in points.items():
         files = [work.answers(point, seed) for seed in range(1, cohorts)]
         tables = [pd.read_csv(file) for file in files if file.exists()]
-        if tables:
-            found = [_difference(tables, other) for other in RIVALS]
-            rows.append((f"{title} {value:g}", [(gain, n) for gain, _, n in found]))
-            tests += [p for _, p, _ in found]
+        compared = [_difference(tables, own, other) for other in RIVALS[own]]
+        if any(compared):
+            rows.append(
+                (f"{title} {value:g}", [found and (found[0], found[2]) for found in compared])
+            )
+            tests += [found[1] for found in compared if found]
     adjusted = iter(holm(tests))
     cells = [
-        (name, *(f"{gain:+.3f} ({n}: p {next(adjusted):.2g})" for gain, n in gains))
+        (
+            name,
+            *(f"{own[0]:+.3f} ({own[1]}: p {next(adjusted):.2g})" if own else "" for own in gains),
+        )
         for name, gains in rows
     ]
-    header = ("programmes against (cohorts: p)", *(SHOWN[other][0] for other in RIVALS))
+    header = (f"{own} against (cohorts: p)", *(SHOWN[other][0] for other in RIVALS[own]))
     return Table(header, (Section("", tuple(tuple(map(Cell, row)) for row in cells)),))
 
 
-def _difference(tables: list[pd.DataFrame], other: str) -> tuple[float, float, int]:
+def _difference(
+    tables: list[pd.DataFrame], own: str, other: str
+) -> tuple[float, float, int] | None:
     """Mean difference of the AUC to another method over cohorts, its p-value, and their number."""
     tests = []
     for table in tables:
-        if other not in table["method"].to_numpy():
+        if not {own, other} <= set(table["method"]):
             continue
         wide = table.set_index(["method", "PATIENT"])["student"]
         positive = table[table["method"] == other].set_index("PATIENT")["label"] == "positive"
-        own, rival = (wide[method].loc[positive.index] for method in ("programmes", other))
-        tests.append(delong_test(positive.to_numpy(), own, rival))
+        scores = [wide[method].loc[positive.index] for method in (own, other)]
+        tests.append(delong_test(positive.to_numpy(), *scores))
+    if not tests:
+        return None
     gains = [test.difference for test in tests]
     gain = float(np.mean(gains))
     if len(tests) >= ENOUGH_COHORTS:

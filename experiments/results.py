@@ -19,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+from ceiling import limits
 
 from histodistill import compare, contenders_in, evaluate, read_experiment, read_predictions
 from histodistill.evaluation import (
@@ -111,17 +112,6 @@ have a mean difference above 0.
 _REPEATED_POOLED = """
 The same pooled: AUC of all patients, the mean over the ten divisions, with a bootstrap interval of
 patients and DeLong's test of these means, which takes the trained models as they are:
-"""
-
-_LIMITS = """
-## What limits the student here
-
-Not the labels: genes alone tell each of them far better on the same folds (tables above), so that
-their noise leaves room. It is what these features hold. 607 of 640 numbers are the same in every
-patch of a patient, so that no method can find a rare patch, and every method that reads slides lies
-within a few points of logistic regression on the mean patch ([all methods](all-methods.md)). What
-genes teach is gained on top of that. Where patches differ, and rare ones carry the signal, see
-[which method wins where](regimes.md).
 """
 
 _LABELLED = """
@@ -224,7 +214,7 @@ def _results() -> Iterator[str]:
     if repeated is not None:
         yield from _ten_divisions(repeated)
     yield from _labels()
-    yield _LIMITS
+    yield from limits(given, RECOMMENDED)
 
 
 def _against_rivals(predictions: pd.DataFrame) -> pd.DataFrame:

@@ -154,3 +154,11 @@ def test_where_patches_hardly_differ_nothing_is_detected(tmp_path: Path) -> None
     }
     fitted = programmes(store(tmp_path, bags), rng.normal(size=30), proportions=True)
     assert fitted.n_detectors == fitted.n_prototypes == 0
+
+
+@pytest.mark.parametrize("n", [3, 4, 7])
+def test_few_patients_are_enough_for_numbers(tmp_path: Path, n: int) -> None:
+    bags, scores, _ = tissue(n)
+    fitted = programmes(store(tmp_path, bags), scores, proportions=True)
+    assert fitted.n_detectors
+    assert fitted.transform(torch.from_numpy(bags["P000"])).isfinite().all()

@@ -176,8 +176,8 @@ def _turned(inputs: Tensor) -> Tensor:
     """Axes [D, D] along which the loss is about equally curved, so that few steps are enough."""
     curvature = (inputs.T @ inputs).double() / len(inputs)
     curvature += 2 * _PENALTY * torch.eye(len(curvature), dtype=torch.float64)
-    half = torch.linalg.cholesky(curvature)
-    return torch.linalg.inv(half).T.float().contiguous()
+    turn: Tensor = torch.linalg.inv(torch.linalg.cholesky(curvature)).T.float().contiguous()
+    return turn
 
 
 def _maximised(
@@ -194,10 +194,10 @@ def _maximised(
         losses = torch.nn.functional.softplus(logits) - weights * logits
         penalty = _PENALTY * (turn @ weight).square().sum()
         value = (losses.sum(dim=0) / total).sum() + penalty
-        value.backward()
+        value.backward()  # type: ignore[no-untyped-call]
         return value
 
-    optimiser.step(loss)
+    optimiser.step(loss)  # type: ignore[no-untyped-call]
     return weight.detach(), bias.detach()
 
 
