@@ -4,10 +4,11 @@
     python experiments/trust.py Triage       # this one alone; the others stay as they are
 
 Real: the cohort of experiments/tcga-brca-sites.yaml, divisions in which no hospital is in two parts
-(trust_real.py, trust_network.py). Simulated: patients whose truth is known, from the same hospital,
-from others and from a shifted one (trust_simulated.py). Answers of finished trainings are kept in
-`runs`: those of logistic regression take five minutes of processor time, a division of the network
-nine, everything else a few.
+(trust_real.py), and finished runs of the network (trust_network.py). Simulated: patients whose
+truth is known, from the same hospital, from others and from a shifted one (trust_simulated.py).
+Answers of logistic regression are kept in `runs`: they take five minutes of processor time,
+everything else a few. "The network" reads the folders of two finished suites there, which take
+hours.
 """
 
 from __future__ import annotations
@@ -19,7 +20,13 @@ from pathlib import Path
 
 import out_of_scope
 import pandas as pd
-from trust_network import DIVISIONS, network_answers
+from trust_network import (
+    APART,
+    MIXED,
+    calibrators_compared,
+    hospital_spread,
+    network_answers,
+)
 from trust_real import logistic_answers
 from trust_simulated import coverage, hospital_coverage, recalibrated
 from trust_tables import aim_text, broken_text, calibration_text, triage_text, triaged
@@ -40,7 +47,7 @@ morphometrics, not a pathology foundation model). Twenty divisions into five fol
 hospital is in two parts; logistic regression on the mean patch (classes balanced by weight), five
 members as with `training.members: 5`, each held out from other training hospitals, which
 calibrate their average. All figures are out of fold, means over the twenty divisions. The network
-`programmes` stands [below](#the-network), on fewer divisions.
+`programmes` stands [below](#the-network).
 """
 
 _CALIBRATION = """\
@@ -93,12 +100,39 @@ With all hospitals in all parts, where certified and judged patients are alike i
 _NETWORK = """
 ## The network
 
-`programmes` as the experiment has it (five members, calibrated on what each is held out from), on
-{divisions} of these divisions; twenty take hours of processor time (see the script). {aim}
+`programmes` as its recipe has it: five members, calibrated on what each is held out from.
 
-{calibration}
+### Hospitals apart
+
+The run of `experiments/tcga-brca-sites.yaml`: one division, three seeds, each counted as a division
+here; they are of the same folds, so that they show the chance of training and not that of the
+division. {apart_aim}
+
+{apart}
 
 {triage}
+
+### Hospitals mixed
+
+The run of `experiments/tcga-brca-repeats.yaml`: ten divisions, all hospitals in all parts.
+{mixed_aim}
+
+{mixed}
+
+### What is left
+
+Hospitals differ: *spread* is the mean over hospitals with ten patients or more of the squared
+surplus of positive patients over its variance, 1 where probabilities are right in each of them.
+What a hospital's own level is cannot be learnt from others; [recalibration](#a-new-site-simulated)
+on its own patients is what mends it.
+
+{spread}
+
+Another calibrator does not mend it. *inner log loss*: on held-out answers of training hospitals
+that the calibrator was not fitted on, by which one could choose; *ece*, *slope* and *brier*: of the
+test patients, hospitals apart, mean over the seeds. `auto` is what is used. {chosen}
+
+{calibrators}
 """
 
 _COVERAGE = """
@@ -178,14 +212,35 @@ def triage_section() -> str:
 
 
 def network_section() -> str:
-    """The same of the network."""
-    rows = network_answers()
-    return _NETWORK.format(
-        divisions="the first" if DIVISIONS == 1 else f"the first {DIVISIONS}",
-        aim=aim_text(rows),
-        calibration=calibration_text(rows),
-        triage=triage_text(triaged(rows, other=True)),
+    """The same of the network, hospitals apart and mixed, and what no calibrator mends."""
+    apart, mixed = network_answers(APART), network_answers(MIXED)
+    spread = hospital_spread(apart).merge(
+        hospital_spread(mixed), on=["target", "hospitals"], suffixes=(", apart", ", mixed")
     )
+    compared = calibrators_compared()
+    return _NETWORK.format(
+        apart_aim=aim_text(apart),
+        apart=calibration_text(apart),
+        triage=triage_text(triaged(apart, other=True)),
+        mixed_aim=aim_text(mixed),
+        mixed=calibration_text(mixed),
+        spread=to_markdown(plain_table(spread)),
+        chosen=_chosen_text(compared),
+        calibrators=to_markdown(plain_table(compared)),
+    )
+
+
+def _chosen_text(compared: pd.DataFrame) -> str:
+    """What the inner choice would take, and what it would come to."""
+    told = []
+    for target, own in compared.groupby("target", sort=False):
+        best = own.loc[own["inner log loss"].idxmin()]
+        auto = own[own["calibrator"] == "auto"].iloc[0]
+        told.append(
+            f"{target}'s inner choice is {best['calibrator']} (ECE {best['ece']:.3f} where auto "
+            f"has {auto['ece']:.3f}, Brier score {best['brier']:.4f} and {auto['brier']:.4f})"
+        )
+    return f"{'; '.join(told)}."
 
 
 def coverage_section() -> str:

@@ -6,8 +6,8 @@ import pytest
 from scipy.special import expit
 from scipy.stats import norm
 
-from histodistill.calibration.hospitals import other_hospitals, smallest, worth
-from histodistill.calibration.triage import TriagePolicy, fit_triage
+from histodistill.calibration.hospitals import most_worth, other_hospitals, smallest, worth
+from histodistill.calibration.triage import TriagePolicy, fit_triage, unsupported_elsewhere
 from histodistill.errors import InputError
 
 SIZES = np.array([60, 45, 40, 35, 30, 25, 20, 15, 10, 8, 6, 3, 1, 1, 1])
@@ -110,3 +110,32 @@ def test_hospitals_are_others_only_where_no_fold_shares_one() -> None:
     mixed = pd.Series(dict(zip(patients, "NSNS", strict=True)))
     assert other_hospitals(mixed, patients, fold) is None
     assert other_hospitals(None, patients, fold) is None
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_hospitals_leave_is_known_before_any_answer(seed: int) -> None:
+    """Whatever is refused beforehand would be refused by any answers."""
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(1, 60, rng.integers(2, 12))
+    x, hospital = drawn(rng, 0.3, sizes)
+    y = (rng.random(len(x)) < 0.6).astype(int)
+    policies = [TriagePolicy(max_missed=risk) for risk in (0.02, 0.05, 0.1, 0.2, 0.3)]
+    policies += [TriagePolicy(max_false_alarms=0.1), TriagePolicy(min_ppv=0.8)]
+    refused = [policy for policy in policies if unsupported_elsewhere(policy, y, hospital)]
+    for policy in refused:
+        for scores in (x, x + 9 * y):  # the second are never wrong
+            with pytest.raises(InputError, match="cannot be certified"):
+                fit_triage(policy, y, expit(scores), hospital)
+    told = worth(rng.random(len(x)) < 0.1, hospital, 0.95)
+    assert told <= most_worth(hospital, 0.95)
+
+
+def test_few_hospitals_are_refused_beforehand_and_many_are_not() -> None:
+    y = np.ones(300, dtype=int)
+    policy = TriagePolicy(max_missed=0.05)
+    (problem,) = unsupported_elsewhere(policy, y, np.arange(300) % 2)
+    assert "300 positive patients of 2: hospitals are few" in problem
+    assert unsupported_elsewhere(policy, y, np.arange(300) % 30) == []
+    (problem,) = unsupported_elsewhere(TriagePolicy(min_ppv=0.95), y, np.arange(300) % 2)
+    assert "for other hospitals by 300 positive patients of 2" in problem
+    assert unsupported_elsewhere(TriagePolicy(min_ppv=0.8), y, np.arange(300) % 30) == []

@@ -60,7 +60,7 @@ def test_twelve_patients_and_a_stratum_that_lacks_a_class(cohort: Path):
     (problem,) = fail("report", results, "--by", "STAGE")
     assert "STAGE" in problem
     (problem,) = fail("report", results, "--by", "EMPTY")
-    assert "--by EMPTY: of no patient who was predicted" in problem
+    assert "--by EMPTY: has no value for any patient who was predicted" in problem
     succeed("report", results, "--by", "GROUP", "--by", "ONE", "--by", "HOSPITAL")
     page = (results / "report" / "report.html").read_text()
     assert "too few to say" in page

@@ -186,6 +186,14 @@ def test_a_home_folder_is_found(tmp_path, monkeypatch):
             "methods.mkd.loss: unknown key; known are recipe, network, objective, training, "
             "teacher_training, seeds",
         ),
+        (
+            {"methods": {"joint": {"recipe": "mkd", "training": {"learning-rate": 1}}}},
+            "methods.joint.training.learning-rate: unknown key; did you mean learning_rate?",
+        ),
+        (
+            {"targets": {"map": {"classes": ["a", "b"], "positive": "b", "colum": "x"}}},
+            "targets.map.colum: unknown key; did you mean column?",
+        ),
         ({"output": None}, "output: is missing"),
         ({"cohort": {"clinical": 5}}, "cohort.clinical: must be a path, not 5"),
         ({"cohort": 5}, "cohort: must be a mapping of settings, not 5"),

@@ -30,7 +30,7 @@ def evidence(table: pd.DataFrame) -> Evidence:
     names = sorted(table["PATIENT"].unique())
     patients = pd.DataFrame(
         {
-            "site": [f"S{k % 3}" for k in range(len(names))],
+            "site": [f"S{k // 30}" for k in range(len(names))],
             "age": generator.integers(30, 80, len(names)).astype(float),
             "slides": 1 + (np.arange(len(names)) % 5 == 0),
             "patches": generator.integers(20, 4000, len(names)),

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-_NUMBER = re.compile(r"(?<![\w.])[+\-−]?\d+(?:\.\d+)?(?![\w.])")
+_NUMBER = re.compile(r"(?<![\w.])<?[+\-−]?\d+(?:\.\d+)?(?![\w.])")
 
 
 class Tables(HTMLParser):
@@ -50,6 +50,10 @@ def unfounded(cells: list[str], known: list[float]) -> list[str]:
     wrong = []
     for cell in cells:
         for text in _NUMBER.findall(cell):
+            if text.startswith("<"):
+                if not any(0 <= one < float(text[1:]) for one in known):
+                    wrong.append(text)
+                continue
             digits = len(text.partition(".")[2])
             value = float(text.replace("−", "-"))
             reach = 0.5 * 10**-digits * 1.000001 + 1e-12
@@ -64,5 +68,7 @@ def numbers_in(csv: Path) -> list[float]:
     values = table.select_dtypes("number").to_numpy(dtype=float).ravel()
     found = [float(v) for v in values if np.isfinite(v)]
     texts = table.select_dtypes(exclude="number").astype(str).to_numpy().ravel()
-    found += [float(n.replace("−", "-")) for text in texts for n in _NUMBER.findall(text)]
+    found += [
+        float(n.lstrip("<").replace("−", "-")) for text in texts for n in _NUMBER.findall(text)
+    ]
     return found

@@ -62,13 +62,19 @@ def test_subgroups_on_the_page_are_those_of_the_function(page: Path):
     content = full_report()
     rows = content.predictions
     rows = rows[(rows["target"] == "ER") & (rows["method"] == "mkd")]
-    groups = {k: v for k, v in content.evidence.groups.items() if k != "ER"}
+    # Who is positive for ER is positive for PR here, so that no AUC is within its levels.
+    groups = {k: v for k, v in content.evidence.groups.items() if k not in ("ER", "PR")}
+    assert "No subgroups by PR: none of its 2 levels has patients of two" in page.read_text()
     expected = subgroup_table(runs_of(rows, "student", ("negative", "positive")), groups)
     written = pd.read_csv(page.parent / "tables" / "subgroups-ER.csv")
     assert written["estimate"].to_numpy() == pytest.approx(
         expected["estimate"].to_numpy(), nan_ok=True
     )
-    assert set(written["subgroup"]) == {"Site", "Age", "PR"}
+    assert set(written["subgroup"]) == {"Site", "Age"}
+    (told,) = (rows for source, rows in tables_of(page) if source == "tables/subgroups-ER.csv")
+    tests = [row[0] for row in told if len(row) == 1]
+    assert [text.partition(":")[0] for text in tests] == ["Site", "Age"]
+    assert all(": p interaction 0." in text and ", p (Holm) " in text for text in tests)
 
 
 def test_points_and_errors_lead_to_their_patients(page: Path):
@@ -119,6 +125,56 @@ def test_a_class_that_a_stratum_lacks(tmp_path: Path):
     assert subgroups.loc["positive", "note"] == "too few to say"
     assert not (tmp_path / "tables" / "strata-ER.csv").exists()
     assert "too few to say" in text
+
+
+def test_columns_that_were_named_and_tell_nothing_are_told(tmp_path: Path):
+    table = two_class(60)
+    names = sorted(table["PATIENT"].unique())
+    labels = table.drop_duplicates("PATIENT").set_index("PATIENT")["label"]
+    groups = {
+        "ER": labels,
+        "Code": labels.map({"positive": 1, "negative": 0}),
+        "Remarks": pd.Series([f"remark {k}" for k in range(60)], names),
+        "Day": pd.Series([f"2020-01-{1 + k % 28:02d}" for k in range(60)], names),
+        "Same": pd.Series("x", names),
+        "Empty": pd.Series(np.nan, names),
+        "Half": pd.Series(["a", "b"] * 30, names),
+    }
+    known = Evidence(groups=groups, asked=frozenset(groups), clinical=pd.DataFrame(groups))
+    text = _text(tmp_path, Report("Columns", table, evidence=known))
+    assert set(pd.read_csv(tmp_path / "tables" / "subgroups-ER.csv")["subgroup"]) == {"Half"}
+    assert set(pd.read_csv(tmp_path / "tables" / "strata-ER.csv")["column"]) == {"Half"}
+    why = {
+        "ER": "none of its 2 levels has patients of two classes",
+        "Code": "none of its 2 levels has patients of two classes",
+        "Remarks": "60 values for 60 patients, none of them of 10 patients",
+        "Day": "28 values for 60 patients, none of them of 10 patients",
+        "Same": "all 60 patients who have a value are in one level (x)",
+        "Empty": "no value for any of these 60 patients",
+    }
+    for name, sentence in why.items():
+        assert f"No subgroups by {name}: {sentence}" in text
+        assert f"Not in the clinical model: {name}: {sentence}" in text
+    assert "Gain over Half" in text
+    unnamed = Evidence(groups={"ER": labels, "Half": groups["Half"]})
+    assert "No subgroups by" not in _text(tmp_path, Report("Unnamed", table, evidence=unnamed))
+
+
+def test_a_clinical_model_of_nothing_but_the_label_is_none(tmp_path: Path):
+    table = two_class(60)
+    label = table.drop_duplicates("PATIENT").set_index("PATIENT")["label"].rename("Label")
+    text = _text(tmp_path, Report("L", table, evidence=Evidence(clinical=label.to_frame())))
+    assert "Not in the clinical model: Label: none of its 2 levels" in text
+    assert "name its columns" not in text
+    assert not (tmp_path / "tables" / "gain-ER.csv").exists()
+
+
+def test_code_in_a_sentence_is_code_on_the_page(tmp_path: Path):
+    checks = pd.DataFrame(
+        {"Check": ["a <b>"], "Found": ["`splits: seal`"], "Where": ["one ` alone"]}
+    )
+    text = _text(tmp_path, Report("Code", two_class(30), evidence=Evidence(checks=checks)))
+    assert "<td>a &lt;b&gt;</td><td><code>splits: seal</code></td><td>one ` alone</td>" in text
 
 
 def test_three_classes_in_depth(tmp_path: Path):

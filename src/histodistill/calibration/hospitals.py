@@ -61,12 +61,25 @@ def worth(wrong: npt.NDArray[np.bool_], hospital: Groups, confidence: float) -> 
     Returns:
         From 0 (one hospital, which says nothing of others) to 1.
     """
+    most = most_worth(hospital, confidence)
+    if not most:
+        return 0.0
     _, place, sizes = np.unique(hospital, return_inverse=True, return_counts=True)
+    return most / max(_design_effect(wrong, place, sizes), 1.0)
+
+
+def most_worth(hospital: Groups, confidence: float) -> float:
+    """The most that :func:`worth` can be, whoever of these is wrong: what the hospitals leave.
+
+    Args:
+        hospital: [n], the hospital of each, by number.
+        confidence: Of the limit that is asked for.
+    """
+    _, sizes = np.unique(hospital, return_counts=True)
     if len(sizes) < 2:
         return 0.0
     alike = len(hospital) ** 2 / float((sizes**2).sum())  # as many hospitals of one size
-    few = float(ndtri(confidence) / stdtrit(alike - 1, confidence)) ** 2
-    return few / max(_design_effect(wrong, place, sizes), 1.0)
+    return float(ndtri(confidence) / stdtrit(alike - 1, confidence)) ** 2
 
 
 def smallest(scores: Floats, share: float) -> npt.NDArray[np.bool_]:

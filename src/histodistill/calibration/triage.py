@@ -20,7 +20,7 @@ import numpy.typing as npt
 from pydantic import Field, PositiveFloat, model_validator
 from scipy.special import betaincinv
 
-from histodistill.calibration.hospitals import Groups, smallest, worth
+from histodistill.calibration.hospitals import Groups, most_worth, smallest, worth
 from histodistill.errors import InputError
 from histodistill.settings import Settings
 
@@ -187,6 +187,45 @@ def unsupported(policy: TriagePolicy, n_positive: int, n_negative: int) -> list[
     if policy.min_ppv is not None:
         problems += _too_few_for_ppv(policy.min_ppv, n_positive)
     return problems
+
+
+def unsupported_elsewhere(policy: TriagePolicy, y: npt.ArrayLike, hospital: Groups) -> list[str]:
+    """Why these patients cannot certify a policy for other hospitals whatever their answers.
+
+    As how many patients they count follows from their answers, and is at most what the number and
+    the sizes of their hospitals leave. What their number alone refuses is told by `unsupported`.
+
+    Args:
+        policy: What may go wrong, and how often.
+        y: [n], 1 for positive patients, otherwise 0.
+        hospital: [n], the hospital of each by number.
+    """
+    known = np.asarray(y).astype(bool)
+    sides = [(policy.max_missed, known, "positive"), (policy.max_false_alarms, ~known, "negative")]
+    problems = []
+    for risk, own, kind in sides:
+        if risk is not None:
+            n, there = int(own.sum()), hospital[own]
+            most = most_worth(there, CONFIDENCE) * n
+            best = Bound(-math.inf, 0, n, upper_limit(0, most), len(np.unique(there)), most)
+            problems += _too_alike(best, risk, kind)
+    if policy.min_ppv is not None:
+        problems += _too_alike_for_ppv(policy.min_ppv, int(known.sum()), hospital)
+    return problems
+
+
+def _too_alike_for_ppv(ppv: float, n_positive: int, hospital: Groups) -> list[str]:
+    """Why so few hospitals certify no positive calls, were all of one size and no call an error."""
+    k = len(np.unique(hospital))
+    most = most_worth(np.arange(k), _CANDIDATE_CONFIDENCE) * n_positive
+    needed = patients_needed(1 - ppv, _CANDIDATE_CONFIDENCE)
+    if n_positive < needed or upper_limit(0, most, _CANDIDATE_CONFIDENCE) <= 1 - ppv:
+        return []
+    return [
+        f"a positive predictive value of {ppv:g} cannot be certified for other hospitals by "
+        f"{n_positive} positive patients of {k}: hospitals are few, so that they count as "
+        f"{most:.0f} at most; it takes {needed}, or more hospitals"
+    ]
 
 
 def _too_few_for_ppv(ppv: float, n_positive: int) -> list[str]:

@@ -99,7 +99,7 @@ def command(
         reference=reference,
         metrics=metrics,
         external=external,
-        evidence=Evidence(groups=groups),
+        evidence=Evidence(groups=groups, asked=frozenset(groups)),
     )
     page = write_report(out, report)
     say(f"Report: {located(page)}")

@@ -16,7 +16,7 @@ def cohort_table(experiment: Experiment, data: ExperimentData) -> pd.DataFrame:
 
     Returns:
         A row a target and class: ``Target``, ``Class``, ``Patients``, ``Slides``, ``Hospitals``
-        that are known, ``Age, median (quartiles)`` where the clinical table tells it, and the
+        where any is known, ``Age, median (quartiles)`` where the clinical table tells it, and the
         patients of each modality.
     """
     rows = []
@@ -39,8 +39,9 @@ def _described(data: ExperimentData, patients: pd.Index[str]) -> dict[str, objec
     told: dict[str, object] = {
         "Patients": len(patients),
         "Slides": slides,
-        "Hospitals": int(data.clinical.sites.reindex(patients).nunique()),
     }
+    if data.clinical.sites.notna().any():
+        told["Hospitals"] = int(data.clinical.sites.reindex(patients).nunique())
     if data.clinical.ages is not None:
         told["Age, median (quartiles)"] = _quartiles(data.clinical.ages.reindex(patients).dropna())
     modalities = [modality(data, patient) for patient in patients]

@@ -36,7 +36,7 @@ def described(experiment: Experiment, data: ExperimentData | None) -> dict[str, 
 def _sources(experiment: Experiment) -> str:
     files = [f"clinical table {experiment.cohort.clinical.name}"]
     if experiment.features is not None:
-        files.append(f"patch features {experiment.features.directory.name}")
+        files.append(f"patch features in {experiment.features.directory.name}/")
     files += [f"{name} {block.file.name}" for name, block in experiment.genomics.items()]
     return f"Read: {', '.join(files)}."
 
@@ -77,9 +77,10 @@ def _predictors(experiment: Experiment) -> str:
 
 def _methods(experiment: Experiment) -> str:
     splits, tuning = experiment.splits, experiment.tuning
+    divided = "once" if splits.repeats == 1 else f"{splits.repeats} times"
     searched = "none" if tuning is None else f"{tuning.trials} trials on validation patients"
     return (
-        f"Division: {splits.scheme}, {splits.repeats} repeat(s); {splits.validation:.0%} of each "
+        f"Division: {splits.scheme}, {divided}; {splits.validation:.0%} of each "
         f"training part stops the training and chooses thresholds; tuning: {searched}; methods: "
         f"{listed(list(experiment.methods))}."
     )

@@ -96,8 +96,8 @@ def user_columns(
         Values by patient, NaN where empty.
 
     Raises:
-        InputError: A column that no table has or that is of nobody who was predicted, or a patient
-            with several values.
+        InputError: A column that no table has or that has no value of who was predicted, or a
+            patient with several values.
     """
     if not columns:
         return {}
@@ -118,7 +118,7 @@ def user_columns(
             problems += [f"{option} {name}: {sentence}" for sentence in missing]
     levels = {n: levels_of(values[values.index.isin(patients)]) for n, values in found.items()}
     problems += [
-        f"{option} {name}: of no patient who was predicted"
+        f"{option} {name}: has no value for any patient who was predicted"
         for name, own in levels.items()
         if own.empty
     ]

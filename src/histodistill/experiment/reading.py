@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -101,10 +101,14 @@ def _sentences(problem: Any, raw: Mapping[str, Any]) -> list[str]:
 
 def _known_keys(keys: Sequence[str | int]) -> str:
     """The keys that stand where an unknown one does, those of like spelling first."""
-    model: Any = Experiment
+    model: type[BaseModel] = Experiment
+    named = False  # whether the next key is a name that the user gave, whatever its spelling
     for key in keys[:-1]:
-        if isinstance(model, type) and issubclass(model, BaseModel) and key in model.model_fields:
-            model = _settings_in(model.model_fields[str(key)].annotation)
+        if not named and key in model.model_fields:
+            annotation = model.model_fields[str(key)].annotation
+            model, named = _settings_in(annotation), _is_mapping(annotation)
+        else:
+            named = False
     return meant(str(keys[-1]), model.model_fields)
 
 
@@ -113,6 +117,10 @@ def _settings_in(annotation: Any) -> Any:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next(filter(None, map(_settings_in, get_args(annotation))), None)
+
+
+def _is_mapping(annotation: Any) -> bool:
+    return get_origin(annotation) is dict or any(map(_is_mapping, get_args(annotation)))
 
 
 def _location(keys: Sequence[str | int], raw: Mapping[str, Any]) -> list[str]:

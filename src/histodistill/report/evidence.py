@@ -20,6 +20,7 @@ class Evidence:
         patients: A row a patient, indexed by patient: ``site``, ``age``, ``slides``, ``patches``,
             ``has``; columns may be lacking.
         groups: Columns by which subgroups and strata are formed, values by patient.
+        asked: Those of them that the user named.
         clinical: Columns of the clinical model, by patient.
         features: Mean patch, patients x features.
         checks: The leakage audit: columns ``Check``, ``Found``, ``Where``.
@@ -31,6 +32,7 @@ class Evidence:
     folds: pd.DataFrame | None = None
     patients: pd.DataFrame | None = None
     groups: Mapping[str, pd.Series] = field(default_factory=dict)
+    asked: frozenset[str] = frozenset()
     clinical: pd.DataFrame | None = None
     features: pd.DataFrame | None = None
     checks: pd.DataFrame | None = None

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup, escape
 
 LIMITS = (
     "For research use only; not a medical device. No result here may guide the care of a patient.",
@@ -44,7 +45,13 @@ def page_template(name: str) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["coded"] = coded
     return environment.get_template(name)
+
+
+def coded(text: str) -> Markup:
+    """A sentence for a page: what stands between backticks, as on the command line, is code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))
 
 
 def picture(paths: Mapping[str, Path], caption: str) -> Picture:
@@ -60,6 +67,7 @@ def svg_address(svg: str) -> str:
 
 # What a data URI and an attribute of HTML may hold as it is.
 _PLAIN = " !()*,-./:;=?@_~$[]"
+_CODE = re.compile(r"`([^`\n]+)`")
 _TAG = re.compile(r"<[^>]*>")
 _PATH = re.compile(r' d="([^"]*)"')
 _SAID = re.compile(r"<metadata>.*?</metadata>|<!--.*?-->|(?<=<g) id=\"[^\"]*\"", re.DOTALL)

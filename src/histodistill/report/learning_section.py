@@ -28,6 +28,11 @@ from histodistill.report.plots import (
 from histodistill.report.tables import INPUTS, Cell, Section, Table, estimate_text, number
 from histodistill.spreadsheets import write_csv
 
+# Of the number of patients: where the intervals of the next method stand, to be told apart.
+_BESIDE = 1.025
+# Inches for the legend below the panels.
+_BELOW = 0.35
+
 
 @dataclass(frozen=True)
 class LearningSection:
@@ -161,7 +166,7 @@ def _figure(curves: LearningCurves, drawn: Sequence[str]) -> Figure:
     shown = curves.points[curves.points["method"].isin(drawn)]
     networks = [name for name in NETWORKS if (shown["network"] == name).any()]
     figure = Figure(
-        figsize=(PANEL_INCHES * len(networks), PANEL_INCHES),
+        figsize=(PANEL_INCHES * len(networks), PANEL_INCHES + _BELOW),
         layout="constrained",
         facecolor="white",
     )
@@ -172,8 +177,9 @@ def _figure(curves: LearningCurves, drawn: Sequence[str]) -> Figure:
     for ax, network in zip(panels, networks, strict=True):
         decorate(ax)
         ax.set_title(INPUTS[network], fontsize=FONT + 1, color=INK)
-        for method, own in shown[shown["network"] == network].groupby("method", sort=False):
-            _draw(ax, str(method), own, styles[method])
+        here = shown[shown["network"] == network]
+        for place, (method, own) in enumerate(here.groupby("method", sort=False)):
+            _draw(ax, str(method), own, styles[method], _BESIDE**place)
         if len(curves.needed):
             ax.axhline(
                 curves.needed["reference_auc"].iloc[0], color=FAINT, linestyle=(0, (4, 2)), zorder=0
@@ -183,9 +189,9 @@ def _figure(curves: LearningCurves, drawn: Sequence[str]) -> Figure:
     return figure
 
 
-def _draw(ax: Axes, method: str, own: pd.DataFrame, style: CurveStyle) -> None:
+def _draw(ax: Axes, method: str, own: pd.DataFrame, style: CurveStyle, beside: float) -> None:
     ax.errorbar(
-        own["labelled"],
+        own["labelled"] * beside,
         own["auc"],
         yerr=[own["auc"] - own["low"], own["high"] - own["auc"]],
         color=style.color,
@@ -206,4 +212,7 @@ def _label_axes(ax: Axes, numbers: Sequence[float]) -> None:
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0f}")
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_xlabel("Labelled patients", fontsize=FONT)
-    ax.legend(loc="lower right", fontsize=FONT - 1, frameon=True, framealpha=0.85, edgecolor="none")
+    # Below: intervals are long, and a legend inside would lie on one.
+    ax.legend(
+        loc="upper center", bbox_to_anchor=(0.5, -0.2), fontsize=FONT - 1, frameon=False, ncols=2
+    )

@@ -165,7 +165,8 @@ def write_table(table: Table, folder: Path, stem: str, caption: str = "") -> Non
 
 def number(value: float, digits: int = 3) -> str:
     """A number with a fixed count of decimals; a dash where it is undefined."""
-    return EMPTY if math.isnan(value) else f"{value:.{digits}f}"
+    # Rounded first: what is just below 0 is no "-0.000".
+    return EMPTY if math.isnan(value) else f"{round(value, digits) + 0.0:.{digits}f}"
 
 
 def p_value(p: float) -> str:

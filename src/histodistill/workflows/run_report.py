@@ -262,6 +262,7 @@ def _evidence(
         folds=divisions(experiment, data),
         patients=facts,
         groups=not_among(patient_groups(experiment, data, facts), by_patient) | by,
+        asked=frozenset(by),
         clinical=pd.DataFrame(clinical).reindex(list(data.patients)) if clinical else None,
         features=_mean_patches(data),
         checks=pd.concat(
@@ -310,7 +311,8 @@ def _settings(experiment: Experiment) -> dict[str, str]:
     return {
         "Methods": ", ".join(f"{name} ({m.recipe})" for name, m in experiment.methods.items()),
         "Seeds": ", ".join(map(str, experiment.seeds)),
-        "Folds": f"{splits.scheme}, {splits.folds} folds, {splits.repeats} repeats"
+        "Folds": f"{splits.scheme}, {splits.folds} folds"
+        + ("" if splits.repeats == 1 else f", {splits.repeats} repeats")
         if splits.scheme != "files"
         else "given in files",
         "Genomic blocks": ", ".join(experiment.genomics) or "none",

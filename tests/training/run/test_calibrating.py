@@ -11,6 +11,7 @@ import pytest
 
 from histodistill.calibration.columns import with_calibrated
 from histodistill.calibration.network_calibrator import CalibrationSettings
+from histodistill.calibration.triage import TriagePolicy
 from histodistill.deploy import Bundle
 from histodistill.errors import InputError
 from histodistill.evaluation import read_predictions
@@ -103,6 +104,34 @@ def test_what_the_patients_cannot_support_is_refused_before_training(
     with pytest.raises(InputError, match=r"`triage`: .*it takes 299 or more"):
         train_final(asked, world.data, "ER", "mkd", seed=0)
     assert not list((tmp_path / "b").rglob("*.safetensors"))
+
+
+def test_hospitals_that_are_too_few_are_told_before_training(world: World, tmp_path: Path) -> None:
+    # 10 % takes 29 positive patients; those at hand would do, were they not of six hospitals.
+    loose = {"triage": {"max_missed": 0.2}, "training": {"max_epochs": 1, "members": 3}}
+    alike = experiment(world.files, tmp_path / "alike", **loose)
+    train_final(alike, world.data, "ER", "mkd", seed=0)
+    apart = alike.model_copy(
+        update={
+            "splits": alike.splits.model_copy(update={"scheme": "site"}),
+            "output": tmp_path / "apart",
+        }
+    )
+    with pytest.raises(InputError, match=r"for other hospitals by .* of 6: hospitals are few"):
+        train_final(apart, load(apart), "ER", "mkd", seed=0)
+    assert not list((tmp_path / "apart").rglob("*.safetensors"))
+
+
+def test_what_the_answers_of_a_cross_validation_cannot_certify_is_told_before_training(
+    run, world: World, tmp_path: Path
+) -> None:
+    setup, rows = run
+    n_positive = rows.drop_duplicates("PATIENT")["label"].eq("positive").sum()
+    asked = setup.model_copy(update={"triage": TriagePolicy(min_ppv=0.7)})
+    assert n_positive > 20
+    with pytest.raises(InputError, match="the best that is certified is"):
+        train_final(asked, world.data, "ER", "mkd", seed=0)
+    assert not (setup.output / "final").exists()
 
 
 def test_three_classes_get_a_temperature(world: World, tmp_path: Path) -> None:

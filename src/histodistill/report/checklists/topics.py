@@ -95,6 +95,7 @@ def _of_evidence(evidence: Evidence) -> dict[str, Topic]:
 def _of_target(target: TargetSection) -> dict[str, Topic]:
     """What is told in depth, of the first target; the others have the same sections."""
     depth, learning = target.depth, target.learning
+    subgroups = depth.subgroups.table if depth and depth.subgroups else None
     found: dict[str, tuple[str, str, object]] = {
         "confusion": ("Who was called what.", "confusion-1", target.confusion),
         "learning": ("AUC by number of labels.", "learning-1", learning),
@@ -103,7 +104,7 @@ def _of_target(target: TargetSection) -> dict[str, Topic]:
     if depth is not None:
         found |= {
             "distribution": ("Probabilities by outcome.", "distribution-1", depth.distribution),
-            "subgroups": ("AUC by subgroup, with a test.", "subgroups-1", depth.subgroups),
+            "subgroups": ("AUC by subgroup, with a test.", "subgroups-1", subgroups),
             "confounders": ("Strata, clinical columns, site.", "confounders-1", depth.confounders),
             "errors": ("The worst errors.", "errors-1", depth.errors),
             "triage": ("Who is sent to a test instead.", "triage-1", depth.utility),

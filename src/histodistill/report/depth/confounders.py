@@ -10,6 +10,7 @@ import pandas as pd
 
 from histodistill.evaluation import Runs, strata_table
 from histodistill.evaluation.clinical_gain import clinical_gain
+from histodistill.evaluation.silent_columns import why_silent
 from histodistill.evaluation.site_signal import feature_site_signal, score_site_signal
 from histodistill.report.evidence import Evidence
 from histodistill.report.tables import Cell, Section, Table, estimate_text, number, p_value
@@ -25,29 +26,51 @@ class Confounders:
         gain: Clinical columns alone, the model, and both.
         clinical: Names of the clinical columns.
         site: How well features and scores tell the site.
+        said: Columns that strata or the clinical model leave out, and why, in sentences.
     """
 
     strata: Table | None
     gain: Table | None
     clinical: tuple[str, ...]
     site: Table | None
+    said: tuple[str, ...]
 
 
 def confounders(
     folder: Path, stem: str, runs: Runs, rows: pd.DataFrame, network: str, evidence: Evidence
 ) -> Confounders:
     """Tabulate the confounders of one method and one target of two classes."""
-    columns = evidence.clinical
+    said: list[str] = []
+    columns = _telling(runs, evidence.clinical, said)
     return Confounders(
-        _strata(folder, stem, runs, evidence.groups),
-        _gain(folder, stem, rows, network, columns),
+        _strata(folder, stem, runs, evidence.groups, said),
+        _gain(folder, stem, rows, network, columns, said),
         () if columns is None else tuple(str(name) for name in columns),
         _site(folder, stem, runs, evidence),
+        tuple(said),
     )
 
 
-def _strata(folder: Path, stem: str, runs: Runs, groups: Mapping[str, pd.Series]) -> Table | None:
-    found = strata_table(runs, groups)
+def _telling(runs: Runs, clinical: pd.DataFrame | None, said: list[str]) -> pd.DataFrame | None:
+    """The clinical columns that can tell these patients apart; None where there are none."""
+    if clinical is None:
+        return None
+    silent = {name: why for name in clinical if (why := why_silent(runs, clinical[name]))}
+    said += [f"Not in the clinical model: {name}: {why}." for name, why in silent.items()]
+    left = clinical.drop(columns=list(silent))
+    return None if left.columns.empty else left
+
+
+def _strata(
+    folder: Path, stem: str, runs: Runs, groups: Mapping[str, pd.Series], said: list[str]
+) -> Table | None:
+    telling = {name: own for name, own in groups.items() if not why_silent(runs, own)}
+    found = strata_table(runs, telling)
+    if lacking := [name for name in telling if name not in set(found["column"])]:
+        said.append(
+            f"No AUC within strata of {', '.join(lacking)}: fewer than two of the levels have "
+            "patients of both classes."
+        )
     if found.empty:
         return None
     source = f"tables/strata-{stem}.csv"
@@ -68,12 +91,18 @@ def _strata(folder: Path, stem: str, runs: Runs, groups: Mapping[str, pd.Series]
 
 
 def _gain(
-    folder: Path, stem: str, rows: pd.DataFrame, network: str, clinical: pd.DataFrame | None
+    folder: Path,
+    stem: str,
+    rows: pd.DataFrame,
+    network: str,
+    clinical: pd.DataFrame | None,
+    said: list[str],
 ) -> Table | None:
     if clinical is None:
         return None
     found = clinical_gain(rows, network, clinical)
     if found.empty:
+        said.append("No clinical-only model: a fold cannot be learnt from the others.")
         return None
     source = f"tables/gain-{stem}.csv"
     write_csv(folder / source, found)

@@ -104,8 +104,10 @@ def depth_section(
     source = f"tables/distribution-{stem}.csv"
     quartiles = distribution_table(answers, classes)
     write_csv(folder / source, quartiles)
-    groups = {k: v for k, v in asked.evidence.groups.items() if k != target}
-    evidence = asked.evidence.of(groups)
+    # Nobody needs to be told that the target is none of its own subgroups, but who named it.
+    given = asked.evidence
+    groups = {k: v for k, v in given.groups.items() if k != target or k in given.asked}
+    evidence = given.of(groups)
     return DepthSection(
         chosen=str(chosen),
         distribution=distribution(answers, classes, asked.anchors),

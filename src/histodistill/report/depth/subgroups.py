@@ -11,50 +11,57 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from histodistill.evaluation import Runs, auc_of, subgroup_table
+from histodistill.evaluation.silent_columns import why_silent
 from histodistill.evaluation.subgroups import TOO_FEW
 from histodistill.report.html import Picture, picture
 from histodistill.report.plots import FAINT, FONT, INK, PALETTE, decorate, write_figure
-from histodistill.report.tables import EMPTY, Cell, Section, Table, estimate_text, p_value
+from histodistill.report.tables import Cell, Section, Table, estimate_text, p_value
 from histodistill.spreadsheets import write_csv
 
-HEADER = ("Level", "Patients (positive / negative)", "AUC [95 %]", "p interaction", "p (Holm)")
+HEADER = ("Level", "Patients (positive / negative)", "AUC [95 %]")
 _ROW_INCHES = 0.19
 
 
 @dataclass(frozen=True)
 class Subgroups:
-    """The forest (None where no level has a figure) and the table."""
+    """The forest (None where no level has a figure), the table, and columns that tell nothing."""
 
     forest: Picture | None
-    table: Table
+    table: Table | None
+    said: tuple[str, ...]
 
 
 def subgroups(
     folder: Path, stem: str, runs: Runs, groups: Mapping[str, pd.Series]
 ) -> Subgroups | None:
     """Draw and tabulate the subgroups of one method and target; None without any column."""
-    found = subgroup_table(runs, groups)
-    if found.empty:
+    if not groups:
         return None
+    silent = {name: why for name, own in groups.items() if (why := why_silent(runs, own))}
+    said = tuple(f"{name}: {why}" for name, why in silent.items())
+    found = subgroup_table(runs, {k: v for k, v in groups.items() if k not in silent})
+    if found.empty:
+        return Subgroups(None, None, said)
     source = f"tables/subgroups-{stem}.csv"
     write_csv(folder / source, found)
     drawn = None
     if found["low"].notna().any():
         everybody = auc_of(runs)[0] if runs.binary else float("nan")
+        whole = "; dashed, that of all patients" if runs.binary else ""
         paths = write_figure(_forest(found, everybody), folder / "figures", f"subgroups-{stem}")
         drawn = picture(
             paths,
-            "AUC by subgroup with its 95 % interval; dashed, that of all patients. Levels with "
-            "fewer than 10 patients of a class have none.",
+            f"AUC by subgroup with its 95 % interval{whole}. Levels with fewer than 10 patients of "
+            "a class have none.",
         )
-    return Subgroups(drawn, _table(found, source))
+    return Subgroups(drawn, _table(found, source), said)
 
 
 def _table(found: pd.DataFrame, source: str) -> Table:
     sections = []
     for name, own in found.groupby("subgroup", sort=False):
-        rows = tuple(_row(row, first=place == 0) for place, row in enumerate(_records(own)))
-        sections.append(Section(str(name), rows))
+        rows = tuple(_row(row) for row in _records(own))
+        sections.append(Section(f"{name}: {_interaction(own)}", rows))
     counted = "Patients" if found["n_positive"].isna().all() else HEADER[1]
     return Table((HEADER[0], counted, *HEADER[2:]), tuple(sections), source)
 
@@ -63,17 +70,19 @@ def _records(frame: pd.DataFrame) -> list[dict[str, object]]:
     return [{str(k): v for k, v in record.items()} for record in frame.to_dict("records")]
 
 
-def _row(row: dict[str, object], *, first: bool) -> tuple[Cell, ...]:
+def _interaction(levels: pd.DataFrame) -> str:
+    """The test of a column's levels, which is of none of them alone."""
+    p, adjusted = (float(levels[name].iloc[0]) for name in ("p_interaction", "p_holm"))
+    if np.isnan(p):
+        return "not tested, fewer than two levels have a figure"
+    return f"p interaction {p_value(p)}, p (Holm) {p_value(adjusted)}"
+
+
+def _row(row: dict[str, object]) -> tuple[Cell, ...]:
     n, positive = int(str(row["n_patients"])), row["n_positive"]
     counted = f"{n}" if pd.isna(positive) else f"{n} ({positive} / {n - int(str(positive))})"  # type: ignore[call-overload]
     figure = str(row["note"]) or estimate_text(row)  # type: ignore[arg-type]
-    chances = [_p(row[name]) if first else "" for name in ("p_interaction", "p_holm")]
-    return tuple(Cell(text) for text in (str(row["level"]), counted, figure, *chances))
-
-
-def _p(value: object) -> str:
-    number = float(str(value))
-    return EMPTY if np.isnan(number) else p_value(number)
+    return tuple(Cell(text) for text in (str(row["level"]), counted, figure))
 
 
 def _forest(found: pd.DataFrame, everybody: float) -> Figure:

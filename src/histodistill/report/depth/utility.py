@@ -163,7 +163,7 @@ def _decision(folder: Path, stem: str, drawn: DrawnRuns) -> tuple[Picture | None
     }
     paths = write_figure(decision_figure(curves), folder / "figures", f"decision-{stem}")
     caption = (
-        f"Decision curve of the probabilities {drawn.probabilities}: true positives a patient, "
+        f"Decision curve, probabilities {drawn.probabilities}: true positives a patient, "
         "less the false ones at the price that the threshold implies. The band is the 95 % "
         "bootstrap interval of the first; above both grey lines acting on the probability is "
         "worth it."

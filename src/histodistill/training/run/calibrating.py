@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,9 +11,14 @@ from numpy.typing import NDArray
 from histodistill import sealing
 from histodistill.calibration.columns import with_calibrated
 from histodistill.calibration.held_out import HeldOutAnswers, Scale
-from histodistill.calibration.hospitals import other_hospitals
+from histodistill.calibration.hospitals import Groups, other_hospitals
 from histodistill.calibration.network_calibrator import NetworkCalibrator, calibrate_network
-from histodistill.calibration.triage import unsupported
+from histodistill.calibration.triage import (
+    TriagePolicy,
+    fit_triage,
+    unsupported,
+    unsupported_elsewhere,
+)
 from histodistill.cohort import Target
 from histodistill.deploy.calibration import BundleCalibration
 from histodistill.errors import InputError
@@ -47,9 +52,7 @@ def calibration_of_fit(
     held_out = {}
     if declared.positive is not None:
         place = declared.classes.index(declared.positive)
-        hospital = None
-        if experiment.splits.scheme == "site":  # those who trained are of other hospitals
-            hospital = other_hospitals(data.clinical.sites, patients, np.zeros(len(patients)))
+        hospital = _hospitals_apart(experiment, data, patients)
         held_out = {
             name: HeldOutAnswers.of(
                 y == place, answer[:, place], origin="validation", hospital=hospital
@@ -99,29 +102,62 @@ def calibration_of_folds(
 
 
 def require_supported(
-    experiment: Experiment, data: ExperimentData, target: str, method: str, n_validation: int
+    experiment: Experiment, data: ExperimentData, fit: Fit, held_out: Sequence[str]
 ) -> None:
-    """Refuse a triage policy that the patients at hand cannot certify, before anything is trained.
+    """Refuse a triage policy that cannot be certified, before the final model is trained.
+
+    The answers of a finished cross-validation, which certify it, are known already. Without them
+    the validation patients will certify it: how many they are, and of how many hospitals, bounds
+    what their answers can show.
+
+    Args:
+        experiment: The experiment.
+        data: Its inputs.
+        fit: What is about to be trained.
+        held_out: The patients whose answers the bundle will keep.
 
     Raises:
         InputError: Says how many patients it would take.
     """
-    declared, policy = experiment.targets[target], experiment.triage
+    declared, policy = experiment.targets[fit.target], experiment.triage
     if policy is None:
         return
     if declared.positive is None:
-        raise InputError(f"`triage` is for two classes, and {target} has more; leave it out")
-    labels = data.labels(target)
-    fits = _fits(experiment, data, target, method)
-    tested = {p for fit in fits if fit.finished(experiment.output) for p in fit.fold.test}
-    complete = bool(fits) and _are_open(experiment, fits)
-    share = 1.0 if complete else n_validation / max(len(labels), 1)
-    known = labels.loc[sorted(tested)] if complete else labels
-    n_positive = int((known == declared.classes.index(declared.positive)).sum() * share)
-    problems = unsupported(policy, n_positive, int(len(known) * share) - n_positive)
-    hint = "" if complete else "; a finished `histodistill crossval` brings all patients to bear"
+        raise InputError(f"`triage` is for two classes, and {fit.target} has more; leave it out")
+    tested = _out_of_fold(experiment, data, fit.target, fit.method, fit.seed, calibrated=True)
+    if tested:
+        _require_certified(policy, tested)
+        return
+    known = data.labels(fit.target).loc[list(held_out)] == declared.classes.index(declared.positive)
+    problems = unsupported(policy, int(known.sum()), int((~known).sum()))
+    hospital = _hospitals_apart(experiment, data, held_out)
+    if hospital is not None:
+        problems += unsupported_elsewhere(policy, known, hospital)
     if problems:
-        raise InputError(*(f"`triage`: {problem}{hint}" for problem in problems))
+        hint = "a finished `histodistill crossval` brings all patients to bear"
+        raise InputError(*(f"`triage`: {problem}; {hint}" for problem in problems))
+
+
+def _require_certified(policy: TriagePolicy, answers: Mapping[NetworkName, HeldOutAnswers]) -> None:
+    """Refuse a policy that the answers of no network certify."""
+    problems = []
+    for name, kept in answers.items():
+        try:
+            fit_triage(policy, kept.y, kept.p, kept.hospitals)
+        except InputError as error:
+            problems += [f"`triage`: {name}: {problem}" for problem in error.problems]
+        else:
+            return
+    raise InputError(*problems)
+
+
+def _hospitals_apart(
+    experiment: Experiment, data: ExperimentData, held_out: Sequence[str]
+) -> Groups | None:
+    """The hospitals of held-out patients, where those who train the model are of other ones."""
+    if experiment.splits.scheme != "site":
+        return None
+    return other_hospitals(data.clinical.sites, held_out, np.zeros(len(held_out)))
 
 
 def _calibrators(

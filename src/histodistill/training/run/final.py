@@ -205,10 +205,10 @@ def _scope(info: BundleInfo, data: ExperimentData, patients: Sequence[str]) -> S
 def _require_calibration(experiment: Experiment, data: ExperimentData, fit: Fit) -> None:
     """Refuse a calibrator and a policy that the held-out patients are too few for."""
     require_calibration(experiment, [fit])
-    held_out = len(fit.fold.validation)
+    held_out = fit.fold.validation
     if experiment.methods[fit.method].training.members > 1:
-        held_out += len(fit.fold.train)
-    require_supported(experiment, data, fit.target, fit.method, held_out)
+        held_out = (*fit.fold.train, *held_out)
+    require_supported(experiment, data, fit, held_out)
 
 
 @contextmanager
