@@ -32,7 +32,7 @@ def why_silent(runs: Runs, column: pd.Series) -> str:
     if not any(_has_both(runs, levels, name) for name in names):
         return (
             f"none of its {len(names)} levels has patients of two classes, so that no AUC is "
-            "within one: is it the target, or what follows from it?"
+            "within one (is it the target, or what follows from it?)"
         )
     return ""
 
