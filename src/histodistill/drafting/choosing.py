@@ -212,7 +212,10 @@ def _methods(found: Found) -> Setting:
         ["programmes", "abmil"],
         (f"{len(both)} patients have both slides and genomics.", *told) if both else told,
         decide,
-        ("methods: [programmes, mkd, abmil]   # with the method of the paper",),
+        (
+            "methods: [programmes, mkd, abmil]   # with the method of the paper",
+            "methods: [programmes, proportions, abmil]   # where rare patches may carry the signal",
+        ),
     )
 
 
