@@ -1,15 +1,19 @@
 """How well maps find what is true in simulated slides; writes three tables of docs/explain.md.
 
-    python experiments/map_truth.py maps [folder]
-    python experiments/map_truth.py use [folder]
-    python experiments/map_truth.py marks [folder]
+    python experiments/map_truth.py maps
+    python experiments/map_truth.py use
+    python experiments/map_truth.py marks
+    python experiments/map_truth.py maps --method programmes
+
+The last writes the rows of one method and keeps the others. Finished trainings of the folder are
+taken as they are; another folder (`--folder`) begins anew.
 
 The simulation knows which patches show the latent that tells the label, and which a confounder.
 For each test patient, the area under the ROC curve of a map against those patches says how well
 it finds them; told is the mean over patients. A patient whose latent is near its mean shows
-nothing to find; what such patients do to the mean has a column of its own. So has the best that
-any map of single patches could do: their place along the direction in which the simulation moved
-them, which no model knows.
+nothing to find; what such patients do to the mean has a column of its own. So has a patch's place
+along the direction in which the simulation moved it, which no model knows: the best that a patch's
+place in one direction can tell.
 
 What a model does not use, no map that is true of it can find. The tables of use and of marks tell
 how far the probability falls (towards the other class) without the patches to be found.
@@ -17,7 +21,7 @@ how far the probability falls (towards the other class) without the patches to b
 
 from __future__ import annotations
 
-import sys
+import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -163,19 +167,34 @@ class Judged:
 
 def main() -> None:
     """Simulate, train, judge, and write a table between the document's two marks."""
-    cohorts, last, start = TABLES[sys.argv[1]]
-    work = Path(sys.argv[2] if len(sys.argv) > 2 else ROOT / "demo/map-truth").resolve()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("table", choices=TABLES)
+    parser.add_argument("--method", action="append", help="write the rows of these alone")
+    parser.add_argument("--folder", type=Path, default=ROOT / "demo/map-truth")
+    options = parser.parse_args()
+    cohorts, last, start = TABLES[options.table]
     shown = FIGURES[: FIGURES.index(last) + 1]
-    rows: list[tuple[Cell, ...]] = []
-    for cohort, (settings, methods) in cohorts.items():
-        folder = work / cohort.replace(",", "").replace(" ", "-")
-        for method, judged in judge(settings, methods, folder):
-            figures = [f"{figure:.2f}" for figure in _figures(judged)[: len(shown)]]
-            rows.append(tuple(Cell(text) for text in (cohort, method, *figures)))
-            print(*(cell.text for cell in rows[-1]), sep=" | ", flush=True)
     before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(start)
-    table = to_markdown(Table(("cohort", "method", *shown), (Section("", tuple(rows)),)))
-    write_text(DOCUMENT, f"{before}{start}\n\n{table}\n{END}{rest.partition(END)[2]}")
+    written, _, after = rest.partition(END)
+    rows = _rows(written)
+    for cohort, (settings, methods) in cohorts.items():
+        chosen = {n: own for n, own in methods.items() if n in (options.method or methods)}
+        folder = options.folder.resolve() / cohort.replace(",", "").replace(" ", "-")
+        for method, judged in judge(settings, chosen, folder) if chosen else ():
+            figures = [f"{figure:.2f}" for figure in _figures(judged)[: len(shown)]]
+            rows[cohort, method] = (cohort, method, *figures)
+            print(*rows[cohort, method], sep=" | ", flush=True)
+    known = [row for (c, m), row in rows.items() if c in cohorts and m in cohorts[c][1]]
+    cells = tuple(tuple(map(Cell, row)) for row in known)
+    table = to_markdown(Table(("cohort", "method", *shown), (Section("", cells),)))
+    write_text(DOCUMENT, f"{before}{start}\n\n{table}\n{END}{after}")
+
+
+def _rows(table: str) -> dict[tuple[str, str], tuple[str, ...]]:
+    """The rows of a table of the document, by cohort and method."""
+    lines = [line.strip("|").split("|") for line in table.strip().splitlines()[2:]]
+    rows = [tuple(cell.strip() for cell in cells) for cells in lines]
+    return {(row[0], row[1]): row for row in rows}
 
 
 def judge(

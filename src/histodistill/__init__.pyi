@@ -43,10 +43,8 @@ from .workflows.gene_explanation import (
     explain_bundle_genes as explain_bundle_genes,
     explain_run_genes as explain_run_genes,
 )
-from .workflows.new_slides import (
-    NewSlideSettings as NewSlideSettings,
-    predict_slides as predict_slides,
-)
+from .workflows.new_slide_settings import NewSlideSettings as NewSlideSettings
+from .workflows.new_slides import predict_slides as predict_slides
 from .training import (
     cross_validate as cross_validate,
     fold_ensemble as fold_ensemble,

@@ -176,11 +176,66 @@ def test_finished_patients_are_not_made_again_and_others_are_refused(
     assert "maps of another model" in refused.output
 
 
+def written_genes(folder: Path) -> Path:
+    """Genes of two patients without one that the bundle reads; B has few of the others."""
+    genes = expression(["A", "B"]).drop(columns="GENE3")
+    genes.loc["B", genes.columns[:12]] = np.nan
+    genes.rename_axis("PATIENT").reset_index().to_csv(folder / "genes.csv", index=False)
+    return folder / "genes.csv"
+
+
+@pytest.mark.parametrize("allowed", [0.2, 0.9])
+def test_genes_that_are_absent_are_imputed_as_predict_does(
+    model: Path, features: Path, tmp_path: Path, allowed: float
+) -> None:
+    genes = written_genes(tmp_path)
+    out, answers = tmp_path / "maps", tmp_path / "answers.csv"
+    words = ["--genomics", f"mrna={genes}", "--max-missing-genes", allowed, "--no-check-scale"]
+    said = explain(model, features, out, *words)
+    assert said.exit_code == 0, said.output
+    assert "1 of 20 genes are absent and were imputed: GENE3" in " ".join(said.output.split())
+    paired = [f"{p}-1.h5" for p in "AB"]
+    assert [path.name for path in sorted(features.iterdir())] == paired
+    own = ["--features", features, "--patient-pattern", "^(.)", "--out", answers]
+    assert run("predict", model, *own, *words).exit_code == 0
+    predicted = pd.read_csv(answers).set_index("PATIENT")
+    maps = pd.read_csv(out / "maps.csv")
+    read_by_both = {"A", "B"} if allowed > 0.2 else {"A"}
+    assert set(maps["PATIENT"][maps["network"] == "multimodal"]) == read_by_both
+    assert set(predicted.index[predicted["multimodal"].notna()]) == read_by_both
+    for patient, network, probability in maps[["PATIENT", "network", "probability"]].to_numpy():
+        assert probability == predicted[network][patient]
+
+
+def test_a_threshold_of_ones_own_decides_the_call(
+    model: Path, features: Path, tmp_path: Path
+) -> None:
+    for bound, called in ((0.0, "positive"), (1.0, "negative")):
+        out = tmp_path / called
+        assert explain(model, features, out, "--threshold", bound).exit_code == 0
+        assert set(pd.read_csv(out / "maps.csv")["called"]) == {called}
+    refused = explain(model, features, tmp_path / "positive", "--threshold", 0.5)
+    assert "with other settings" in " ".join(refused.output.split())
+
+
+def test_maps_without_genes_do_not_stand_for_maps_with_them(
+    model: Path, features: Path, tmp_path: Path
+) -> None:
+    words = ["--no-check-scale", "--genomics", f"mrna={written_genes(tmp_path)}", "--patient", "A"]
+    out = tmp_path / "maps"
+    assert explain(model, features, out, "--patient", "A").exit_code == 0
+    refused = explain(model, features, out, *words)
+    assert refused.exit_code == 1
+    assert "other slides or genes" in " ".join(refused.output.split())
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (["--patient", "Z"], "nobody of this name has slides: Z"),
         (["--slide-mpp", "0.5"], "--slide-mpp has no effect without --slides"),
+        (["--slides", ".", "--weights", "w.pt"], "--weights has no effect with --features"),
+        (["--max-missing-genes", "0.5"], "--max-missing-genes has no effect without --genomics"),
     ],
 )
 def test_what_cannot_be_done_is_told(

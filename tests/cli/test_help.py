@@ -17,7 +17,8 @@ from histodistill.deploy.predict import check_request, predict
 from histodistill.extraction import ExtractionSettings
 from histodistill.tiling import TilingSettings, TissueSettings
 from histodistill.workflows.extraction import EncoderChoice, ExtractionComputing
-from histodistill.workflows.new_slides import NewSlideSettings, predict_slides
+from histodistill.workflows.new_slide_settings import NewSlideSettings
+from histodistill.workflows.new_slides import predict_slides
 from tests.cli.command_line import run, succeed
 
 GROUP = typer.main.get_command(app)

@@ -93,6 +93,24 @@ def test_slides_predict_as_their_features_do(hospital, tmp_path, monkeypatch):
     assert table["probability"].std() > 0
 
 
+def test_slides_are_explained_and_shown_with_the_weights_that_predict_takes(
+    hospital, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    slides = hospital / "cohort" / "slides"
+    patient = pd.read_csv(hospital / "cohort" / "slides.csv")["PATIENT"].iloc[0]
+    words = ("--slides", slides, "--weights", hospital / "encoder.pt", CODE, *PATTERN)
+    succeed("predict", hospital / "bundle", "--out", tmp_path / "p.csv", *words)
+    predicted = pd.read_csv(tmp_path / "p.csv").set_index("PATIENT")["student"]
+    one = (*words, "--patient", patient)
+    succeed("explain", hospital / "bundle", "--out", tmp_path / "maps", *one)
+    maps = pd.read_csv(tmp_path / "maps" / "maps.csv").set_index("PATIENT")
+    assert maps["probability"].to_dict() == {patient: predicted[patient]}
+    pytest.importorskip("nicegui")
+    succeed("view", hospital / "bundle", "--export", tmp_path / "pages", *one)
+    assert f"student {predicted[patient]:.3f}" in (tmp_path / "pages" / "001.html").read_text()
+
+
 def test_a_slide_that_cannot_be_read_is_told_and_the_command_fails_as_extract_does(
     hospital, tmp_path
 ):

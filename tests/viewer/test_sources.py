@@ -1,6 +1,7 @@
 """What is shown of a bundle and of a run is what they answered."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ from histodistill.explanation.palette import density
 from histodistill.explanation.patients import explain
 from histodistill.viewer.cohort import Labels, Request
 from histodistill.viewer.opening import open_source
+from histodistill.workflows.answering import Answering
 from histodistill.workflows.new_features import NewFeatures
 from tests.cli.command_line import succeed
-from tests.deploy.bundles import expression
+from tests.deploy.bundles import bundle, expression
 from tests.experiment.small import NETWORK, experiment_file
 from tests.viewer.small import PATTERN, images, write_inputs
 
@@ -47,6 +49,29 @@ def test_a_bundle_answers_as_predict_does(inputs: Path) -> None:
     assert source.cohort.probabilities[:, 1].tolist() == expected["probability"].tolist()
 
 
+def test_patients_are_read_from_the_names_of_files_as_in_training(inputs: Path) -> None:
+    own = bundle()
+    info = own.info.model_copy(update={"provenance": {"patient_pattern": PATTERN}})
+    replace(own, info=info).save(inputs / "named")
+    source = open_source(Request(inputs / "named", {}, NewFeatures(inputs / "features")))
+    assert source.cohort.patients == ["A", "B"]
+    assert any(PATTERN in note for note in source.cohort.notes)
+
+
+def test_a_bundle_is_asked_as_the_user_says(inputs: Path) -> None:
+    genes = expression(["A"]).drop(columns="GENE3").rename_axis("PATIENT").reset_index()
+    genes.to_csv(inputs / "fewer.csv", index=False)
+    fewer = {"mrna": inputs / "fewer.csv"}
+    for threshold, called in ((0.0, "positive"), (1.0, "negative")):
+        asked = Answering(threshold=threshold)
+        source = open_source(request(inputs, genomics=fewer, answers=asked))
+        assert set(source.cohort.table["call"]) == {called}
+        assert source.cohort.table["answered_by"].tolist() == ["multimodal", "student"]
+        answers = source.maps("A").answers
+        assert all(told.startswith(f"calls ER {called}") for told in answers.values())
+        assert set(answers) == {"student", "multimodal"}
+
+
 def test_layers_are_the_contributions_of_each_network(inputs: Path) -> None:
     source = open_source(request(inputs, genomics={"mrna": inputs / "genes.csv"}))
     maps = source.maps("A").slides[0]
@@ -69,6 +94,8 @@ def test_layers_are_the_contributions_of_each_network(inputs: Path) -> None:
     assert maps.places.side == 64
     alike = source.maps("B").slides[0]
     assert not alike.layers[0].painted
+    assert alike.ranked() is None  # attention is no evidence, and does not stand in for it
+    assert maps.ranked() is student
     assert "o regional evidence" in alike.layers[0].sentences[0]
 
 

@@ -8,8 +8,9 @@ from sklearn.decomposition import PCA
 from histodistill.explanation.raster import PatchPlaces
 from histodistill.viewer.cohort import Cohort
 from histodistill.viewer.feature_map import feature_map
+from histodistill.viewer.layers import Layer
 from histodistill.viewer.patients_table import patients_table
-from histodistill.viewer.ranking import box_of, patch_at, strongest
+from histodistill.viewer.ranking import box_of, patch_at, row_titles, strongest
 from histodistill.viewer.reviews import Review
 
 
@@ -56,6 +57,24 @@ def test_strongest_patches_leave_out_the_unknown() -> None:
     values = np.array([0.0, 5.0, np.nan, -4.0, 2.0, 1.0])
     assert strongest(values, 2) == ([1, 4], [3, 0])
     assert strongest(values, 8) == ([1, 4], [3, 0])
+
+
+@pytest.mark.parametrize(
+    ("values", "titles"),
+    [
+        ([3.0, -2.0], ("Most for positive", "Most for negative")),
+        ([-1.0, -2.0], ("Least for negative", "Most for negative")),
+        ([2.0, 1.0], ("Most for positive", "Least for positive")),
+    ],
+)
+def test_no_patch_is_said_to_speak_for_a_side_that_it_speaks_against(
+    values: list[float], titles: tuple[str, str]
+) -> None:
+    ends = ("negative", "positive")
+    layer = Layer("e", np.array(values), "RdBu_r", (-3.0, 3.0), "log odds", ends)
+    assert row_titles(layer, *strongest(layer.values, 1)) == titles
+    attention = Layer("a", np.array(values), "cividis", (0.0, 4.0), "× mean")
+    assert row_titles(attention, *strongest(layer.values, 1)) == ("Highest", "Lowest")
 
 
 def test_the_patch_at_a_place() -> None:

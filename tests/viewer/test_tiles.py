@@ -156,6 +156,9 @@ def test_without_a_slide_the_patches_are_drawn_bare() -> None:
     tile = pixels(patch_tile(PLACES, World(1024, 1024), box, 2))
     assert len(np.unique(tile)) == 2
     assert (tile[: SIZE[1] - TILE] == tile[0, 0]).all()
+    edge = pixels(patch_tile(PLACES, World(700, 300), box, 2))
+    assert (edge[300 - TILE :] == 255).all()  # beyond the slide
+    assert (edge[: 300 - TILE] != 255).all()
 
 
 def test_the_cache_keeps_what_was_asked_for_last() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from histodistill.barcodes import PRIMARY_TUMOUR
 from histodistill.cli.console import counted, located, say, say_notes
 from histodistill.cli.explain_options import (
     ChosenPatients,
@@ -15,6 +16,7 @@ from histodistill.cli.explain_options import (
     MapsFolder,
     PatchesShown,
     PatientsAtOnce,
+    PatientThreads,
     PicturesMpp,
     SlidesToDrawOn,
 )
@@ -22,6 +24,7 @@ from histodistill.cli.new_bags import extracted_bags
 from histodistill.cli.options import (
     AllowedCode,
     BundleFolder,
+    Device,
     GenomicBlocks,
     Layout,
     LeaveOutMissing,
@@ -30,9 +33,18 @@ from histodistill.cli.options import (
     PatientPattern,
     SlideMpp,
     SlidesTable,
-    Threads,
     named_files,
+    require_not,
     require_used,
+)
+from histodistill.cli.predict_options import (
+    AllowTorchscriptCode,
+    CheckScale,
+    EncoderWeights,
+    MaxMissingGenes,
+    OfSite,
+    OneThreshold,
+    SampleTypes,
 )
 from histodistill.errors import InputError
 
@@ -46,7 +58,13 @@ _NEEDS = {
     "leave_out_missing": ["slides_table"],
     "layout": ["features"],
     "slide_mpp": ["slides"],
+    "weights": ["slides"],
+    "allow_torchscript_code": ["slides"],
+    "max_missing_genes": ["genomics"],
+    "check_scale": ["genomics"],
 }
+# Of the extraction, which is not done where there are features.
+_OF_EXTRACTION = ("weights", "allow_torchscript_code")
 
 
 def command(
@@ -64,12 +82,20 @@ def command(
     patient: ChosenPatients = None,
     target: OneTarget = None,
     allow: AllowedCode = None,
+    max_missing_genes: MaxMissingGenes = 0.2,
+    check_scale: CheckScale = True,
+    threshold: OneThreshold = None,
+    site: OfSite = None,
     mpp: PicturesMpp = 8.0,
+    weights: EncoderWeights = None,
+    allow_torchscript_code: AllowTorchscriptCode = False,
     slide_mpp: SlideMpp = None,
+    sample_types: SampleTypes = None,
     patches: PatchesShown = 8,
+    device: Device = "auto",
     on: On = "local",
     jobs: PatientsAtOnce = None,
-    threads: Threads = None,
+    threads: PatientThreads = None,
 ) -> None:
     """Show where a model looked: maps of what each patch brought, each with a certificate.
 
@@ -81,39 +107,57 @@ def command(
     from histodistill.deploy.panel import bundle_of
     from histodistill.engines.choice import Place
     from histodistill.explanation.predictability import require_shown
+    from histodistill.workflows.answering import Answering
     from histodistill.workflows.explanation import ExplanationSettings, explain_patients
     from histodistill.workflows.new_features import NewFeatures
-    from histodistill.workflows.new_slides import NewSlideSettings
+    from histodistill.workflows.new_slide_settings import NewSlideSettings
     from histodistill.workflows.prediction import read_blocks
 
     if features is None and slides is None:
         raise InputError("give --features DIR, --slides DIR, or both")
     require_used(context, _NEEDS)
+    if features is not None:
+        require_not(context, _OF_EXTRACTION, "with --features")
+    wanted = sample_types or [PRIMARY_TUMOUR]
     place = Place.named(on)
     bundle = Bundle.load(bundle_of(bundle_folder, target), allow or ())
     say_notes(bundle.notes)
     require_shown(bundle, gene or ())  # before slides are extracted
-    blocks, told = read_blocks(bundle, named_files(genomics or []))
+    blocks, told = read_blocks(bundle, named_files(genomics or []), wanted)
     say_notes(told)
     images = _images(slides, slide_mpp)
     if features is None:
         assert slides is not None
         extraction = NewSlideSettings(
             out / "features",
+            weights=weights,
+            allow_code=allow_torchscript_code,
             slide_mpp=slide_mpp,
             patient_pattern=patient_pattern,
+            sample_types=wanted,
+            device=device,
             place=place,
             threads=threads,
             patients=patient or (),
         )
         files = extracted_bags(bundle, slides, extraction)
     else:
-        found = NewFeatures(features, slides_table, patient_pattern, layout, leave_out_missing)
+        found = NewFeatures(
+            features, slides_table, patient_pattern, layout, leave_out_missing, wanted
+        )
         files, told = found.open(bundle.info.patient_pattern)
         say_notes(told)
     genes = tuple(gene or ())
     how = ExplanationSettings(
-        out, images, mpp, genes, n_shown=patches, jobs=jobs, threads=threads, place=place
+        out,
+        images,
+        mpp,
+        genes,
+        n_shown=patches,
+        jobs=jobs,
+        threads=threads,
+        place=place,
+        answers=Answering(max_missing_genes, check_scale, threshold, site, device),
     )
     with counting("Patients") as progress:
         explained = explain_patients(

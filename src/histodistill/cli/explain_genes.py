@@ -153,7 +153,9 @@ def _bundle(
     say_notes(told)
     bags = None
     if features is not None:
-        bags, told = NewFeatures(features, patient_pattern=patient_pattern).open()
+        bags, told = NewFeatures(features, patient_pattern=patient_pattern).open(
+            bundle.info.patient_pattern
+        )
         say_notes(told)
     if null is None:
         return explain_bundle_genes(bundle, blocks, bags, sets, seed=seed)

@@ -50,3 +50,13 @@ PatientsAtOnce = Annotated[
         "many as there is room for elsewhere.",
     ),
 ]
+PatientThreads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        min=1,
+        metavar="N",
+        help="Threads of each patient; by default the cores are divided among the jobs, and 1 "
+        "elsewhere.",
+    ),
+]

@@ -171,6 +171,23 @@ def require_used(context: typer.Context, needs: Mapping[str, Sequence[str]]) -> 
         raise InputError(*problems)
 
 
+def require_not(context: typer.Context, options: Sequence[str], where: str) -> None:
+    """Refuse options that were given and have no effect.
+
+    Args:
+        context: Of the command.
+        options: Parameters.
+        where: Where they have none, as the end of a sentence.
+
+    Raises:
+        InputError: A sentence for each.
+    """
+    names = {str(each.name): each.opts[0] for each in context.command.params}
+    given = [names[option] for option in options if _is_given(context, option)]
+    if given:
+        raise InputError(*(f"{name} has no effect {where}." for name in given))
+
+
 def require_elsewhere(context: typer.Context, on: str, parameter: str) -> None:
     """Refuse an option that has no effect on this machine.
 

@@ -114,7 +114,7 @@ def command(
     from histodistill.engines.choice import Place
     from histodistill.spreadsheets import write_csv
     from histodistill.workflows.new_features import NewFeatures
-    from histodistill.workflows.new_slides import NewSlideSettings
+    from histodistill.workflows.new_slide_settings import NewSlideSettings
     from histodistill.workflows.prediction import PredictionRequest
 
     require_used(context, _NEEDS)

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from histodistill.barcodes import PRIMARY_TUMOUR
 from histodistill.cli.console import counted, located, say, say_notes
 from histodistill.cli.options import (
     AllowedCode,
+    Device,
     GenomicBlocks,
     Layout,
     LeaveOutMissing,
@@ -19,7 +21,17 @@ from histodistill.cli.options import (
     SlideMpp,
     SlidesTable,
     named_files,
+    require_not,
     require_used,
+)
+from histodistill.cli.predict_options import (
+    AllowTorchscriptCode,
+    CheckScale,
+    EncoderWeights,
+    MaxMissingGenes,
+    OfSite,
+    OneThreshold,
+    SampleTypes,
 )
 from histodistill.cli.view_options import (
     Address,
@@ -39,13 +51,13 @@ from histodistill.cli.view_options import (
     SlidesFolder,
     TargetOfRun,
 )
-from histodistill.errors import InputError, listed
+from histodistill.errors import listed
 
 if TYPE_CHECKING:
     from histodistill.slides import SlideImage
     from histodistill.viewer.cohort import Cohort, Request
     from histodistill.viewer.worker import Worker
-    from histodistill.workflows.new_features import NewFeatures
+    from histodistill.workflows.new_features import KnownFeatures
 
 _NEEDS = {
     "slides_table": ["features"],
@@ -55,7 +67,15 @@ _NEEDS = {
     "patient_column": ["clinical"],
     "site_column": ["clinical"],
     "patient": ["export"],
+    "max_missing_genes": ["genomics"],
+    "check_scale": ["genomics"],
 }
+# Of the extraction, which is not done where there are features.
+_OF_EXTRACTION = ("weights", "allow_torchscript_code")
+# A run knows its patients, and their features.
+_OF_NEW_FEATURES = ("patient_pattern", "sample_types", *_OF_EXTRACTION)
+# A run has answered already.
+_OF_ANSWERS = ("max_missing_genes", "check_scale", "threshold", "site", "device")
 
 
 def command(
@@ -75,12 +95,20 @@ def command(
     site_column: SiteColumn = None,
     target: TargetOfRun = None,
     method: MethodOfRun = None,
+    max_missing_genes: MaxMissingGenes = 0.2,
+    check_scale: CheckScale = True,
+    threshold: OneThreshold = None,
+    site: OfSite = None,
+    weights: EncoderWeights = None,
+    allow_torchscript_code: AllowTorchscriptCode = False,
     slide_mpp: SlideMpp = None,
+    sample_types: SampleTypes = None,
     reviews: ReviewsFile = None,
     reviewer: Reviewer = None,
     export: ExportFolder = None,
     patient: ExportedPatients = None,
     allow: AllowedCode = None,
+    device: Device = "auto",
     host: Address = "127.0.0.1",
     port: Port = 8765,
 ) -> None:
@@ -94,24 +122,47 @@ def command(
     from histodistill.experiment.recorded import is_run
     from histodistill.viewer.cohort import Labels, Request
     from histodistill.viewer.extra import require_view_extra
+    from histodistill.workflows.answering import Answering
+    from histodistill.workflows.new_features import NewFeatures
+    from histodistill.workflows.new_slide_settings import NewSlideSettings
 
     require_view_extra()
     require_used(context, _NEEDS)
-    images = _images(slides, slide_mpp)
-    if patient_pattern is not None and features is None and is_run(place):
-        raise InputError("--patient-pattern has no effect on a run without --features.")
-    if features is None and not is_run(place):
-        features = extract_apart(place, target, slides, slide_mpp, patient_pattern, allow or ())
+    wanted = sample_types or [PRIMARY_TUMOUR]
+    found: NewFeatures | KnownFeatures | None = None
+    if is_run(place):
+        require_not(context, _OF_ANSWERS, "on a run")
+    if features is not None:
+        require_not(context, _OF_EXTRACTION, "with --features")
+        found = NewFeatures(
+            features, slides_table, patient_pattern, layout, leave_out_missing, wanted
+        )
+    elif is_run(place):
+        require_not(context, _OF_NEW_FEATURES, "on a run without --features")
+    else:
+        how = NewSlideSettings(
+            Path(),
+            weights=weights,
+            allow_code=allow_torchscript_code,
+            slide_mpp=slide_mpp,
+            patient_pattern=patient_pattern,
+            sample_types=wanted,
+            device=device,
+            patients=patient or (),
+        )
+        found = extract_apart(place, target, slides, how, allow or ())
     request = Request(
         place,
-        images,
-        _features(features, slides_table, patient_pattern, layout, leave_out_missing),
+        _images(slides, slide_mpp),
+        found,
         named_files(genomics or []),
         None if clinical is None else Labels(clinical, column, patient_column, site_column),
         target,
         method,
         tuple(allow or ()),
         tuple(gene or ()),
+        Answering(max_missing_genes, check_scale, threshold, site, device),
+        tuple(wanted),
     )
     if export is not None:
         _export(request, export, patient or [])
@@ -179,14 +230,6 @@ def _images(slides: Path, slide_mpp: float | None) -> dict[str, SlideImage]:
         entry.slide_id: SlideImage(entry.path, entry.mpp, slide_mpp)
         for entry in list_slides(str(slides))
     }
-
-
-def _features(
-    folder: Path | None, table: Path | None, pattern: str | None, layout: str, leave_out: bool
-) -> NewFeatures | None:
-    from histodistill.workflows.new_features import NewFeatures
-
-    return None if folder is None else NewFeatures(folder, table, pattern, layout, leave_out)
 
 
 def _export(request: Request, folder: Path, patients: list[str]) -> None:

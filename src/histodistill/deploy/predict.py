@@ -15,6 +15,7 @@ from histodistill.cohort.patients import other_spellings
 from histodistill.computing.device import resolve_device
 from histodistill.deploy.bundle import Bundle
 from histodistill.deploy.calibrated_answers import calibrated_columns, with_triage
+from histodistill.deploy.gene_blocks import completed, gene_problems
 from histodistill.deploy.gene_scale import compare_scales
 from histodistill.deploy.scope import (
     scope_columns,
@@ -109,14 +110,14 @@ def predict(
             missing genes, genes on another scale, or nobody to predict.
     """
     given = genomics or {}
-    problems = [*_slide_problems(bundle, bags), *_gene_problems(bundle, given, max_missing_genes)]
+    problems = [*_slide_problems(bundle, bags), *gene_problems(bundle, given, max_missing_genes)]
     scale = compare_scales(bundle, given)
     if check_scale:
         problems.extend(scale.problems)
     problems.extend(_two_class_problems(bundle, thresholds, triage, site))
     if problems:
         raise InputError(*problems)
-    tables, notes = _completed(bundle, given, max_missing_genes)
+    tables, notes = completed(bundle, given, max_missing_genes)
     notes.extend((*same_new_patients(bags, given), *flat_bags(bags), *unlike_slides(bags)))
     notes.extend(_two_spellings(bags, tables))
     notes.extend(scale.notes if check_scale else (*scale.problems, *scale.notes))
@@ -174,14 +175,16 @@ def check_request(
     thresholds: Mapping[NetworkName, float] | None = None,
     triage: TriagePolicy | None = None,
     site: str | None = None,
+    bags: BagStore | None = None,
 ) -> None:
-    """Refuse what :func:`predict` would refuse whatever the slides are; arguments as there.
+    """Refuse what :func:`predict` would refuse; arguments as there.
 
     Raises:
-        InputError: An unknown block, too many missing genes, genes on another scale, a threshold
-            without a use, or a triage policy that no network's held-out answers can certify.
+        InputError: Features of another width, encoder or patch size, an unknown block, too many
+            missing genes, genes on another scale, a threshold without a use, or a triage policy
+            that no network's held-out answers can certify.
     """
-    problems = list(_gene_problems(bundle, genomics, max_missing_genes))
+    problems = [*_slide_problems(bundle, bags), *gene_problems(bundle, genomics, max_missing_genes)]
     if check_scale:
         problems.extend(compare_scales(bundle, genomics).problems)
     problems.extend(_two_class_problems(bundle, thresholds, triage, site))
@@ -236,33 +239,6 @@ def _slide_problems(bundle: Bundle, bags: BagStore | None) -> list[str]:
     return problems
 
 
-def _gene_problems(
-    bundle: Bundle, genomics: Mapping[str, pd.DataFrame], max_missing: float
-) -> Iterator[str]:
-    for name, table in genomics.items():
-        if name not in _blocks(bundle):
-            known = ", ".join(_blocks(bundle)) or "none"
-            yield f"the bundle reads no block {name}; it reads: {known}"
-            continue
-        genes = _genes(bundle, name)
-        missing = genes.difference(table.columns)
-        if len(missing) > max_missing * len(genes):
-            yield (
-                f"block {name}: {len(missing)} of the bundle's {len(genes)} genes are absent "
-                f"({listed(sorted(missing))}), more than the share {max_missing:g} that may be "
-                f"imputed; {_in_another_case(missing, table) or 'are symbols the same?'}"
-            )
-
-
-def _in_another_case(missing: Collection[str], table: pd.DataFrame) -> str:
-    """What absent genes are called in a table, where case alone differs; else empty."""
-    own = {str(name).lower(): name for name in table.columns}
-    found = [f"{own[gene.lower()]} ({gene})" for gene in sorted(missing) if gene.lower() in own]
-    if not found:
-        return ""
-    return f"{len(found)} are there in another case: {listed(found, 3)}; write them so"
-
-
 def _two_spellings(bags: BagStore | None, tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
     """Who may be one patient, and is answered as two: spelled otherwise in two inputs."""
     sources = {} if bags is None else {"the slides": list(bags.patients)}
@@ -274,57 +250,6 @@ def _two_spellings(bags: BagStore | None, tables: Mapping[str, pd.DataFrame]) ->
                 f"{len(pairs)} patients of {one} may be those of {other} in another spelling, and "
                 f"are answered apart: {listed(pairs, 5)}; spell them alike"
             )
-
-
-def _completed(
-    bundle: Bundle, genomics: Mapping[str, pd.DataFrame], max_missing: float
-) -> tuple[dict[str, pd.DataFrame], list[str]]:
-    """The tables with all genes of the bundle, absent ones as missing values; and what lacked."""
-    tables: dict[str, pd.DataFrame] = {}
-    notes = []
-    for name, table in genomics.items():
-        genes = _genes(bundle, name)
-        tables[name] = table.reindex(columns=sorted(genes))
-        missing = sorted(genes.difference(table.columns))
-        if missing:
-            other_case = _in_another_case(missing, table)
-            notes.append(
-                f"block {name}: {len(missing)} of {len(genes)} genes are absent and were "
-                f"imputed: {listed(missing)}{other_case and f'; {other_case}'}"
-            )
-        sparse = tables[name].isna().mean(axis=1) > max_missing
-        if sparse.any():
-            tables[name] = tables[name][~sparse]
-            notes.append(
-                f"block {name}: {sparse.sum()} patients lack more than the share {max_missing:g} "
-                f"of the bundle's genes and are answered without it: "
-                f"{listed(list(sparse.index[sparse]))}"
-            )
-    return tables, [*notes, *_partly_measured(bundle, tables)]
-
-
-def _partly_measured(bundle: Bundle, tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
-    """Who is answered from some of the blocks that the bundle reads."""
-    measured = {patient for table in tables.values() for patient in table.index}
-    for name in _blocks(bundle):
-        lacking = sorted(measured - set(tables[name].index if name in tables else ()))
-        if lacking:
-            yield (
-                f"block {name}: {len(lacking)} patients with genomics lack it, and are answered "
-                f"from the other blocks; thresholds and performance were measured on patients of "
-                f"whom most have all: {listed(lacking)}"
-            )
-
-
-def _blocks(bundle: Bundle) -> list[str]:
-    """The blocks of genes that the networks read, in the bundle's order."""
-    read = {name for member in bundle.members for name in member.transforms.blocks}
-    return [name for name in bundle.info.blocks if name in read]
-
-
-def _genes(bundle: Bundle, block: str) -> set[str]:
-    """Genes that any member reads."""
-    return {gene for m in bundle.members for gene in m.transforms.blocks[block].genes_}
 
 
 def _average(

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from histodistill.deploy import Bundle
+from histodistill.deploy.gene_blocks import completed
 from histodistill.errors import InputError
 from histodistill.explanation.contributions import (
     COMPLETE,
@@ -74,6 +75,7 @@ def explain_genes(
     bags: BagStore | None = None,
     *,
     patients: Sequence[str] | None = None,
+    max_missing_genes: float = 0.2,
 ) -> list[GeneShares]:
     """Explain the genomic teacher's answers by genes, and the multimodal one's with slides.
 
@@ -86,6 +88,8 @@ def explain_genes(
         genomics: Blocks by the bundle's names, patients x genes.
         bags: Bags of the patients with slides; None explains the genomic teacher alone.
         patients: Who is explained; by default everybody with genes.
+        max_missing_genes: As for :func:`histodistill.predict`: who lacks more of a block is
+            explained without it.
 
     Returns:
         One result for each network that can answer, and for each class where there are more than
@@ -96,7 +100,8 @@ def explain_genes(
     """
     if not any(name in bundle.networks for name in ("genomic", "multimodal")):
         raise InputError("no network of this model reads genes: there is nothing to explain")
-    with_genes = {patient for table in genomics.values() for patient in table.index}
+    blocks, _ = completed(bundle, genomics, max_missing_genes)
+    with_genes = {patient for table in blocks.values() for patient in table.index}
     wanted = sorted(with_genes) if patients is None else [p for p in patients if p in with_genes]
     paired = [p for p in wanted if bags is not None and p in set(bags.patients)]
     positive = bundle.info.positive_index
@@ -105,7 +110,7 @@ def explain_genes(
     for name, own in (("genomic", wanted), ("multimodal", paired)):
         if name in bundle.networks and own:
             for target in targets:
-                parts = [_member(m, name, target, genomics, bags, own) for m in bundle.members]
+                parts = [_member(m, name, target, blocks, bags, own) for m in bundle.members]
                 found.append(_together(parts))
     if not found:
         raise InputError("nobody has the genes, and the slides, that the model's teachers read")

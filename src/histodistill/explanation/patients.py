@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from histodistill.deploy import Bundle
+from histodistill.deploy.gene_blocks import completed
 from histodistill.explanation.certificate import Certificate, certify
 from histodistill.explanation.contributions import (
     Contributions,
@@ -81,6 +82,8 @@ def explain(
     genomics: Mapping[str, pd.DataFrame] | None = None,
     *,
     patients: Sequence[str] | None = None,
+    max_missing_genes: float = 0.2,
+    thresholds: Mapping[NetworkName, float | None] | None = None,
     seed: int = 0,
 ) -> Iterator[PatientMap]:
     """Explain the student's answers, and the multimodal teacher's for patients with genes.
@@ -88,11 +91,15 @@ def explain(
     Args:
         bundle: A trained model.
         bags: Bags of the patients.
-        genomics: Blocks of genes by the bundle's names, patients x genes, with all its genes.
+        genomics: Blocks of genes by the bundle's names, patients x genes.
         patients: Who is explained; by default everybody with slides.
+        max_missing_genes: As for :func:`histodistill.predict`: who lacks more of a block is
+            explained without it.
+        thresholds: Operating thresholds instead of the bundle's own, by network.
         seed: Of the random orders that the certificates compare with.
     """
-    blocks = genomics or {}
+    blocks, _ = completed(bundle, genomics or {}, max_missing_genes)
+    bounds = {name: bundle.threshold(name) for name in bundle.networks} | dict(thresholds or {})
     ready = [
         PreparedPatients(
             bags, m.transforms.scaled(blocks), m.transforms, m.networks.settings.token_size
@@ -108,7 +115,7 @@ def explain(
                     _read(member, name, batch)
                     for member, batch in zip(bundle.members, batches, strict=True)
                 ]
-                yield _map(bundle, bags, patient, name, read, seed)
+                yield _map(bundle, bags, patient, name, read, bounds[name], seed)
 
 
 @dataclass(frozen=True)
@@ -195,12 +202,13 @@ def _map(
     patient: str,
     name: NetworkName,
     read: list[_Read],
+    threshold: float | None,
     seed: int,
 ) -> PatientMap:
     contributions = average([each.contributions for each in read])
     attention = _mean([each.attention for each in read])
     probability = np.mean([_softmax(each.answer) for each in read], axis=0)
-    called, target, threshold = _call(bundle, name, probability)
+    called, target, bound = _call(bundle, threshold, probability)
     slides = bags.slides(patient)
     asked = any(isinstance(each.removal, AskedRemoval) for each in read)
     block = patient_blocks(slides, _ASKED_BLOCKS if asked else _BLOCKS)
@@ -210,7 +218,7 @@ def _map(
         attention,
         called,
         target,
-        threshold,
+        bound,
         block,
         n_steps=_ASKED_STEPS if asked else _STEPS,
         seed=seed,
@@ -218,13 +226,14 @@ def _map(
     return PatientMap(patient, name, contributions, attention, certificate, target, called, slides)
 
 
-def _call(bundle: Bundle, name: NetworkName, probability: Floats) -> tuple[int, int, float | None]:
+def _call(
+    bundle: Bundle, threshold: float | None, probability: Floats
+) -> tuple[int, int, float | None]:
     """The class that is called, the class that the map is about, and the threshold of its call."""
     positive = bundle.info.positive_index
     if positive is None:
         best = int(probability.argmax())
         return best, best, None
-    threshold = bundle.threshold(name)
     bound = 0.5 if threshold is None else threshold
     called = positive if probability[positive] >= bound else 1 - positive
     return called, positive, bound

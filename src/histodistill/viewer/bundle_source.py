@@ -25,9 +25,10 @@ def open_bundle(request: Request) -> Source:
     if request.features is None:
         raise InputError(f"{request.place}: give --features DIR, or slides to extract them from")
     require_shown(bundle, request.expressed)
-    bags, told = request.features.open()
-    blocks, notes = read_blocks(bundle, request.genomics or {})
-    predicted = predict(bundle, bags=bags, genomics=blocks)
+    bags, told = request.features.open(bundle.info.patient_pattern)
+    blocks, notes = read_blocks(bundle, request.genomics or {}, request.sample_types)
+    asked = request.answers.options(bundle.networks)
+    predicted = predict(bundle, bags=bags, genomics=blocks, **asked)
     known, about = _labelled(bundle, request.labels)
     answers = predicted.table
     patients = answers["PATIENT"].astype(str)
@@ -56,7 +57,15 @@ def open_bundle(request: Request) -> Source:
         slides={p: tuple(s.path.stem for s in bags.slides(p)) for p in bags.patients},
         notes=(*bundle.notes, *told, *notes, *predicted.notes, *about),
     )
-    return Source(cohort, lambda _: bundle, bags, blocks, request.images, request.expressed)
+    return Source(
+        cohort,
+        lambda _: bundle,
+        bags,
+        blocks,
+        request.images,
+        request.expressed,
+        request.answers,
+    )
 
 
 def _labelled(bundle: Bundle, labels: Labels | None) -> tuple[pd.DataFrame, tuple[str, ...]]:

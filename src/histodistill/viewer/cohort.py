@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from histodistill.barcodes import PRIMARY_TUMOUR
 from histodistill.slides import SlideImage
+from histodistill.workflows.answering import Answering
 
 if TYPE_CHECKING:
-    from histodistill.workflows.new_features import NewFeatures
+    from histodistill.workflows.new_features import KnownFeatures, NewFeatures
 
 
 @dataclass(frozen=True)
@@ -47,17 +49,21 @@ class Request:
         method: Which method of a run.
         allow: Networks of other packages that may be run.
         expressed: Genes whose predicted expression is shown, as `explain --gene` takes them.
+        answers: How a bundle is asked.
+        sample_types: TCGA sample types that are read of tables of genes.
     """
 
     place: Path
     images: Mapping[str, SlideImage]
-    features: NewFeatures | None = None
+    features: NewFeatures | KnownFeatures | None = None
     genomics: Mapping[str, Path] | None = None
     labels: Labels | None = None
     target: str | None = None
     method: str | None = None
     allow: Sequence[str] = ()
     expressed: Sequence[str] = ()
+    answers: Answering = field(default_factory=Answering)
+    sample_types: tuple[str, ...] = (PRIMARY_TUMOUR,)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from histodistill.viewer.layers import Floats, Layer
 from histodistill.viewer.palettes import RGBA, Look, colours
 from histodistill.viewer.world import TILE, Box, World
 
-_PATCH_COLOUR, _GAP_COLOUR = 205, 235
+_PATCH_COLOUR, _GAP_COLOUR, _BEYOND = 205, 235, 255
 
 
 def heat_tile(
@@ -41,6 +42,9 @@ def patch_tile(places: PatchPlaces, world: World, box: Box, zoom: int) -> bytes:
     order = np.arange(len(places.coords), dtype=np.float64)
     covered = ~np.isnan(_within(places, order, box, world.downsample(zoom)))
     grey = np.where(covered, _PATCH_COLOUR, _GAP_COLOUR).astype(np.uint8)
+    edges = (world.width - box[0], world.height - box[1])
+    across, down = (math.ceil(edge / world.downsample(zoom)) for edge in edges)
+    grey[:, max(across, 0) :] = grey[max(down, 0) :] = _BEYOND
     return png(np.stack([grey] * 3, axis=-1))
 
 

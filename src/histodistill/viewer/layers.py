@@ -27,6 +27,7 @@ class Layer:
         ends: What the first and the last colour stand for, where words say more than figures.
         sentences: What must be known to read it; the certificate first, where it has one.
         painted: False for a layer without regional evidence, which is not shown in colour.
+        evidence: Whether it says what patches brought to an answer, as attention does not.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Layer:
     ends: tuple[str, str] = ("", "")
     sentences: tuple[str, ...] = ()
     painted: bool = True
+    evidence: bool = False
 
     @property
     def diverging(self) -> bool:
@@ -63,8 +65,9 @@ class SlideMaps:
     reason: str = ""
 
     def ranked(self) -> Layer | None:
-        """The layer that ranks the patches: the first that may be painted."""
-        return next((layer for layer in self.layers if layer.painted), None)
+        """The layer that is shown at first: the first of evidence, if one may be painted."""
+        shown = (layer for layer in self.layers if layer.painted and layer.evidence)
+        return next(shown, None)
 
 
 @dataclass(frozen=True)

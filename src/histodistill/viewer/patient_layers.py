@@ -129,6 +129,7 @@ def _contributions(
             (others, classes[index]),
             told,
             found.certificate.regional,
+            evidence=True,
         )
 
 
@@ -149,6 +150,7 @@ def _against_average(
         (others, classes[found.target]),
         (_AGAINST_AVERAGE,),
         found.certificate.regional,
+        evidence=True,
     )
 
 
@@ -174,6 +176,7 @@ def _difference(
         ("teacher sees more", "student sees more"),
         ("Where the student and the teacher who knows the genes see different things.",),
         all(each.certificate.regional for each in found),
+        evidence=True,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from histodistill.explanation.raster import PatchPlaces
-from histodistill.viewer.layers import Floats
+from histodistill.viewer.layers import Floats, Layer
 from histodistill.viewer.world import Box
 
 
@@ -15,6 +15,22 @@ def strongest(values: Floats, n_shown: int) -> tuple[list[int], list[int]]:
     n_shown = min(n_shown, len(known) // 2)
     order = known[np.argsort(values[known], kind="stable")]
     return order[::-1][:n_shown].tolist(), order[:n_shown].tolist()
+
+
+def row_titles(layer: Layer, most: list[int], least: list[int]) -> tuple[str, str]:
+    """What the patches of the highest and of the lowest values are called.
+
+    Where all patches of a slide speak for one side, none is shown as speaking for the other.
+    """
+    if not layer.diverging:
+        return "Highest", "Lowest"
+    low, high = layer.ends
+    above = not most or float(layer.values[most[0]]) > 0
+    below = not least or float(layer.values[least[0]]) < 0
+    return (
+        f"Most for {high}" if above else f"Least for {low}",
+        f"Most for {low}" if below else f"Least for {high}",
+    )
 
 
 def box_of(places: PatchPlaces, patch: int) -> Box:

@@ -117,9 +117,9 @@ def _inputs(
         if data.bags is None:
             raise InputError(f"{request.place}: the run read no slides; there is nothing to view")
         return data.bags, data.genomics, data.clinical.sites, data.notes
-    bags, told = request.features.open()
     first = models.of(str(models.rows["PATIENT"].iloc[0]))
-    blocks, notes = read_blocks(first, request.genomics or {})
+    bags, told = request.features.open(first.info.patient_pattern)
+    blocks, notes = read_blocks(first, request.genomics or {}, request.sample_types)
     return bags, blocks, pd.Series(dtype=str), (*told, *notes)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from histodistill.tiling import read_tissue_geojson
 from histodistill.viewer.cohort import Cohort
 from histodistill.viewer.layers import Floats, Layer, PatientMaps, SlideMaps
 from histodistill.viewer.patient_layers import answers_of_networks, expression_of, layers_of
+from histodistill.workflows.answering import Answering
 
 _NO_PLACES = "The features do not tell where their patches lie: there is no map."
 
@@ -37,6 +38,7 @@ class Source:
         genomics: Blocks of genes, patients x genes.
         images: The slides by name.
         expressed: Genes whose predicted expression is shown, beside the programmes.
+        answers: How the model is asked.
     """
 
     cohort: Cohort
@@ -45,6 +47,7 @@ class Source:
     genomics: Mapping[str, pd.DataFrame]
     images: Mapping[str, SlideImage]
     expressed: Sequence[str] = ()
+    answers: Answering = field(default_factory=Answering)
 
     def maps(self, patient: str) -> PatientMaps:
         """Where the model looked in a patient.
@@ -56,7 +59,16 @@ class Source:
             return PatientMaps(patient, ())
         bundle = self.model(patient)
         own = {n: table.loc[table.index.isin([patient])] for n, table in self.genomics.items()}
-        found = list(explain(bundle, self.bags, own, patients=[patient]))
+        found = list(
+            explain(
+                bundle,
+                self.bags,
+                own,
+                patients=[patient],
+                max_missing_genes=self.answers.max_missing_genes,
+                thresholds=self.answers.thresholds(bundle),
+            )
+        )
         expression = expression_of(bundle, self.bags, self.expressed, patient)
         info = bundle.info
         classes = [named_class(info.target, name) for name in info.classes]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from histodistill.features.slide import SlideFeatures
 from histodistill.files import folder_name, require_writable, whole_folder, write_json
 from histodistill.slides import SlideImage
 from histodistill.spreadsheets import read_back, write_csv
+from histodistill.workflows.answering import Answering
 
 _RECORD, _MAPS = "explained.json", "maps.csv"
 # Of a patient, where nothing is known.
@@ -47,6 +49,7 @@ class ExplanationSettings:
             room for elsewhere.
         threads: Threads of each; by default the cores are divided among the jobs, and 1 elsewhere.
         place: Where patients are explained.
+        answers: How the bundle is asked.
         seed: Of the random orders that certificates compare with.
     """
 
@@ -58,6 +61,7 @@ class ExplanationSettings:
     jobs: int | None = None
     threads: int | None = None
     place: Place = field(default_factory=Place)
+    answers: Answering = field(default_factory=Answering)
     seed: int = 0
 
 
@@ -101,16 +105,17 @@ def explain_patients(
         progress: Called with (patients done, patients in all).
 
     Raises:
-        InputError: As :func:`histodistill.predict`; an unknown patient; maps of another model in
-            the folder; a gene that slides do not tell; a slide that cannot be opened, or on which
-            the patches do not lie.
+        InputError: As :func:`histodistill.predict`; an unknown patient; maps of another model, or
+            of other inputs, in the folder; a gene that slides do not tell; a slide that cannot be
+            opened, or on which the patches do not lie.
     """
     require_shown(bundle, how.genes)
     wanted = list(dict.fromkeys(patients)) or bags.patients
     unknown = sorted(set(wanted) - set(bags.patients))
     if unknown:
         raise InputError(f"nobody of this name has slides: {listed(unknown)}")
-    predicted = predict(bundle, bags=bags, genomics=genomics, patients=set(wanted))
+    asked = how.answers.options(bundle.networks)
+    predicted = predict(bundle, bags=bags, genomics=genomics, patients=set(wanted), **asked)
     told = predictability(bundle)
     notes = [*predicted.notes, *_image_notes(how, bags, wanted), *_programme_notes(told)]
     if not patients:
@@ -118,12 +123,12 @@ def explain_patients(
     notes.extend(_place_notes(bags, wanted))
     require_writable(how.folder)
     places = {patient: how.folder / folder_name(patient) for patient in wanted}
-    record = {p: _record(bundle, bags, p, how) for p in wanted}
+    blocks = {name: table.loc[table.index.isin(wanted)] for name, table in (genomics or {}).items()}
+    record = {p: _record(bundle, bags, blocks, p, how) for p in wanted}
     _refuse_others(places, record)
     open_ones = [p for p in wanted if not places[p].exists()]
     _refuse_misplaced(how, bags, open_ones)
     answers = predicted.table.set_index("PATIENT")
-    blocks = {name: table.loc[table.index.isin(wanted)] for name, table in (genomics or {}).items()}
     done = len(wanted) - len(open_ones)
     work = _Explaining(bundle, bags, blocks, how, record, answers)
     for finished, _ in enumerate(_explained(work, open_ones), start=done + 1):
@@ -216,11 +221,22 @@ def _explain_one(
     record: Mapping[str, object],
     answer: pd.Series,
 ) -> None:
-    maps = list(explain(bundle, bags, genomics, patients=[patient], seed=how.seed))
+    bounds = how.answers.thresholds(bundle)
+    maps = list(
+        explain(
+            bundle,
+            bags,
+            genomics,
+            patients=[patient],
+            max_missing_genes=how.answers.max_missing_genes,
+            thresholds=bounds,
+            seed=how.seed,
+        )
+    )
     expression = next(explain_expression(bundle, bags, how.genes, patients=[patient]), None)
     classes = bundle.info.classes
     probabilities = {found.network: _probability(found, classes, answer) for found in maps}
-    thresholds = {n: bound for n in bundle.networks if (bound := bundle.threshold(n)) is not None}
+    thresholds = {name: bound for name, bound in bounds.items() if bound is not None}
     told = Answer(bundle.info.target, classes, probabilities, thresholds, _warning(answer))
     with whole_folder(place) as draft:
         for slide in bags.slides(patient):
@@ -287,18 +303,37 @@ def _expression_table(found: ExpressionMap) -> pd.DataFrame:
 
 
 def _record(
-    bundle: Bundle, bags: BagStore, patient: str, how: ExplanationSettings
+    bundle: Bundle,
+    bags: BagStore,
+    genomics: Mapping[str, pd.DataFrame],
+    patient: str,
+    how: ExplanationSettings,
 ) -> dict[str, object]:
     """What the maps of a patient were made of."""
     slides = bags.slides(patient)
+    measured = {n: table.loc[[patient]] for n, table in genomics.items() if patient in table.index}
     return {
         "bundle": bundle.fingerprint,
         "slides": {s.path.stem: [s.n_patches, s.path.stat().st_size] for s in slides},
-        "drawn_on_slides": sorted(s.path.stem for s in slides if s.path.stem in how.images),
+        "drawn_on_slides": {
+            s.path.stem: [image.mpp, image.mpp_if_unrecorded]
+            for s in slides
+            if (image := how.images.get(s.path.stem)) is not None
+        },
         "mpp": how.mpp,
         "seed": how.seed,
         "genes": list(how.genes),
+        "patches_shown": how.n_shown,
+        "genomics": {name: _digest(values) for name, values in measured.items()},
+        "max_missing_genes": how.answers.max_missing_genes,
+        "thresholds": how.answers.thresholds(bundle),
+        "site": how.answers.site,
     }
+
+
+def _digest(values: pd.DataFrame) -> str:
+    """A short word that tells a patient's genes from others."""
+    return hashlib.sha256(pd.util.hash_pandas_object(values).to_numpy().tobytes()).hexdigest()[:12]
 
 
 def _refuse_others(places: Mapping[str, Path], record: Mapping[str, dict[str, object]]) -> None:
@@ -309,7 +344,8 @@ def _refuse_others(places: Mapping[str, Path], record: Mapping[str, dict[str, ob
     ]
     if others:
         raise InputError(
-            f"maps of another model, of other slides or with other settings are there already: "
+            f"maps of another model, of other slides or genes, or with other settings are there "
+            f"already: "
             f"{listed(others)}; choose another folder, or remove them"
         )
 

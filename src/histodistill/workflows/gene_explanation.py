@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 
 from histodistill.deploy import Bundle
+from histodistill.deploy.gene_blocks import completed
+from histodistill.deploy.predict import check_request
 from histodistill.errors import InputError, listed
 from histodistill.experiment import Experiment
 from histodistill.experiment.data import ExperimentData
@@ -126,9 +128,10 @@ def explain_bundle_genes(
         progress: Called with (models explained, models in all).
 
     Raises:
-        InputError: As :func:`histodistill.explain_genes`; no set has a gene that is read; the
-            experiment has not trained the bundle.
+        InputError: As :func:`histodistill.predict` and :func:`histodistill.explain_genes`; no set
+            has a gene that is read; the experiment has not trained the bundle.
     """
+    check_request(bundle, genomics, bags=bags)
     found = [[each] for each in explain_genes(bundle, genomics, bags)]
     null = []
     if trained_by is not None:
@@ -136,7 +139,9 @@ def explain_bundle_genes(
             null.append(explain_genes(refit, genomics, bags))
             if progress is not None:
                 progress(number, trained_by.permutations)
-    return _ranked(found, null, bundle.info.classes, sets or {}, seed)
+    ranked = _ranked(found, null, bundle.info.classes, sets or {}, seed)
+    _, lacking = completed(bundle, genomics)
+    return replace(ranked, notes=(*lacking, *ranked.notes))
 
 
 def explain_run_genes(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,6 +74,25 @@ class NewFeatures:
             by_options=True,
         )
         return open_bags(index.slides, layout=self.layout), [*told, *slide_notes(index)]
+
+
+@dataclass(frozen=True)
+class KnownFeatures:
+    """Feature files whose patients are known.
+
+    Attributes:
+        files: Feature files by patient.
+    """
+
+    files: Mapping[str, Sequence[Path]]
+
+    def open(self, _trained_pattern: str | None = None) -> tuple[BagStore, list[str]]:
+        """Their bags; nothing had to be decided.
+
+        Raises:
+            InputError: The files cannot be read.
+        """
+        return open_bags(self.files), []
 
 
 def chosen_pattern(given: str | None, trained: str | None) -> tuple[str | None, list[str]]:

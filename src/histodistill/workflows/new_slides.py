@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from histodistill.barcodes import PRIMARY_TUMOUR, left_out_types, unwanted_sample_type
+from histodistill.barcodes import left_out_types, unwanted_sample_type
 from histodistill.cohort.slides import patient_reader
 from histodistill.deploy import Bundle, BundleInfo, Predictions, predict
 from histodistill.deploy.predict import check_request
@@ -35,37 +35,7 @@ from histodistill.files import require_writable
 from histodistill.model import NetworkName
 from histodistill.workflows.extraction import device_of_tasks, unused_mpp
 from histodistill.workflows.new_features import chosen_pattern
-
-
-@dataclass(frozen=True)
-class NewSlideSettings:
-    """What a bundle does not say of the extraction of new slides.
-
-    Attributes:
-        folder: Where the features go; those that it holds already are not made again.
-        weights: Local weights of the encoder; without them they come from where they first came.
-        allow_code: Whether a TorchScript encoder, which is a program, may run.
-        slide_mpp: µm/px of level 0 of the slides that record none.
-        patient_pattern: Regular expression of the patient in a slide's name; by default a TCGA
-            barcode. A patient that the slide list names goes before it.
-        sample_types: TCGA sample types that are read.
-        device: ``auto`` (an NVIDIA GPU where there is one, else the CPU), ``cpu``, ``cuda``,
-            ``cuda:<n>`` or ``mps``.
-        place: Where they are extracted.
-        threads: Elsewhere, the CPU cores of a task; by default 1.
-        patients: Whose slides are extracted; empty for everybody's.
-    """
-
-    folder: Path
-    weights: Path | None = None
-    allow_code: bool = False
-    slide_mpp: float | None = None
-    patient_pattern: str | None = None
-    sample_types: Collection[str] = (PRIMARY_TUMOUR,)
-    device: str = "auto"
-    place: Place = field(default_factory=Place)
-    threads: int | None = None
-    patients: Collection[str] = ()
+from histodistill.workflows.new_slide_settings import NewSlideSettings
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ from histodistill.genomics import GenomicTable
 from histodistill.model import NetworkName
 from histodistill.tables.cells import numeric_code
 from histodistill.workflows.new_features import NewFeatures
-from histodistill.workflows.new_slides import NewSlideSettings, SlidePlan, plan_slides
+from histodistill.workflows.new_slide_settings import NewSlideSettings
+from histodistill.workflows.new_slides import SlidePlan, plan_slides
 
 # Over fewer, an odd patient of a sound table may look as if on another scale.
 _GENES_THAT_SHOW_A_SCALE = 500

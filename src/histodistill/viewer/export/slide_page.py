@@ -14,7 +14,7 @@ from histodistill.explanation.raster import PatchPlaces, rasterise
 from histodistill.viewer.heat_tiles import png
 from histodistill.viewer.layers import Layer, SlideMaps
 from histodistill.viewer.palettes import Look, colours, gradient
-from histodistill.viewer.ranking import box_of, strongest
+from histodistill.viewer.ranking import box_of, row_titles, strongest
 from histodistill.viewer.slide_tiles import SlideTiles
 
 _LONGEST_PX, _LAYER_PX = 2400, 1200
@@ -90,7 +90,7 @@ def _layer(places: PatchPlaces, layer: Layer, frame: _Frame) -> dict[str, Any]:
 
 def _rows(slide: str, places: PatchPlaces, layer: Layer, tiles: SlideTiles) -> list[dict[str, Any]]:
     most, least = strongest(layer.values, _SHOWN)
-    titles = (f"Most for {layer.ends[1]}", f"Most for {layer.ends[0]}")
+    titles = row_titles(layer, most, least)
     return [
         {"title": title, "patches": [_patch(slide, places, layer, p, tiles) for p in patches]}
         for title, patches in zip(titles, (most, least), strict=True)

@@ -12,14 +12,16 @@ _NONE = "No genes of this patient are at hand; a bundle reads them from --genomi
 
 async def show_genes(session: Session, number: int) -> None:
     """Lay out a patient's genes; those farthest from the cohort's median come first."""
+    told = ui.label("Reading this patient's genes …").classes("faint")
     try:
         genes = await session.worker.genes(session.cohort.patients[number])
     except InputError as error:
-        ui.label(str(error)).classes("faint")
+        told.set_text(str(error))
         return
     if genes.empty:
-        ui.label(_NONE).classes("faint")
+        told.set_text(_NONE)
         return
+    told.delete()
     genes = genes.sort_values("percentile", key=lambda p: -(p - 50).abs(), kind="stable")
     search = ui.input(placeholder="Gene").props("dense outlined clearable").classes("w-full")
     columns = [

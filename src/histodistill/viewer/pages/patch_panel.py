@@ -9,7 +9,7 @@ from nicegui import events, ui
 from histodistill.explanation.raster import PatchPlaces
 from histodistill.viewer.layers import Layer, SlideMaps
 from histodistill.viewer.pages.slide_map import SlideMap
-from histodistill.viewer.ranking import box_of, patch_at, strongest
+from histodistill.viewer.ranking import box_of, patch_at, row_titles, strongest
 
 _SHOWN = 8
 _THUMB_PX, _LARGE_PX = 160, 448
@@ -84,8 +84,7 @@ class PatchPanel:
         self.top, least = strongest(layer.values, _SHOWN)
         self._thumbs.clear()
         with self._thumbs:
-            toward = f"Most for {layer.ends[1]}" if layer.diverging else "Highest"
-            against = f"Most for {layer.ends[0]}" if layer.diverging else "Lowest"
+            toward, against = row_titles(layer, self.top, least)
             self._row(toward, layer, self.top, numbered=True)
             self._row(against, layer, least, numbered=False)
 

@@ -6,23 +6,17 @@ import math
 from contextlib import suppress
 from typing import Any
 
+import pandas as pd
 from nicegui import events, ui
 
 from histodistill.viewer.pages.frame import NOTICE, add_style
 from histodistill.viewer.patients_table import patients_table
 from histodistill.viewer.session import Session
 
-_WIDTHS = {
-    "patient": 155,
-    "truth": 105,
-    "call": 105,
-    "site": 95,
-    "error": 100,
-    "slides": 90,
-    "answered by": 140,
-    "out of scope": 150,
-}
-_WIDTH, _REMARK_WIDTH = 128, 180
+_REMARK_WIDTH = 180
+# A header has room for its name, its funnel and the arrow of the order, so that none is cut; a
+# cell has room for its text, up to a limit.
+_LETTER_PX, _SIGNS_PX, _MARGINS_PX, _WIDEST_PX = 8.5, 82, 36, 280
 _TEXTS = ("patient", "truth", "call", "answered by", "site", "verdict", "out of scope", "remark")
 _HINTS = {
     "error": "1 − probability of the true class",
@@ -86,7 +80,7 @@ def _grid(session: Session) -> ui.aggrid:
     ]
     shown = [str(name) for name in table.columns if name != "number"]
     options = {
-        "columnDefs": [_column(name) for name in shown if _says_something(table, name)],
+        "columnDefs": [_column(table, name) for name in shown if _says_something(table, name)],
         "rowData": rows,
         "rowStyle": {"cursor": "pointer"},
         "animateRows": False,
@@ -101,14 +95,15 @@ def _grid(session: Session) -> ui.aggrid:
     )
 
 
-def _column(name: str) -> dict[str, Any]:
+def _column(table: pd.DataFrame, name: str) -> dict[str, Any]:
     text = name in _TEXTS
+    header = name.capitalize() if name in (*_TEXTS, *_HINTS, "slides") else name
     column: dict[str, Any] = {
-        "headerName": name.capitalize() if name in (*_TEXTS, *_HINTS, "slides") else name,
+        "headerName": header,
         "field": name.replace(".", "_"),  # AG Grid takes a dot for a path
         "headerTooltip": _HINTS.get(name, ""),
         "filter": "agTextColumnFilter" if text else "agNumberColumnFilter",
-        "width": _WIDTHS.get(name, _WIDTH),
+        "width": _width(header, table[name].astype(str).str.len().max() if text else 0),
         "resizable": True,
     }
     if name == "remark":
@@ -119,11 +114,17 @@ def _column(name: str) -> dict[str, Any]:
     return column
 
 
+def _width(header: str, longest: int) -> int:
+    """Width of a column whose longest text has so many letters, px."""
+    headed = round(_LETTER_PX * len(header)) + _SIGNS_PX
+    return max(headed, min(round(_LETTER_PX * longest) + _MARGINS_PX, _WIDEST_PX))
+
+
 def _cell(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _says_something(table: Any, name: str) -> bool:
+def _says_something(table: pd.DataFrame, name: str) -> bool:
     """Whether a column holds anything; an empty one only takes room."""
     return name in ("verdict", "remark") or bool((table[name].notna() & (table[name] != "")).any())
 
