@@ -36,7 +36,7 @@ def networks() -> dict[str, Recipe]:
     """A recipe for each architecture that adds up patches: objectives change no map."""
     found = {
         json.dumps(own.network, sort_keys=True): name
-        for name, own in reversed(recipes().items())
+        for name, own in reversed(list(recipes().items()))
         if name != _TWO_BLOCKS and _adds_up(NetworkSettings(**own.network))
     }
     return {name: recipes()[name] for name in sorted(found.values())}
@@ -79,7 +79,9 @@ def data(study: Path) -> tuple[Experiment, ExperimentData]:
 
 
 @pytest.fixture(scope="module")
-def bags(data: tuple[Experiment, ExperimentData], tmp_path_factory) -> BagStore:
+def bags(
+    data: tuple[Experiment, ExperimentData], tmp_path_factory: pytest.TempPathFactory
+) -> BagStore:
     """A patient of one patch, one whose patches are alike, and one of two slides."""
     folder = tmp_path_factory.mktemp("bags")
     rng = np.random.default_rng(0)
