@@ -125,6 +125,7 @@ def test_triage_at_the_site_needs_patients_of_the_site(tmp_path: Path) -> None:
     [
         (lambda t, s: (t.assign(bundle="other"), s), "predictions of other"),
         (lambda t, s: (t, s[:6]), "it takes 10 or more"),
+        (lambda t, s: (t, s.rename(lambda name: f"X{name}")), "they are not in the predictions: X"),
         (lambda t, s: (t, s[s == "positive"]), "of both classes"),
         (lambda t, s: (pd.concat([t, t]), s), "has two rows"),
         (lambda t, s: (t.replace({"PATIENT": "S003"}, "S002"), s), "S002 has two rows"),

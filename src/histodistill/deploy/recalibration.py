@@ -69,6 +69,7 @@ def recalibrate(
             continue
         networks[name], held_out[name] = found
     if not networks:
+        told += label_notes(predictions, labels)  # which may be why
         raise InputError(*(f"{source}: {problem}" for problem in told))
     n_labelled = int(known.notna().sum())
     return SiteCalibration(
