@@ -149,6 +149,11 @@ The same gain over ten divisions at random into five folds, one seed each (a tes
 luck of training as well is less sure, see [results](docs/results.md#ten-divisions)):
 """
 
+_README_LABELS = """
+Labelled patients with which `{recommended}` has the AUC from slides alone that `abmil` has with all
+of them (one seed; [learning curves](docs/results.md#how-many-labels)): {needed}.
+"""
+
 _ALL = """\
 # All methods
 
@@ -328,6 +333,20 @@ def _readme() -> Iterator[str]:
     if repeated is not None:
         yield _README_REPEATED
         yield to_markdown(plain_table(_tested(_against_rivals(repeated))))
+    needed = ", ".join(_needed())
+    if needed:
+        yield _README_LABELS.format(recommended=RECOMMENDED, needed=needed)
+
+
+def _needed() -> Iterator[str]:
+    """The labels that the recommended student needs, in words, where the curves were drawn."""
+    tables = read_experiment(LABELS).output / "report" / "tables"
+    for path in sorted(tables.glob("labels-needed-*.csv")):
+        table = pd.read_csv(path)
+        own = table[(table["network"] == "student") & (table["method"] == RECOMMENDED)]
+        for row in own.to_dict("records"):
+            smallest = "at most " if row["needed"] <= row["fewest_labels"] else ""
+            yield f"{row['target']} {smallest}{row['needed']:.0f} of {row['all_labels']:.0f}"
 
 
 def _tested(table: pd.DataFrame) -> pd.DataFrame:
