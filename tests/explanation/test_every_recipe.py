@@ -124,9 +124,10 @@ def test_shares_add_up_to_what_predict_says(
         _add_up(own, maps, predict(own, bags=bags, genomics=genomics).table)
     together = list(explain(trained, bags, genomics))
     called = predict(trained, bags=bags, genomics=genomics).table.set_index("PATIENT")
+    _add_up(trained, together, called.reset_index())
     for found, *parts in zip(together, *apart, strict=True):
-        expected = np.mean([part.contributions.logits for part in parts], axis=0)
-        np.testing.assert_allclose(found.contributions.logits, expected, atol=1e-9)
+        expected = np.mean([part.contributions.shares for part in parts], axis=0)
+        np.testing.assert_allclose(found.contributions.shares, expected, atol=1e-9)
         assert len(found.contributions.shares) == bags.n_patches(found.patient)
         if called["answered_by"][found.patient] == found.network:
             told = called["call"][found.patient] or trained.info.classes[found.called]

@@ -20,6 +20,8 @@ Way = Literal["exact", "integrated gradients", "leave-one-out"]
 # until the shares add up to the logits within COMPLETE, as far as MOST_STRETCHES.
 _POINTS, _FEWEST_STRETCHES, MOST_STRETCHES = 8, 4, 64
 COMPLETE = 0.01
+# What a probability of nothing counts as where its logarithm is taken.
+_LEAST_PROBABILITY = 1e-300
 
 
 @dataclass(frozen=True)
@@ -74,16 +76,29 @@ class Contributions:
         return np.asarray(self.shares[:, target] - others)
 
 
-def average(members: list[Contributions]) -> Contributions:
-    """The mean over the members of an ensemble: shares of their mean logits."""
+def average(members: list[Contributions], probabilities: Floats | None = None) -> Contributions:
+    """The mean over the members of an ensemble.
+
+    Args:
+        members: What each says.
+        probabilities: The ensemble's answer [C], the mean of its members' probabilities. The
+            logits are then those of this answer (and of the mean logits' mean over classes, which
+            no probability tells): what averaging probabilities instead of logits changes is no
+            patch's, and goes into the constant. None leaves the members' mean logits.
+    """
     order: tuple[Way, ...] = ("exact", "integrated gradients", "leave-one-out")
     expected = [member.expected for member in members if member.expected is not None]
-    return Contributions(
+    mean = Contributions(
         np.mean([member.shares for member in members], axis=0),
         np.mean([member.constant for member in members], axis=0),
         max((member.way for member in members), key=order.index),
         np.mean(expected, axis=0) if len(expected) == len(members) else None,
     )
+    if probabilities is None or len(members) == 1:
+        return mean
+    answer = np.log(np.maximum(probabilities, _LEAST_PROBABILITY))
+    moved = answer - answer.mean() + mean.logits.mean() - mean.logits
+    return replace(mean, constant=mean.constant + moved)
 
 
 @dataclass(frozen=True)

@@ -205,9 +205,9 @@ def _map(
     threshold: float | None,
     seed: int,
 ) -> PatientMap:
-    contributions = average([each.contributions for each in read])
-    attention = _mean([each.attention for each in read])
     probability = np.mean([_softmax(each.answer) for each in read], axis=0)
+    contributions = average([each.contributions for each in read], probability)
+    attention = _mean([each.attention for each in read])
     called, target, bound = _call(bundle, threshold, probability)
     slides = bags.slides(patient)
     asked = any(isinstance(each.removal, AskedRemoval) for each in read)
