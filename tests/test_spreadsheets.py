@@ -1,11 +1,12 @@
 """Tables that are opened in a spreadsheet."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from histodistill.spreadsheets import guarded, read_back, unguarded, write_csv
+from histodistill.spreadsheets import guarded, read_back, read_own_csv, unguarded, write_csv
 
 texts = st.text(st.sampled_from(list("'=+-@\t\n\r1a.,\" ＝")), max_size=8) | st.text()
 
@@ -65,3 +66,10 @@ def test_a_table_without_such_cells_is_written_as_it_is(tmp_path):
     )
     write_csv(tmp_path / "a.csv", frame)
     assert (tmp_path / "a.csv").read_text() == frame.to_csv(index=False)
+
+
+def test_a_table_of_ours_is_read_to_the_last_bit(tmp_path):
+    numbers = np.random.default_rng(0).random(500)
+    table = pd.DataFrame({"PATIENT": ["007"] * 500, "p": numbers, "note": ["=x"] * 500})
+    write_csv(tmp_path / "table.csv", table)
+    pd.testing.assert_frame_equal(read_own_csv(tmp_path / "table.csv"), table, check_exact=True)

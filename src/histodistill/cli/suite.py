@@ -59,14 +59,12 @@ def command(
     validation AUC. At the end the folder leaderboard gets tables (CSV, Markdown, LaTeX),
     figures and a page, with paired tests and costs.
     """
-    import pandas as pd
-
     from histodistill.cli.dry_run import show_plan
     from histodistill.cli.live_table import read_cohort, train_and_watch
     from histodistill.evaluation import live_table, with_standard
     from histodistill.experiment import read_experiment
     from histodistill.report import write_leaderboard
-    from histodistill.spreadsheets import read_back
+    from histodistill.spreadsheets import read_own_csv
     from histodistill.training.folders import PREDICTIONS
     from histodistill.training.run.costs import COSTS
     from histodistill.workflows.run_report import run_report
@@ -80,7 +78,7 @@ def command(
     predictions = train_and_watch(experiment, data, on, jobs, threads)
     page = write_leaderboard(
         predictions,
-        read_back(pd.read_csv(experiment.output / COSTS)),
+        read_own_csv(experiment.output / COSTS),
         experiment.output / LEADERBOARD,
         reference=reference,
         metrics=with_standard(experiment.metrics),
@@ -94,7 +92,7 @@ def command(
     report = run_report(experiment, data, predictions)
     say(f"Report: {located(report)}")
     answer(
-        results=read_back(pd.read_csv(page.parent / "results.csv")),
+        results=read_own_csv(page.parent / "results.csv"),
         predictions=experiment.output / PREDICTIONS,
         leaderboard=page,
         report=report,

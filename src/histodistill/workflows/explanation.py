@@ -26,7 +26,7 @@ from histodistill.features import BagStore
 from histodistill.features.slide import SlideFeatures
 from histodistill.files import folder_name, require_writable, whole_folder, write_json
 from histodistill.slides import SlideImage
-from histodistill.spreadsheets import read_back, write_csv
+from histodistill.spreadsheets import read_own_csv, write_csv
 from histodistill.workflows.answering import Answering
 
 _RECORD, _MAPS = "explained.json", "maps.csv"
@@ -147,8 +147,7 @@ def _collected(folder: Path, name: str, places: Iterable[Path]) -> pd.DataFrame:
     files = [place / name for place in places if (place / name).exists()]
     if not files:
         return pd.DataFrame()
-    parts = [pd.read_csv(file, dtype={"PATIENT": str}) for file in files]
-    table = read_back(pd.concat(parts, ignore_index=True))
+    table = pd.concat(map(read_own_csv, files), ignore_index=True)
     write_csv(folder / name, table)
     return table
 

@@ -35,7 +35,7 @@ from histodistill.report.evidence import Evidence
 from histodistill.report.explained_section import TABLES
 from histodistill.report.page import DEFAULT_POLICY
 from histodistill.report.slide_maps import SlideMap
-from histodistill.spreadsheets import read_back
+from histodistill.spreadsheets import read_own_csv
 from histodistill.training.folders import PREDICTIONS
 from histodistill.training.loop.trainer import CURVES
 from histodistill.training.run.learning_curves import learnt_parts
@@ -209,7 +209,7 @@ def _explained(folders: tuple[Path, ...]) -> dict[str, pd.DataFrame]:
         if not known:
             names = ", ".join(path.name for path in here.values())
             problems.append(f"--explained {folder}: holds none of {names}")
-        found |= {name: read_back(pd.read_csv(path)) for name, path in known.items()}
+        found |= {name: read_own_csv(path) for name, path in known.items()}
     if problems:
         raise InputError(*problems)
     return found
@@ -219,7 +219,7 @@ def _slide_maps(folders: tuple[Path, ...]) -> dict[str, SlideMap]:
     """The first map that `explain` drew of each patient, the student's before others."""
     found: dict[str, SlideMap] = {}
     for table in (folder / MAPS for folder in folders if (folder / MAPS).is_file()):
-        rows = read_back(pd.read_csv(table, dtype={"PATIENT": str}))
+        rows = read_own_csv(table)
         for row in rows.to_dict("records"):
             place = table.parent / folder_name(str(row["PATIENT"]))
             pictures = sorted(place.glob(f"*/{row['network']}.png"))

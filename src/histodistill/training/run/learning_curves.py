@@ -21,7 +21,7 @@ from histodistill.evaluation import read_predictions, write_predictions
 from histodistill.experiment.data import ExperimentData
 from histodistill.experiment.settings import Experiment
 from histodistill.files import write_text
-from histodistill.spreadsheets import write_csv
+from histodistill.spreadsheets import read_own_csv, write_csv
 from histodistill.training.folders import PREDICTIONS
 from histodistill.training.run.crossval import joined
 from histodistill.training.run.fit_runner import FitRunner
@@ -243,4 +243,4 @@ def _learnt(share: float, place: Path) -> LearntPart:
 
 def _counts(place: Path) -> pd.DataFrame:
     """Columns ``labelled`` and ``of`` of each target, the mean over folds."""
-    return pd.read_csv(place / LABELLED).groupby("target", sort=False)[["labelled", "of"]].mean()
+    return read_own_csv(place / LABELLED).groupby("target", sort=False)[["labelled", "of"]].mean()
