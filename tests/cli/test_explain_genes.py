@@ -59,9 +59,23 @@ def test_tables_and_pictures_of_both_teachers(inputs: Path) -> None:
     assert "no null of permuted labels" in page
 
 
+def test_patients_of_slides_are_found_by_a_table_as_by_their_names(inputs: Path) -> None:
+    genes = ("--genomics", f"mrna={inputs / 'genes.csv'}", "--features", inputs / "features")
+    files = sorted(path.name for path in (inputs / "features").iterdir())
+    table = pd.DataFrame({"PATIENT": [name[0] for name in files], "FILENAME": files})
+    table.to_csv(inputs / "slides.csv", index=False)
+    found = []
+    for how in (["--patient-pattern", "^(.)"], ["--slides-table", inputs / "slides.csv"]):
+        said = explain(inputs, *genes, *how)
+        assert said.exit_code == 0, said.output
+        found.append((inputs / "out" / "genes.csv").read_text())
+    assert found[0] == found[1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        (["--slides-table", "t.csv"], "--slides-table has no effect on genes alone"),
         ([], "give the genes of patients: --genomics NAME=FILE"),
         (["--permutations", "5"], "--permutations of a bundle needs --experiment too"),
         (["--experiment", "e.yaml"], "--experiment of a bundle needs --permutations too"),

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from histodistill.cli.console import counted, located, say, say_notes
-from histodistill.cli.options import AllowedCode, named_files, one_of
+from histodistill.cli.options import AllowedCode, PatientPattern, SlidesTable, named_files, one_of
 from histodistill.errors import InputError
 
 if TYPE_CHECKING:
     from histodistill.workflows.gene_explanation import GenesExplained
+    from histodistill.workflows.new_features import NewFeatures
 
 _SHOWN = 5
 
@@ -41,10 +42,8 @@ def command(
             help="Of a bundle: patch features of the same patients, for the multimodal teacher.",
         ),
     ] = None,
-    patient_pattern: Annotated[
-        str | None,
-        typer.Option(metavar="REGEX", help="Regular expression of the patient in a file name."),
-    ] = None,
+    slides_table: SlidesTable = None,
+    patient_pattern: PatientPattern = None,
     target: Annotated[
         str | None, typer.Option(metavar="NAME", help="Which target; needed if several.")
     ] = None,
@@ -82,11 +81,13 @@ def command(
     """
     from histodistill.deploy.panel import bundle_of
     from histodistill.genomics.gene_sets import read_gene_sets
+    from histodistill.workflows.new_features import NewFeatures
 
     known = {} if sets is None else read_gene_sets(sets)
     of_bundle = {
         "--genomics": genomics,
         "--features": features,
+        "--slides-table": slides_table,
         "--patient-pattern": patient_pattern,
         "--allow": allow,
         "--experiment": experiment,
@@ -96,9 +97,13 @@ def command(
         _refuse(of_experiment, "a bundle; give an experiment (YAML)")
         _require_both({"--permutations": permutations, "--experiment": experiment})
         null = None if experiment is None else (experiment, permutations or 0)
+        if features is None:
+            of_features = {"--slides-table": slides_table, "--patient-pattern": patient_pattern}
+            _refuse(of_features, "genes alone; give --features too")
+        new = features and NewFeatures(features, slides_table, patient_pattern)
         place = bundle_of(model, target)
-        found = _bundle(place, named_files(genomics or []), features, patient_pattern, allow or (),
-                        known, seed, null)  # fmt: skip
+        blocks = named_files(genomics or [])
+        found = _bundle(place, blocks, new, allow or (), known, seed, null)
     else:
         _refuse(of_bundle, "an experiment, which names its own inputs")
         found = _experiment(model, target, method, permutations or 0, known, seed)
@@ -131,8 +136,7 @@ def _require_both(given: Mapping[str, object]) -> None:
 def _bundle(
     folder: Path,
     genomics: Mapping[str, Path],
-    features: Path | None,
-    patient_pattern: str | None,
+    features: NewFeatures | None,
     allow: Sequence[str],
     sets: Mapping[str, Sequence[str]],
     seed: int,
@@ -142,7 +146,6 @@ def _bundle(
     from histodistill.deploy import Bundle
     from histodistill.experiment import load, read_experiment
     from histodistill.workflows.gene_explanation import TrainedBy, explain_bundle_genes
-    from histodistill.workflows.new_features import NewFeatures
     from histodistill.workflows.prediction import read_blocks
 
     bundle = Bundle.load(folder, allow)
@@ -153,9 +156,7 @@ def _bundle(
     say_notes(told)
     bags = None
     if features is not None:
-        bags, told = NewFeatures(features, patient_pattern=patient_pattern).open(
-            bundle.info.patient_pattern
-        )
+        bags, told = features.open(bundle.info.patient_pattern)
         say_notes(told)
     if null is None:
         return explain_bundle_genes(bundle, blocks, bags, sets, seed=seed)
