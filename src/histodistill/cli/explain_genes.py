@@ -97,10 +97,12 @@ def command(
         _refuse(of_experiment, "a bundle; give an experiment (YAML)")
         _require_both({"--permutations": permutations, "--experiment": experiment})
         null = None if experiment is None else (experiment, permutations or 0)
-        if features is None:
+        new = None
+        if features is not None:
+            new = NewFeatures(features, slides_table, patient_pattern)
+        else:
             of_features = {"--slides-table": slides_table, "--patient-pattern": patient_pattern}
             _refuse(of_features, "genes alone; give --features too")
-        new = features and NewFeatures(features, slides_table, patient_pattern)
         place = bundle_of(model, target)
         blocks = named_files(genomics or [])
         found = _bundle(place, blocks, new, allow or (), known, seed, null)
