@@ -50,6 +50,7 @@ from histodistill.errors import InputError
 
 if TYPE_CHECKING:
     from histodistill.slides import SlideImage
+    from histodistill.workflows.explanation import Explained
 
 
 # Options, and those of which one gives them a meaning.
@@ -118,14 +119,12 @@ def command(
     require_used(context, _NEEDS)
     if features is not None:
         require_not(context, _OF_EXTRACTION, "with --features")
-    wanted = sample_types or [PRIMARY_TUMOUR]
-    place = Place.named(on)
+    wanted, place = sample_types or [PRIMARY_TUMOUR], Place.named(on)
     bundle = Bundle.load(bundle_of(bundle_folder, target), allow or ())
     say_notes(bundle.notes)
     require_shown(bundle, gene or ())  # before slides are extracted
     blocks, told = read_blocks(bundle, named_files(genomics or []), wanted)
     say_notes(told)
-    images = _images(slides, slide_mpp)
     if features is None:
         assert slides is not None
         extraction = NewSlideSettings(
@@ -147,12 +146,11 @@ def command(
         )
         files, told = found.open(bundle.info.patient_pattern)
         say_notes(told)
-    genes = tuple(gene or ())
     how = ExplanationSettings(
         out,
-        images,
+        _images(slides, slide_mpp),
         mpp,
-        genes,
+        tuple(gene or ()),
         n_shown=patches,
         jobs=jobs,
         threads=threads,
@@ -163,6 +161,11 @@ def command(
         explained = explain_patients(
             bundle, files, blocks, how, patients=patient or (), progress=progress
         )
+    _say_what_was_made(explained, out)
+
+
+def _say_what_was_made(explained: Explained, out: Path) -> None:
+    """How many maps there are, and where."""
     say_notes(explained.notes)
     maps = explained.maps
     say(
