@@ -11,8 +11,9 @@ import torch
 from histodistill.evaluation import roc_auc
 from histodistill.features import BagStore
 from histodistill.preparation import ExpressionProgrammes, Transforms
+from histodistill.preparation.detection import agreeing, parts_of
 from histodistill.preparation.patch_basis import PatchBasis
-from histodistill.preparation.programmes import _agreeing, fit_programmes
+from histodistill.preparation.programmes import fit_programmes
 from histodistill.preparation.proportions import SHARES, _balanced, _expected, find_detectors
 from tests.preparation.cohorts import store
 
@@ -79,13 +80,13 @@ def test_detectors_find_rare_patches_that_nobody_has_shown_them(
     stored: tuple[BagStore, np.ndarray, np.ndarray],
 ) -> None:
     bags, scores, rare = stored
-    found, told = find_detectors(bags, bags.patients, scores)
+    found, told = find_detectors(bags, bags.patients, scores, parts_of(bags.patients))
     patches = torch.cat([found.transform(bags.bag(patient)) for patient in bags.patients])
     assert patches.shape == (rare.size, 2 * len(SHARES))
     assert roc_auc(rare.ravel(), patches[:, 0].numpy()) > 0.95
     assert told.shape == (len(scores), 2 * len(SHARES))
     assert np.corrcoef(told[:, 0], scores)[0, 1] > 0.5
-    again, _ = find_detectors(bags, bags.patients, scores)
+    again, _ = find_detectors(bags, bags.patients, scores, parts_of(bags.patients))
     assert again.weight.equal(found.weight)
 
 
@@ -94,8 +95,18 @@ def test_a_patient_teaches_nothing_of_what_is_told_of_it(
 ) -> None:
     bags, _, _ = stored
     chance = np.random.default_rng(5).normal(size=len(bags.patients))
-    _, told = find_detectors(bags, bags.patients, chance)
+    _, told = find_detectors(bags, bags.patients, chance, parts_of(bags.patients))
     assert abs(np.corrcoef(told[:, 0], chance)[0, 1]) < 0.35
+
+
+def test_a_hospital_is_in_one_part() -> None:
+    hospitals = [f"H{number % 7}" for number in range(70)]
+    parts = {hospital: set() for hospital in hospitals}
+    for hospital, part in zip(hospitals, parts_of(hospitals), strict=True):
+        parts[hospital].add(int(part))
+    assert all(len(own) == 1 for own in parts.values())
+    assert set.union(*parts.values()) == {0, 1, 2}
+    assert parts_of(["A", "B", "C", "D"]).tolist() == [0, 1, 2, 0]  # everybody for himself
 
 
 def test_the_detectors_that_agree_are_read() -> None:
@@ -110,7 +121,7 @@ def test_the_detectors_that_agree_are_read() -> None:
             -score + noise[:, 3],
         ]
     )
-    weights = _agreeing(told, score)
+    weights = agreeing(told, score)
     np.testing.assert_allclose(weights[[0, 2]], 1 / told[:, [0, 2]].std(axis=0))
     assert weights[1] == weights[3] == 0
 

@@ -136,7 +136,7 @@ def fit_predicted_genes(
         return None
     deviation = genes.std(axis=0)
     genes = (genes - genes.mean(axis=0)) / np.where(deviation > 0, deviation, np.inf)
-    group = _numbered(groups)
+    group = numbered(groups)
     told_genes, told_scores = np.empty_like(genes), np.empty_like(scores)
     for out in _parts(group, len(means)):
         # Deviations from the mean of the others: that mean is low where those left out are high,
@@ -179,7 +179,7 @@ def judge_predicted_genes(
     scores, genes = training
     deviation = genes.std(axis=0)
     weight = _from_scores(scores, genes / np.where(deviation > 0, deviation, np.inf))
-    group = _numbered(groups)
+    group = numbered(groups)
     return PredictedGenes(
         genes=tuple(names),
         weight=_stored(weight),
@@ -215,7 +215,7 @@ def _from_scores(scores: Matrix, genes: Matrix) -> Matrix:
     return np.asarray(np.linalg.pinv(_centred(scores, None)) @ _centred(genes, None))
 
 
-def _numbered(groups: Sequence[str]) -> NDArray[np.int64] | None:
+def numbered(groups: Sequence[str]) -> NDArray[np.int64] | None:
     """Number of each patient's group, [n]; None where groups are too few or too small."""
     names, group = np.unique(np.asarray(groups), return_inverse=True)
     if len(names) < N_FOLDS or len(group) < _FEWEST_IN_GROUP * len(names):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -13,11 +12,12 @@ from torch import Tensor
 
 from histodistill.errors import InputError
 from histodistill.features import BagStore
+from histodistill.preparation.detection import Detection, fit_detection, parts_of
 from histodistill.preparation.gene_weights import label_correlation
 from histodistill.preparation.patch_basis import PatchBasis
 from histodistill.preparation.penalty import best_penalty
 from histodistill.preparation.predicted_genes import PredictedGenes, fit_predicted_genes
-from histodistill.preparation.proportions import PARTS, find_detectors
+from histodistill.preparation.proportions import find_detectors
 from histodistill.preparation.prototypes import find_prototypes
 from histodistill.preparation.squash import CONSTANT, Squash, in_parts
 
@@ -27,8 +27,6 @@ _PENALTIES = np.logspace(-1.5, 2.5, 17)
 _LENIENCE = 0.25
 # Share of the variance of all inputs of the ridge regression that prototypes have.
 _PROTOTYPES = 0.9
-# Detectors are read whose correlation with the programme is this part of the best one's, or more.
-_AGREEING = 0.9
 
 
 class ExpressionProgrammes:
@@ -181,8 +179,10 @@ def fit_programmes(
     scores = _measured_programmes(genes, labels, n_programmes)
     detection = None
     if proportions and isinstance(basis, PatchBasis):
-        basis.detectors, told = find_detectors(bags, patients, scores[:, 0])
-        detection = _detection(means, told, scores, len(basis.prototypes))
+        part = parts_of(groups)
+        basis.detectors, told = find_detectors(bags, patients, scores[:, 0], part)
+        ridge = partial(_ridge, n_prototypes=len(basis.prototypes))
+        detection = fit_detection(means, told, scores, ridge, part)
         means = np.hstack([means, told])
     fitted, unit = _fit(means, scores, basis, detection)
     ridge = partial(_ridge, n_prototypes=_number_of_prototypes(basis), detection=detection)
@@ -229,68 +229,6 @@ def _fit(
         weight = detection.joined(weight, unit)
     bias = -means.mean(axis=0) @ weight
     return ExpressionProgrammes(_stored(weight), _stored(bias), basis), unit
-
-
-@dataclass(frozen=True)
-class Detection:
-    """How the first programme is told by ridge regression and by detectors together.
-
-    Attributes:
-        regression: Factor of the regression's answer.
-        weight: Of each detector's mean, in units of the measured programme: float64 [m].
-    """
-
-    regression: float
-    weight: NDArray[np.float64]
-
-    def joined(self, weight: NDArray[np.float64], unit: float = 1.0) -> NDArray[np.float64]:
-        """Weights [D, k] of the regression with those of detectors below them, [D + m, k]."""
-        both = np.vstack([weight, np.zeros((len(self.weight), weight.shape[1]))])
-        both[:, 0] *= self.regression
-        both[len(weight) :, 0] = self.weight / unit
-        return both
-
-
-def _detection(
-    means: NDArray[np.float64],
-    told: NDArray[np.float64],
-    scores: NDArray[np.float64],
-    n_prototypes: int,
-) -> Detection:
-    """Weights by which the first programme is predicted best of patients who taught neither.
-
-    Args:
-        means: What the regression reads of each patient, [n, D].
-        told: What detectors say of each that were found without it, [n, m].
-        scores: Measured programmes, [n, k].
-        n_prototypes: How many of the columns of ``means``, the last, are prototypes.
-    """
-    from scipy.optimize import nnls
-
-    part = np.arange(len(means)) % PARTS
-    answers = np.empty(len(means))
-    for number in range(PARTS):
-        out = part == number
-        slope, constant = _ridge(
-            means[~out], scores[~out] - scores[~out].mean(axis=0), n_prototypes
-        )
-        answers[out] = (means[out] @ slope + constant)[:, 0]
-    first = scores[:, 0]
-    combined = _agreeing(told, first)
-    both = np.column_stack([answers, told @ combined])
-    factors, _ = nnls(both - both.mean(axis=0), first)
-    return Detection(float(factors[0]), factors[1] * combined)
-
-
-def _agreeing(told: NDArray[np.float64], score: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weights [m] of the detectors that follow a score about as well as the best of them do."""
-    deviation = np.maximum(told.std(axis=0), 1e-12)
-    correlation = ((told - told.mean(axis=0)) / deviation * score[:, None]).mean(axis=0)
-    # Those of the second kind are many where the score is low: half of the columns of each share.
-    sign = np.tile([1.0, -1.0], told.shape[1] // 2)
-    good = correlation * sign
-    chosen = good >= _AGREEING * max(float(good.max()), 1e-12)
-    return np.where(chosen, sign / deviation, 0.0)
 
 
 def _regression(

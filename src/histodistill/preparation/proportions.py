@@ -29,8 +29,6 @@ _FOURIER, _WIDTH = 512, 1.0
 _ROUNDS, _STEPS, _PENALTY = 12, 4, 0.03
 # Of a bag, the least and the largest share that is believed.
 _LEAST, _MOST = 1e-3, 0.9
-# Detectors are found as often, without a part of the patients each time.
-PARTS = 3
 
 
 class Detectors:
@@ -93,7 +91,10 @@ _NAMES = {
 
 
 def find_detectors(
-    bags: BagStore, patients: Sequence[str], scores: NDArray[np.float64]
+    bags: BagStore,
+    patients: Sequence[str],
+    scores: NDArray[np.float64],
+    part: NDArray[np.int64],
 ) -> tuple[Detectors, NDArray[np.float64]]:
     """Detectors of patches that are many where a score is high, and where it is low.
 
@@ -101,18 +102,18 @@ def find_detectors(
         bags: Bags of the cohort.
         patients: Training patients.
         scores: Score of each, [n].
+        part: Part of each, [n]: detectors are found without each part in turn.
 
     Returns:
         The detectors, found with all patients, and what the patches of each patient are to
-        detectors that were found without it: their mean, [n, m].
+        detectors that were found without its part: their mean, [n, m].
     """
     drawn = _drawn(bags, patients)
     expected = _expected(scores)
     blank = _blank(torch.cat(drawn), expected.shape[1])
     expanded = [blank._expanded(patches) for patches in drawn]
-    part = np.arange(len(patients)) % PARTS
     told = np.empty(expected.shape)
-    for number in range(PARTS):
+    for number in np.unique(part):
         others = np.flatnonzero(part != number)
         weight, bias = _learnt([expanded[i] for i in others], expected[others])
         for i in np.flatnonzero(part == number):
