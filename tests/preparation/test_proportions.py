@@ -101,7 +101,7 @@ def test_a_patient_teaches_nothing_of_what_is_told_of_it(
 
 def test_a_hospital_is_in_one_part() -> None:
     hospitals = [f"H{number % 7}" for number in range(70)]
-    parts = {hospital: set() for hospital in hospitals}
+    parts: dict[str, set[int]] = {hospital: set() for hospital in hospitals}
     for hospital, part in zip(hospitals, parts_of(hospitals), strict=True):
         parts[hospital].add(int(part))
     assert all(len(own) == 1 for own in parts.values())

@@ -38,6 +38,7 @@ from histodistill.cli.options import (
     require_used,
 )
 from histodistill.cli.predict_options import (
+    OF_EXTRACTION,
     AllowTorchscriptCode,
     CheckScale,
     EncoderWeights,
@@ -64,8 +65,6 @@ _NEEDS = {
     "max_missing_genes": ["genomics"],
     "check_scale": ["genomics"],
 }
-# Of the extraction, which is not done where there are features.
-_OF_EXTRACTION = ("weights", "allow_torchscript_code")
 
 
 def command(
@@ -118,7 +117,7 @@ def command(
         raise InputError("give --features DIR, --slides DIR, or both")
     require_used(context, _NEEDS)
     if features is not None:
-        require_not(context, _OF_EXTRACTION, "with --features")
+        require_not(context, OF_EXTRACTION, "with --features")
     wanted, place = sample_types or [PRIMARY_TUMOUR], Place.named(on)
     bundle = Bundle.load(bundle_of(bundle_folder, target), allow or ())
     say_notes(bundle.notes)

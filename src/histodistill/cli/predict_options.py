@@ -126,3 +126,6 @@ SampleTypes = Annotated[
         help="TCGA sample type that is read, as often as wanted; by default 01, the tumour.",
     ),
 ]
+
+# Of the extraction, which is not done where there are features.
+OF_EXTRACTION = ("weights", "allow_torchscript_code")

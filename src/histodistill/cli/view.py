@@ -25,6 +25,7 @@ from histodistill.cli.options import (
     require_used,
 )
 from histodistill.cli.predict_options import (
+    OF_EXTRACTION,
     AllowTorchscriptCode,
     CheckScale,
     EncoderWeights,
@@ -70,10 +71,8 @@ _NEEDS = {
     "max_missing_genes": ["genomics"],
     "check_scale": ["genomics"],
 }
-# Of the extraction, which is not done where there are features.
-_OF_EXTRACTION = ("weights", "allow_torchscript_code")
 # A run knows its patients, and their features.
-_OF_NEW_FEATURES = ("patient_pattern", "sample_types", *_OF_EXTRACTION)
+_OF_NEW_FEATURES = ("patient_pattern", "sample_types", *OF_EXTRACTION)
 # A run has answered already.
 _OF_ANSWERS = ("max_missing_genes", "check_scale", "threshold", "site", "device")
 
@@ -133,7 +132,7 @@ def command(
     if is_run(place):
         require_not(context, _OF_ANSWERS, "on a run")
     if features is not None:
-        require_not(context, _OF_EXTRACTION, "with --features")
+        require_not(context, OF_EXTRACTION, "with --features")
         found = NewFeatures(
             features, slides_table, patient_pattern, layout, leave_out_missing, wanted
         )
