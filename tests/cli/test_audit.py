@@ -281,18 +281,6 @@ def test_a_transform_that_the_values_forbid(cohort):
             "5 site-preserved folds need at least 5 sites",
         ),
         (
-            {
-                "splits": {"scheme": "site", "folds": 2},
-                "methods": {"mkd": {"training": {"members": 5}}},
-            },
-            "methods.mkd.training.members: 5 models divide the training and validation patients of "
-            "repeat 0 fold 0 like folds: 5 site-preserved folds need at least 5 sites",
-        ),
-        (
-            {"splits": {"folds": 3}, "methods": {"mkd": {"training": {"members": 12}}}},
-            "too few for 12 folds; use fewer folds (set fewer `members`)",
-        ),
-        (
             {"splits": {"scheme": "external", "external_sites": ["X"]}},
             "splits.external_sites: no labelled patient comes from X",
         ),

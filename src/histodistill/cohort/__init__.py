@@ -13,7 +13,6 @@ from histodistill.cohort.folds import (
     fold_table,
     site_preserved_folds,
     stratified_folds,
-    too_few,
 )
 from histodistill.cohort.joint_labels import joint_labels
 from histodistill.cohort.slides import SlideIndex, find_slides
@@ -36,6 +35,5 @@ __all__ = [
     "read_folds",
     "site_preserved_folds",
     "stratified_folds",
-    "too_few",
     "with_names",
 ]

@@ -69,7 +69,13 @@ def stratified_folds(
     """
     problems = _setting_problems(n_folds, validation, repeats, seed)
     problems += _label_problems(labels)
-    problems += too_few(labels, n_folds, classes=classes)
+    sizes = labels.value_counts().sort_index()
+    problems += [
+        f"Class {_name(label, classes)} has {size} patients, too few for {n_folds} folds; "
+        "use fewer folds."
+        for label, size in sizes.items()
+        if size < n_folds
+    ]
     if problems:
         raise InputError(*problems)
     labels = labels.sort_index()
@@ -131,30 +137,6 @@ def site_preserved_folds(
             folds.append(_fold(index, repeat, labels, held_out, labels.index[dealt == index]))
     check_folds(folds, sites=sites)
     return folds
-
-
-def too_few(
-    labels: pd.Series[int],
-    n_folds: int,
-    sites: pd.Series[str] | None = None,
-    classes: Sequence[str] = (),
-) -> list[str]:
-    """Why there are too few patients, or sites, for so many folds; nobody is divided.
-
-    Args:
-        labels: Class of each patient (the index).
-        n_folds: Number of test folds.
-        sites: Site of each patient, for site-preserved folds; None for stratified ones.
-        classes: Names of the classes in the order of their labels, for messages.
-    """
-    if sites is not None:
-        return _site_problems(sites.reindex(labels.index), n_folds)
-    return [
-        f"Class {_name(label, classes)} has {size} patients, too few for {n_folds} folds; "
-        "use fewer folds."
-        for label, size in labels.value_counts().sort_index().items()
-        if size < n_folds
-    ]
 
 
 def _site_problems(sites: pd.Series[str], n_folds: int) -> list[str]:

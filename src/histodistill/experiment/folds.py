@@ -16,7 +16,6 @@ from histodistill.cohort import (
     read_folds,
     site_preserved_folds,
     stratified_folds,
-    too_few,
 )
 from histodistill.errors import InputError, listed
 from histodistill.experiment.data import ExperimentData
@@ -31,8 +30,7 @@ class TargetFolds:
     Attributes:
         folds: The folds; nobody is in two parts of one.
         notes: What a reader should know of them, in sentences.
-        problems: Classes that a training or validation part lacks, and methods of several models
-            that it cannot be divided for, in sentences.
+        problems: Classes that a training or validation part lacks, in sentences.
     """
 
     folds: tuple[Fold, ...]
@@ -72,35 +70,12 @@ def divided(experiment: Experiment, data: ExperimentData, target: str) -> Target
     learned = _missing_classes(table, classes, ("train", "validation"))
     tested = _missing_classes(table, classes, ("test",))
     notes = (*made.notes, *(f"{lack}; figures that need it are undefined there" for lack in tested))
-    problems = [f"{lack}; use fewer folds or another scheme" for lack in learned]
-    problems += _undivided(experiment, data, target, made.folds)
+    problems = (f"{lack}; use fewer folds or another scheme" for lack in learned)
     return TargetFolds(
         made.folds,
         tuple(f"target {target}: {note}" for note in notes),
         tuple(f"target {target}: {problem}" for problem in problems),
     )
-
-
-def _undivided(
-    experiment: Experiment, data: ExperimentData, target: str, folds: Collection[Fold]
-) -> Iterator[str]:
-    """Methods whose models each hold out another part, where a fold has too few for that."""
-    labels, classes = data.labels(target), experiment.targets[target].classes
-    sites = data.clinical.sites if experiment.splits.scheme == "site" else None
-    for name, method in experiment.methods.items():
-        members = method.training.members
-        if members == 1 or method.joint:  # together, small classes are joined
-            continue
-        for fold in folds:
-            taught = labels.loc[[*fold.train, *fold.validation]]
-            found = too_few(taught, members, sites, classes)
-            if found:
-                yield (
-                    f"methods.{name}.training.members: {members} models divide the training and "
-                    f"validation patients of repeat {fold.repeat} fold {fold.index} like folds: "
-                    f"{found[0].rstrip('.')} (set fewer `members`)"
-                )
-                break
 
 
 def extra_patients(
