@@ -160,10 +160,7 @@ def _absolute(experiment: Experiment, folder: Path) -> Experiment:
                 for name, block in experiment.genomics.items()
             },
             "splits": splits.model_copy(
-                update={
-                    "directory": splits.directory
-                    and str(folder / Path(splits.directory).expanduser())
-                }
+                update={"directory": splits.directory and str(located(Path(splits.directory)))}
             ),
             "output": located(experiment.output),
         }

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from histodistill.experiment import Experiment, load
-from histodistill.training.fit.baselines import _scaled, baseline_rows
+from histodistill.training.fit.baselines import _scaled, answer_by_baselines
 from tests.training.cohorts import World, experiment, fold_data, make_files
 
 
@@ -22,7 +22,9 @@ def test_every_baseline_on_genes_answers_the_patients_with_genes(world: World) -
     names = ["logistic-genomics", "elastic-net-genomics", "boosted-trees-genomics"]
     setup = experiment(world.files, Path("unused"), baselines=names)
     inputs = fold_data(world, baselines=names)
-    validation, test = baseline_rows(setup, inputs)
+    answers = answer_by_baselines(setup, inputs)
+    validation, test = answers.validation, answers.test
+    assert set(test["method"]) == {cost.name for cost in answers.costs}
     assert set(test["method"]) == {"logistic-mrna", "elastic-net-mrna", "boosted-trees-mrna"}
     measured = set(world.data.genomics["mrna"].index)
     for rows, part in ((validation, inputs.fold.validation), (test, inputs.fold.test)):
@@ -43,7 +45,7 @@ def test_baselines_read_genes_as_the_block_says(world: World, tmp_path: Path) ->
         inputs = fold_data(world, genomics={"mrna": block})
         scaled = _scaled(world.data.genomics["mrna"], inputs.fold.train, setup.genomics["mrna"])
         assert clip is None or scaled.abs().max(axis=None) == clip
-        answers.append(baseline_rows(setup, inputs)[1]["genomic"])
+        answers.append(answer_by_baselines(setup, inputs).test["genomic"])
     assert not np.allclose(answers[0].dropna(), answers[1].dropna())
 
 

@@ -14,7 +14,7 @@ from histodistill.evaluation import choose_threshold, read_predictions
 from histodistill.experiment import Experiment, ExperimentData
 from histodistill.preparation import Transforms
 from histodistill.training import cross_validate
-from histodistill.training.fit.baselines import baseline_rows
+from histodistill.training.fit.baselines import answer_by_baselines
 from histodistill.training.fit.ensemble import fit_ensemble
 from histodistill.training.fit.fitted_model import FittedModel
 from histodistill.training.fold.fold_data import prepare_fold
@@ -125,9 +125,11 @@ def test_baselines_learn_nothing_from_test_patients(world: World, tmp_path: Path
     data = with_gaps(world.data)
     fold = first_fold(data, setup)
     other = disguised(data, fold.test, tmp_path / "bags")
-    rows = [baseline_rows(setup, prepare_fold(setup, one, "ER", fold)) for one in (data, other)]
-    (validation, test), (validation_again, test_again) = rows
-    pd.testing.assert_frame_equal(validation, validation_again)
+    first, again = (
+        answer_by_baselines(setup, prepare_fold(setup, one, "ER", fold)) for one in (data, other)
+    )
+    validation, test, test_again = first.validation, first.test, again.test
+    pd.testing.assert_frame_equal(validation, again.validation)
     assert set(validation["method"]) == {
         "logistic-slides",
         "logistic-mrna",

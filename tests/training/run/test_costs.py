@@ -6,13 +6,16 @@ import json
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from histodistill.deploy import Bundle
 from histodistill.training import cross_validate
 from histodistill.training.fit.ensemble import fit_ensemble
 from histodistill.training.fit.fitted_model import fit_model
 from histodistill.training.fold.reading import programmes_seconds
-from histodistill.training.run.costs import COLUMNS, write_cost
+from histodistill.training.folders import BASELINES
+from histodistill.training.run.costs import COLUMNS, measured_seconds, write_cost
+from histodistill.training.run.planned_fits import fits_of
 from tests.training.cohorts import World, experiment, fold_data, method
 
 
@@ -27,9 +30,12 @@ def test_every_fit_says_what_it_costs(world: World, tmp_path: Path) -> None:
     cross_validate(setup, world.data)
     costs = pd.read_csv(tmp_path / "costs.csv")
     assert tuple(costs.columns) == COLUMNS
-    assert len(costs) == 2 * (1 + 3 + 3)
-    assert (costs[["parameters", "training_seconds", "inference_ms"]] > 0).all(axis=None)
-    for name, own in costs.groupby("method"):
+    assert len(costs) == 2 * (1 + 3 + 3 + 1)
+    baselines = costs["method"] == "logistic-slides"
+    assert (costs[["training_seconds", "inference_ms"]] > 0).all(axis=None)
+    assert (costs["parameters"] > 0).equals(~baselines)
+    assert list(costs["network"][baselines]) == ["student"] * 2
+    for name, own in costs[~baselines].groupby("method"):
         place = tmp_path / f"fits/ER/{name}/seed-0/repeat-0-fold-1"
         networks = Bundle.load(place / "model").members[0].networks
         stored = json.loads((place / "cost.json").read_text())
@@ -74,3 +80,17 @@ def test_a_network_that_can_answer_nobody_has_no_time(world: World, tmp_path: Pa
     networks = json.loads((tmp_path / "cost.json").read_text())["networks"]
     assert networks["student"]["inference_ms"] > 0
     assert networks["genomic"]["inference_ms"] is networks["multimodal"]["inference_ms"] is None
+
+
+def test_baselines_cost_what_they_took(world: World, tmp_path: Path) -> None:
+    """A plan counts all baselines of a fold as one training."""
+    setup = experiment(
+        world.files, tmp_path, baselines=["logistic-slides", "logistic-genomics", "single-gene"]
+    )
+    cross_validate(setup, world.data)
+    costs = pd.read_csv(tmp_path / "costs.csv")
+    own = costs[~costs["method"].isin(setup.methods)]
+    assert set(own["method"]) == {"logistic-slides", "logistic-mrna", "best-gene-mrna"}
+    fits = fits_of(setup, world.data)
+    planned = measured_seconds(fits, tmp_path)[BASELINES]
+    assert planned == pytest.approx(own.groupby("fold")["training_seconds"].sum().mean())

@@ -79,6 +79,19 @@ def test_a_record_of_an_earlier_version_is_of_the_same_configuration(
         begin_run(setup, world.data)
 
 
+def test_a_folder_that_was_moved_is_gone_on_with(world: World, tmp_path: Path) -> None:
+    """Where results and the tables of folds lie, and how that is written, changes no result."""
+    (tmp_path / "folds").mkdir()
+    splits = {"scheme": "files", "directory": str(tmp_path / "folds" / ".." / "folds")}
+    old, new = tmp_path / "old", tmp_path / "new"
+    begin_run(experiment(world.files, old, splits=splits), world.data)
+    old.rename(new)
+    splits["directory"] = str(tmp_path / "folds")
+    setup = experiment(world.files, new, splits=splits)
+    begin_run(setup, world.data)
+    assert json.loads((new / "experiment.json").read_text())["output"] == str(new)
+
+
 def test_methods_targets_and_seeds_come_and_go(world: World, tmp_path: Path) -> None:
     classes = {"classes": ["negative", "positive"], "positive": "positive"}
     runs: list[dict[str, Any]] = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -26,6 +28,8 @@ from histodistill.training.fit.thresholds import thresholds_for
 from histodistill.training.fold.fold_data import FoldData
 
 _SINGLE_GENE = "single-gene"
+# Enough for a median, few enough to cost nothing beside the training.
+TIMED_PATIENTS = 5
 
 
 @dataclass(frozen=True)
@@ -41,21 +45,70 @@ class _Contestant:
     inputs: pd.DataFrame
 
 
-def baseline_rows(experiment: Experiment, inputs: FoldData) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Predictions of every baseline for the validation and the test patients of a fold.
+@dataclass(frozen=True)
+class BaselineCost:
+    """What a baseline took in a fold, of processor time.
 
-    Each is fitted on the training patients of the fold alone.
+    Attributes:
+        name: The baseline's.
+        network: Whose column it fills.
+        training_seconds: To fit it, with the search for its strength. Reading and averaging
+            patches or scaling genes, which baselines share, is not part of it.
+        inference_ms: The median of a few patients, from their row; None where nobody can be asked.
     """
-    validation, test = [], []
+
+    name: str
+    network: NetworkName
+    training_seconds: float
+    inference_ms: float | None
+
+
+@dataclass(frozen=True)
+class BaselineAnswers:
+    """What the baselines of a fold say, and what that cost.
+
+    Attributes:
+        validation: A row a baseline and patient of validation.
+        test: Likewise, of the test.
+        costs: One of every baseline.
+    """
+
+    validation: pd.DataFrame
+    test: pd.DataFrame
+    costs: tuple[BaselineCost, ...]
+
+
+def answer_by_baselines(experiment: Experiment, inputs: FoldData) -> BaselineAnswers:
+    """Fit every baseline on the training patients of a fold alone, and ask it.
+
+    Raises:
+        InputError: No training patient has what a baseline reads.
+    """
+    validation, test, costs = [], [], []
     for contestant in _contestants(experiment, inputs):
+        started = time.process_time()
         model = _fitted(contestant, inputs)
-        answered = [
-            _rows(experiment, inputs, contestant, model, part)
-            for part in (inputs.fold.validation, inputs.fold.test)
-        ]
-        validation.append(answered[0])
-        test.append(answered[1])
-    return pd.concat(validation, ignore_index=True), pd.concat(test, ignore_index=True)
+        seconds = time.process_time() - started
+        validation.append(_rows(experiment, inputs, contestant, model, inputs.fold.validation))
+        test.append(_rows(experiment, inputs, contestant, model, inputs.fold.test))
+        asked_ms = _inference_ms(contestant, model, inputs.fold.test)
+        costs.append(BaselineCost(contestant.name, contestant.network, seconds, asked_ms))
+    return BaselineAnswers(
+        pd.concat(validation, ignore_index=True), pd.concat(test, ignore_index=True), tuple(costs)
+    )
+
+
+def _inference_ms(
+    contestant: _Contestant, model: Baseline, patients: Sequence[str]
+) -> float | None:
+    able = [patient for patient in patients if patient in contestant.inputs.index]
+    times = []
+    for patient in able[:TIMED_PATIENTS]:
+        row = contestant.inputs.loc[[patient]].to_numpy()
+        started = time.process_time()
+        model.predict_proba(row)
+        times.append(1000 * (time.process_time() - started))
+    return statistics.median(times) if times else None
 
 
 def _contestants(experiment: Experiment, inputs: FoldData) -> Iterator[_Contestant]:

@@ -17,8 +17,9 @@ from histodistill.files import write_json
 from histodistill.gate.records import Seconds, read_record
 from histodistill.model import Batch, NetworkName, Networks
 from histodistill.settings import Settings
+from histodistill.training.fit.baselines import TIMED_PATIENTS, BaselineCost
 from histodistill.training.fit.fitted_model import FittedModel
-from histodistill.training.folders import COST
+from histodistill.training.folders import BASELINES, COST
 from histodistill.training.loop.clock import clock_of
 from histodistill.training.run.planned_fits import Fit
 
@@ -31,18 +32,19 @@ COLUMNS = (
 # A fit of a published cohort in patch features, where none has been measured.
 USUAL_SECONDS = 30.0
 
-# Enough for a median, few enough to cost nothing beside the training.
-_TIMED_PATIENTS = 5
-
 
 class _NetworkCost(Settings):
-    parameters: NonNegativeInt
+    parameters: NonNegativeInt | None
     inference_ms: Seconds | None
 
 
 class _Cost(Settings):
     training_seconds: Seconds
     networks: dict[NetworkName, _NetworkCost]
+
+
+class _BaselineCosts(Settings):
+    baselines: dict[str, _Cost]
 
 
 def write_cost(folder: Path, models: Sequence[FittedModel], patients: Sequence[str]) -> None:
@@ -79,12 +81,29 @@ def _summed(times: Sequence[float | None]) -> float | None:
     return sum(known) if known else None
 
 
+def write_baseline_costs(folder: Path, costs: Sequence[BaselineCost]) -> None:
+    """Write ``cost.json`` of the fit that holds all baselines of a fold.
+
+    Args:
+        folder: The fit's.
+        costs: One of every baseline, none of which tells how many parameters it has.
+    """
+    stored = {
+        cost.name: {
+            "training_seconds": cost.training_seconds,
+            "networks": {cost.network: {"parameters": None, "inference_ms": cost.inference_ms}},
+        }
+        for cost in costs
+    }
+    write_json(folder / COST, {"baselines": stored})
+
+
 def collected_costs(fits: Sequence[Fit], output: Path) -> pd.DataFrame:
-    """The costs of all fits that have been measured, a row a fit and network."""
+    """The costs of all fits that have been measured, a row a fit or baseline and network."""
     rows = [
         {
             "target": fit.target,
-            "method": fit.method,
+            "method": name,
             "seed": fit.seed,
             "repeat": fit.fold.repeat,
             "fold": fit.fold.index,
@@ -94,11 +113,21 @@ def collected_costs(fits: Sequence[Fit], output: Path) -> pd.DataFrame:
             "inference_ms": cost.inference_ms,
         }
         for fit in fits
-        if (path := fit.folder(output) / COST).exists()
-        for stored in [read_record(path, _Cost, f"remove {path.parent} to train this fit again")]
+        for name, stored in _stored(fit, output).items()
         for network, cost in stored.networks.items()
     ]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"parameters": "Int64"})
+
+
+def _stored(fit: Fit, output: Path) -> dict[str, _Cost]:
+    """The measured cost of a fit's method, or of each of its baselines; none where unmeasured."""
+    path = fit.folder(output) / COST
+    if not path.exists():
+        return {}
+    remedy = f"remove {path.parent} to train this fit again"
+    if fit.method == BASELINES:
+        return read_record(path, _BaselineCosts, remedy).baselines
+    return {fit.method: read_record(path, _Cost, remedy)}
 
 
 def seconds_of_fits(fits: Sequence[Fit], output: Path) -> dict[str, float]:
@@ -115,10 +144,8 @@ def measured_seconds(fits: Sequence[Fit], output: Path) -> dict[str, float]:
     """The mean training time of each method of which a fit has been measured, in seconds."""
     times: defaultdict[str, list[float]] = defaultdict(list)
     for fit in fits:
-        path = fit.folder(output) / COST
-        if path.exists():
-            remedy = f"remove {path.parent} to train this fit again"
-            times[fit.method].append(read_record(path, _Cost, remedy).training_seconds)
+        if stored := _stored(fit, output):
+            times[fit.method].append(sum(cost.training_seconds for cost in stored.values()))
     return {method: statistics.mean(own) for method, own in times.items()}
 
 
@@ -127,7 +154,7 @@ def _inference_ms(fitted: FittedModel, name: NetworkName, patients: Sequence[str
     prepared = fitted.prepared
     alone = _alone(fitted.member.networks, name)
     able = [patient for patient in patients if prepared.has_inputs(patient, name)]
-    chosen = able[:_TIMED_PATIENTS]
+    chosen = able[:TIMED_PATIENTS]
     times = []
     for patient in chosen[:1] + chosen:  # the first comes twice: once to warm up
         batch = prepared.batch([patient], device=fitted.device)

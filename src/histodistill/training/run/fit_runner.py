@@ -18,7 +18,7 @@ from histodistill.experiment.methods import MethodSettings
 from histodistill.experiment.settings import Experiment
 from histodistill.files import write_text
 from histodistill.inference import Probabilities
-from histodistill.training.fit.baselines import baseline_rows
+from histodistill.training.fit.baselines import answer_by_baselines
 from histodistill.training.fit.ensemble import FittedEnsemble, fit_ensemble
 from histodistill.training.fit.prediction_rows import prediction_rows
 from histodistill.training.fit.teachers import shares_a_pass
@@ -40,7 +40,7 @@ from histodistill.training.loop.shared_pass import models_in_a_pass
 from histodistill.training.loop.trainer import CHECKPOINT
 from histodistill.training.run.bundle_info import bundle_info
 from histodistill.training.run.calibrating import calibration_of_fit
-from histodistill.training.run.costs import write_cost
+from histodistill.training.run.costs import write_baseline_costs, write_cost
 from histodistill.training.run.planned_fits import Fit
 from histodistill.training.run.tensorboard import event_writer
 
@@ -94,7 +94,9 @@ class FitRunner:
         fit.begin(self.experiment.output)
         inputs = self._inputs(fit)
         if fit.method == BASELINES:
-            validation, test = baseline_rows(self.experiment, inputs)
+            answers = answer_by_baselines(self.experiment, inputs)
+            write_baseline_costs(fit.folder(self.experiment.output), answers.costs)
+            validation, test = answers.validation, answers.test
         else:
             method = self._method(fit, inputs)
             fitted = yield from self._fitted(method, fit, inputs, on_epoch)

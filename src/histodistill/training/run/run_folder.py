@@ -6,6 +6,7 @@ import platform
 from collections.abc import Iterator
 from contextlib import suppress
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -29,8 +30,8 @@ EXCLUDED = "excluded.csv"
 
 # Parts of a configuration whose results lie apart, each under its name.
 _APART = ("methods", "targets")
-# Seeds lie apart too, and metrics and triage change no training.
-_FREE = ("seeds", "metrics", "triage")
+# Seeds lie apart too, metrics and triage change no training, and a folder may be moved.
+_FREE = ("seeds", "metrics", "triage", "output")
 _PACKAGES = ("histodistill", "torch", "numpy", "pandas", "scikit-learn", "scipy", "h5py")
 
 
@@ -82,14 +83,7 @@ def _agreed(experiment: Experiment) -> dict[str, Any]:
         if not isinstance(before.get(part), dict):
             remedy = "choose another `output`, or remove that folder"
             raise damaged_record(path, f"it has no {part}", remedy)
-    before.setdefault("calibration", CalibrationSettings().model_dump(mode="json"))
-    with suppress(ValidationError):  # as for methods
-        before["splits"] = SplitSettings.model_validate(before["splits"]).model_dump(mode="json")
-    before["methods"] = {name: _as_today(own) for name, own in before["methods"].items()}
-    before["targets"] = {
-        name: {"ordered": False} | own if isinstance(own, dict) else own
-        for name, own in before["targets"].items()
-    }
+    before = _in_todays_words(before)
     changed = sorted(_differences(_shared(before, now), _shared(now, before)))
     if changed:
         raise InputError(
@@ -97,6 +91,25 @@ def _agreed(experiment: Experiment) -> dict[str, Any]:
             f"{listed(changed)}; choose another `output`, or remove that folder"
         )
     return now | {part: before[part] | now[part] for part in _APART}
+
+
+def _in_todays_words(record: dict[str, Any]) -> dict[str, Any]:
+    """What an earlier version recorded, with the defaults of keys that are new."""
+    told = {"calibration": CalibrationSettings().model_dump(mode="json")} | record
+    with suppress(ValidationError):  # as for methods
+        told["splits"] = _splits_today(SplitSettings.model_validate(told["splits"]))
+    told["methods"] = {name: _as_today(own) for name, own in told["methods"].items()}
+    told["targets"] = {
+        name: {"ordered": False} | own if isinstance(own, dict) else own
+        for name, own in told["targets"].items()
+    }
+    return told
+
+
+def _splits_today(splits: SplitSettings) -> dict[str, Any]:
+    """The folder of folds was recorded as it was written."""
+    directory = splits.directory and str(Path(splits.directory).resolve())
+    return splits.model_copy(update={"directory": directory}).model_dump(mode="json")
 
 
 def _as_today(method: Any) -> Any:
