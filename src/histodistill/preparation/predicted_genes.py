@@ -205,9 +205,10 @@ def _centred(values: Matrix, group: NDArray[np.int64] | None) -> Matrix:
     """Values [n, K] less the mean of their group."""
     if group is None:
         return np.asarray(values - values.mean(axis=0))
-    total = np.zeros((group.max() + 1, values.shape[1]))
-    np.add.at(total, group, values)
-    return np.asarray(values - (total / np.bincount(group)[:, None])[group])
+    order = np.argsort(group, kind="stable")
+    sizes = np.bincount(group)
+    total = np.add.reduceat(values[order], np.cumsum(sizes) - sizes)
+    return np.asarray(values - (total / sizes[:, None])[group])
 
 
 def _from_scores(scores: Matrix, genes: Matrix) -> Matrix:

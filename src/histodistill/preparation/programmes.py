@@ -12,6 +12,7 @@ from torch import Tensor
 
 from histodistill.errors import InputError
 from histodistill.features import BagStore
+from histodistill.preparation.components import principal_components
 from histodistill.preparation.detection import Detection, fit_detection, parts_of
 from histodistill.preparation.gene_weights import label_correlation
 from histodistill.preparation.patch_basis import PatchBasis
@@ -206,11 +207,8 @@ def _measured_programmes(
     genes: NDArray[np.float64], labels: NDArray[np.int64], n_programmes: int
 ) -> NDArray[np.float64]:
     """The programmes [n, k] of patients, centred: principal components of weighted genes."""
-    from sklearn.decomposition import PCA  # which no answer of a trained model waits for
-
     rank = min(n_programmes, len(genes) - 1, genes.shape[1])
-    weighted = genes * label_correlation(genes, labels)
-    return np.asarray(PCA(rank, svd_solver="full").fit_transform(weighted))
+    return principal_components(genes * label_correlation(genes, labels), rank)
 
 
 def _fit(

@@ -90,10 +90,15 @@ def find_prototypes(bags: BagStore, patients: Sequence[str], number: int) -> Pro
 
 def _share_within(bags: Sequence[NDArray[np.float32]]) -> float:
     """Share of the variance of patches that lies within bags, each of which counts alike."""
-    centres = np.array([bag.mean(axis=0, dtype=np.float64) for bag in bags])
-    between = float(centres.var(axis=0).sum())
-    within = float(np.mean([bag.var(axis=0, dtype=np.float64).sum() for bag in bags]))
+    means = [bag.mean(axis=0) for bag in bags]
+    between = float(np.array(means, np.float64).var(axis=0).sum())
+    within = float(np.mean([_variance(bag - mean) for bag, mean in zip(bags, means, strict=True)]))
     return within / max(within + between, 1e-12)
+
+
+def _variance(deviations: NDArray[np.float32]) -> float:
+    """The sum over all features of what deviations [n, F] from their mean make of a variance."""
+    return float(deviations.ravel() @ deviations.ravel()) / len(deviations)
 
 
 def _squared_distances(patches: Tensor, centres: Tensor) -> Tensor:

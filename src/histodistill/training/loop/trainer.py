@@ -30,6 +30,7 @@ from histodistill.training.loop.checkpoint import load_state, save_state
 from histodistill.training.loop.clock import clock_of
 from histodistill.training.loop.epoch import Epoch, OnEpoch
 from histodistill.training.loop.frozen_teachers import FrozenTeachers
+from histodistill.training.loop.optimiser import AdamW
 from histodistill.training.loop.precision import precision_of
 from histodistill.training.loop.sampling import batches, epoch_order, sampling_weights
 from histodistill.training.loop.seeds import derived_seed
@@ -100,7 +101,7 @@ class Trainer:
         torch.manual_seed(derived_seed(seed, "weights", "terms"))
         genes = prepared.genes(self._training, CPU) if method.objective.reads_genes else None
         self._terms = TrainingTerms(method.objective, networks, genes, heads).to(device)
-        self.optimizer = torch.optim.AdamW(
+        self.optimizer = AdamW(
             [*self.networks.parameters(), *self._terms.parameters()],
             lr=self._settings.learning_rate,
             weight_decay=self._settings.weight_decay,
