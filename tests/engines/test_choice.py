@@ -1,6 +1,11 @@
 """What --on may say."""
 
+import http.server
+import os
 import shutil
+import sys
+import threading
+from pathlib import Path
 
 import pytest
 
@@ -50,3 +55,49 @@ def test_a_cluster_that_does_not_answer_is_told(address):
     pytest.importorskip("ray")
     with pytest.raises(InputError, match=f"no Ray cluster answers at '{address}'"):
         Place.named(f"ray://{address}").require()
+
+
+def test_a_web_server_is_no_cluster():
+    """Such as Ray's own dashboard, whose address `ray start` tells too."""
+    pytest.importorskip("ray")
+    handler = http.server.BaseHTTPRequestHandler
+    with http.server.HTTPServer(("127.0.0.1", 0), handler) as server:
+        handler.log_message = lambda *_: None
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(InputError, match="something else than Ray listens there"):
+            Place("ray", f"127.0.0.1:{server.server_port}").require()
+        server.shutdown()
+
+
+@pytest.mark.parametrize("said", ["127.0.0.1:1", "ray://127.0.0.1:1", "http://127.0.0.1:1"])
+def test_the_address_of_the_environment_is_tried_at_once(said, monkeypatch):
+    pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_ADDRESS", said)
+    with pytest.raises(InputError, match=r"no Ray cluster answers at .*without RAY_ADDRESS"):
+        Place("ray").require()
+
+
+@pytest.mark.parametrize("said", [None, "disabled"])
+def test_a_token_is_sent_where_there_is_one_and_nothing_else_is_said(said, tmp_path, monkeypatch):
+    monkeypatch.delitem(sys.modules, "ray", raising=False)
+    monkeypatch.setattr(ray, "import_module", lambda name: sys)
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    monkeypatch.setenv("RAY_AUTH_MODE", said or "")
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", *([] if said else ["RAY_AUTH_MODE"])):
+        monkeypatch.delenv(name, raising=False)
+    ray.ray_or_problem()
+    assert os.environ.get("RAY_AUTH_MODE") == said
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray" / "auth_token").write_text("a" * 64)
+    ray.ray_or_problem()
+    assert os.environ.get("RAY_AUTH_MODE") == (said or "token")
+
+
+def test_what_sbatch_refuses_is_told_before_anything_is_read(tmp_path, monkeypatch):
+    pytest.importorskip("submitit")
+    sbatch = tmp_path / "sbatch"
+    sbatch.write_text("#!/bin/sh\necho $* >&2; echo no such partition >&2; exit 1\n")
+    sbatch.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    with pytest.raises(InputError, match=r"takes no task .*--test-only .*no such partition"):
+        Place("slurm").require()

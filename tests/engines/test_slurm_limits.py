@@ -5,7 +5,12 @@ import subprocess
 import pytest
 
 from histodistill.engines.choice import Place
-from histodistill.engines.slurm_limits import largest_array, limit_seconds, seconds_of
+from histodistill.engines.slurm_limits import (
+    free_places,
+    largest_array,
+    limit_seconds,
+    seconds_of,
+)
 from histodistill.errors import InputError
 
 
@@ -73,3 +78,36 @@ def test_arrays_are_as_large_as_the_cluster_allows(told, most, monkeypatch):
 
     monkeypatch.setattr("histodistill.engines.slurm_limits.subprocess.run", asked)
     assert largest_array() == most
+
+
+@pytest.mark.parametrize(
+    ("partition", "threads", "gpu", "places"),
+    [
+        (None, 1, False, 3 + 8),  # the default partition; a node of which nobody knows counts none
+        (None, 4, False, 0 + 2),
+        (None, 1, True, 0 + 4),
+        (None, 4, True, 0 + 2),
+        ("fast", 1, False, 8 + 16),
+        ("fast,all", 1, False, 3 + 8 + 16),
+        ("unknown", 1, False, None),
+    ],
+)
+def test_free_places(partition, threads, gpu, places, monkeypatch):
+    listing = (
+        "all*|a|5/3/0/8|(null)\nall*|b|0/8/0/8|gpu:a100:3(S:0-1),gpu:1\nall*|c|0/0/8/8|(null)\n"
+        "fast|b|0/8/0/8|gpu:a100:3(S:0-1),gpu:1\nfast|d|0/16/0/16|(null)\nnonsense\n"
+    )
+    answer = subprocess.CompletedProcess([], 0, stdout=listing)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: answer)
+    monkeypatch.delenv("SBATCH_PARTITION", raising=False)
+    if partition:
+        monkeypatch.setenv("SBATCH_PARTITION", partition)
+    assert free_places(threads, gpu=gpu) == places
+
+
+def test_free_places_that_nobody_tells(monkeypatch):
+    def absent(*_, **__):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(subprocess, "run", absent)
+    assert free_places(1) is None

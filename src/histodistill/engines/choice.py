@@ -47,13 +47,13 @@ class Place:
         """Refuse an engine that is not there, before any work.
 
         Raises:
-            InputError: What it needs is not installed, or nobody answers at its address.
+            InputError: What it needs is not installed, nobody answers at its address, or it takes
+                no tasks from here.
         """
         if self.engine == "ray":
-            from histodistill.engines.ray import ray_or_problem, require_answer
+            from histodistill.engines.ray import require_ray
 
-            ray_or_problem()
-            require_answer(self.address)
+            require_ray(self.address)
         elif self.engine == "slurm":
             from histodistill.engines.slurm import require_slurm
 

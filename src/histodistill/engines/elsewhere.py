@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import traceback
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from histodistill.engines.engine import Work
 from histodistill.errors import InputError
+
+# What decides the results: other versions would give other ones, or none.
+_PACKAGES = ("histodistill", "torch", "numpy")
+
+
+def _versions() -> dict[str, str]:
+    """Versions of this machine, whether for its processor or for a GPU (``2.6.0+cu124``)."""
+    found = {}
+    for name in _PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name).partition("+")[0]
+    return found
 
 
 @dataclass(frozen=True)
@@ -48,27 +63,45 @@ class Elsewhere:
     Attributes:
         work: What is done.
         folder: Paths that are not absolute are relative to it.
+        versions: Of the machine that submits it.
     """
 
     work: Work
     folder: Path
+    versions: Mapping[str, str] = field(default_factory=_versions)
 
     def __call__(self, task: Any) -> Ended:
         """Do it; every error that is no end of the process is told."""
         try:
-            try:
-                os.chdir(self.folder)
-            except OSError as error:
-                raise InputError(
-                    f"{self.folder}: {socket.gethostname()} does not see it ({error.strerror}); "
-                    "run from a folder that all machines share"
-                ) from error
+            self._require_versions()
+            self._enter_folder()
             return Ended(self.work(task))
         except InputError as error:
             return Ended(problems=error.problems)
         except Exception as error:
             told = "".join(traceback.format_exception(error))
             return Ended(bug=f"on {socket.gethostname()}: {told}")
+
+    def _require_versions(self) -> None:
+        here = _versions()
+        others = [
+            f"{name} {here.get(name, 'none')} where the command has {wanted}"
+            for name, wanted in self.versions.items()
+            if here.get(name) != wanted
+        ]
+        if others:
+            raise InputError(
+                f"{socket.gethostname()} has {', '.join(others)}; install the same on all machines"
+            )
+
+    def _enter_folder(self) -> None:
+        try:
+            os.chdir(self.folder)
+        except OSError as error:
+            raise InputError(
+                f"{self.folder}: {socket.gethostname()} does not see it ({error.strerror}); "
+                "run from a folder that all machines share"
+            ) from error
 
     def checkpoint(self, task: Any) -> Any:
         """What submitit submits anew where the time of a job is nearly up: the same again.

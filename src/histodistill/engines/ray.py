@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from itertools import count
 from pathlib import Path
@@ -18,6 +20,16 @@ from histodistill.errors import InputError
 
 _ANSWER_SECONDS = 10.0
 _POLL_SECONDS = 1.0
+# How a conversation of gRPC begins, and the kind of the frame that answers it (RFC 9113, 3.4).
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+_KIND_AT, _SETTINGS = 3, 4
+# Ray tries to reach a cluster so often, once a second; by itself 20 times.
+_TRIES, _MOST_TRIES = "RAY_gcs_server_port_wait_time_s", "4"
+# Where Ray keeps the word by which machines of a cluster know each other.
+_TOKEN_VARIABLES = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+# The cluster at hand, in Ray's words: any, one that runs here, a new one.
+_WORDS = (None, "auto", "local")
+_TOKEN_FILE = Path(".ray") / "auth_token"
 # At this port Ray listens to drivers that are not on a machine of the cluster.
 _CLIENT_PORT = "10001"
 # More tasks than slots wait, so that a cluster that grows by demand does.
@@ -30,6 +42,7 @@ def ray_or_problem() -> ModuleType:
     Raises:
         InputError: It is not installed.
     """
+    _send_token()
     try:
         return import_module("ray")
     except ImportError as error:
@@ -38,22 +51,61 @@ def ray_or_problem() -> ModuleType:
         ) from error
 
 
-def require_answer(address: str | None) -> None:
-    """Refuse an address where nothing listens: Ray tries it for minutes, then ends the process.
+def _send_token() -> None:
+    """Let Ray send its token where there is one: a cluster that asks for none takes it too.
+
+    `ray start --head` asks for it as soon as there is one; who connects has to be told to send it,
+    before Ray is imported.
+    """
+    given = any(name in os.environ for name in _TOKEN_VARIABLES)
+    if "ray" not in sys.modules and (given or (Path.home() / _TOKEN_FILE).exists()):
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+
+
+def require_ray(address: str | None) -> None:
+    """Refuse a cluster that does not answer, or does not let this process in.
 
     Raises:
-        InputError: Nothing listens there, or it is no HOST:PORT.
+        InputError: It does not, or Ray is not installed.
     """
-    if address is None:
-        return
+    ray_or_problem()
+    if _given(address):
+        with connected(address):
+            pass
+
+
+def _given(address: str | None) -> str | None:
+    """The address that was given here, or for all that Ray does."""
+    return address or os.environ.get("RAY_ADDRESS", "").removeprefix("ray://") or None
+
+
+def _require_answer(address: str) -> None:
+    """Refuse an address where no Ray listens: it tries it for minutes, then ends the process.
+
+    Raises:
+        InputError: Nothing listens there, or something else.
+    """
     host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host, int(port)), timeout=_ANSWER_SECONDS).close()
+        with socket.create_connection((host, int(port)), timeout=_ANSWER_SECONDS) as caller:
+            caller.sendall(_PREFACE)
+            answer = caller.recv(_KIND_AT + 1)
     except (OSError, ValueError, OverflowError) as error:
-        raise InputError(
-            f"no Ray cluster answers at {address!r} ({error}); give --on ray://HOST:PORT as "
-            "'ray start' told it, or --on ray alone for the one of this machine"
-        ) from error
+        raise _no_cluster(address, str(error)) from error
+    if answer[_KIND_AT:] != bytes([_SETTINGS]):
+        raise _no_cluster(address, "something else than Ray listens there")
+
+
+def _no_cluster(address: str | None, reason: str) -> InputError:
+    if address is None:
+        return InputError(
+            f"the Ray cluster of this machine does not answer ({reason}); give --on "
+            "ray://HOST:PORT, or end what is left of it with `ray stop`"
+        )
+    return InputError(
+        f"no Ray cluster answers at {address!r} ({reason}); give --on ray://HOST:PORT as "
+        "'ray start' told it, or --on ray alone, without RAY_ADDRESS, for the one of this machine"
+    )
 
 
 class RayCluster:
@@ -75,15 +127,12 @@ class RayCluster:
         self, ray: ModuleType, threads: int, *, gpu: bool = False, jobs: int | None = None
     ) -> None:
         self._ray = ray
-        resources = ray.cluster_resources()
-        fitting = int(resources.get("CPU", 0) // threads)
-        if gpu:
-            fitting = min(fitting, int(resources.get("GPU", 0)))
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        fitting = sum(_places(node, threads, gpu=gpu) for node in nodes)
         self.slots = max(1, min(fitting, jobs or fitting))
         self.room = jobs or max(_ROOM, 4 * self.slots)
-        nodes = sum(node["Alive"] for node in ray.nodes())
         notes = [
-            f"Ray: {nodes} nodes, {self.slots} tasks at a time, threads of each: {threads} "
+            f"Ray: nodes: {len(nodes)}; {self.slots} tasks at a time, threads of each: {threads} "
             "(--threads; Ray itself sets OMP_NUM_THREADS to the cores of a task)"
         ]
         if fitting < 1:
@@ -131,8 +180,12 @@ class RayCluster:
         errors = self._ray.exceptions
         try:
             ended = self._ray.get(self._ended.pop(ticket))
-        except errors.RayTaskError:  # its arguments cannot be read there
-            raise
+        except errors.RayTaskError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise InputError(
+                f"a machine of the Ray cluster cannot read its task ({reason}); install the same "
+                "versions of Python, histodistill and what it is trained with on all"
+            ) from error
         except errors.RayError as error:
             reason = str(error).strip().partition("\n")[0]
             raise LostTaskError(f"{type(error).__name__}: {reason}") from error
@@ -143,6 +196,12 @@ class RayCluster:
         for each in self._running:
             self._ray.cancel(each, force=True)
         self._running.clear()
+
+
+def _places(node: Mapping[str, float], threads: int, *, gpu: bool) -> int:
+    """How many tasks the resources of a node are enough for."""
+    cores = int(node.get("CPU", 0) // threads)
+    return min(cores, int(node.get("GPU", 0))) if gpu else cores
 
 
 @contextmanager
@@ -160,20 +219,47 @@ def connected(address: str | None) -> Iterator[ModuleType]:
     if ray.is_initialized():
         yield ray
         return
-    require_answer(address)
-    client = address is not None and address.endswith(f":{_CLIENT_PORT}")
-    try:
-        ray.init(
-            address=f"ray://{address}" if client else address,
-            log_to_driver=False,
-            logging_level=logging.WARNING,
-        )
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise InputError(f"no Ray cluster answers at {address!r} ({error})") from error
+    _connect(ray, _given(address))
     try:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _connect(ray: ModuleType, address: str | None) -> None:
+    started_here = address in _WORDS
+    if not started_here:
+        _require_answer(address)
+    client = address is not None and address.endswith(f":{_CLIENT_PORT}")
+    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # each is told here
+    try:
+        with nullcontext() if started_here else _few_tries():
+            ray.init(
+                address=f"ray://{address}" if client else address,
+                log_to_driver=False,
+                logging_level=logging.WARNING,
+            )
+    except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+        raise _no_cluster(address, _reason(error)) from error
+
+
+@contextmanager
+def _few_tries() -> Iterator[None]:
+    """Let Ray give up soon at an address where something answers."""
+    own = _TRIES not in os.environ
+    if own:
+        os.environ[_TRIES] = _MOST_TRIES
+    try:
+        yield
+    finally:
+        if own:
+            del os.environ[_TRIES]
+
+
+def _reason(error: Exception) -> str:
+    """Why Ray could not connect; it keeps the words of what failed first in the error's cause."""
+    told = str(error.__cause__ or error).strip().splitlines()
+    return told[-1] if told else type(error).__name__
 
 
 def _call(work: Elsewhere, task: Any) -> Any:

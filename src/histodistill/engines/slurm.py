@@ -18,6 +18,7 @@ from histodistill.engines.elsewhere import Elsewhere
 from histodistill.engines.engine import LostTaskError, Work, thread_variables
 from histodistill.engines.slurm_limits import (
     DEFAULT_MINUTES,
+    free_places,
     largest_array,
     limit_said,
     limit_seconds,
@@ -42,8 +43,8 @@ def require_slurm() -> None:
     """Refuse a machine that cannot submit.
 
     Raises:
-        InputError: submitit, which is an extra, or SLURM's `sbatch` is missing, or the time limit
-            is none that tasks can work with.
+        InputError: submitit, which is an extra, or SLURM's `sbatch` is missing, the time limit is
+            none that tasks can work with, or SLURM would take no task from here.
     """
     _submitit()
     limit_seconds()
@@ -51,6 +52,28 @@ def require_slurm() -> None:
         raise InputError(
             "--on slurm: there is no `sbatch` here; run the command on a machine from which jobs "
             "are submitted, such as the login node"
+        )
+    _require_taken()
+
+
+def _require_taken(threads: int = 1, *, gpu: bool = False) -> None:
+    """Ask SLURM whether it would take such a task; nothing is submitted.
+
+    Raises:
+        InputError: It would not; says why.
+    """
+    wants = [f"--cpus-per-task={threads}", *(["--gpus-per-node=1"] if gpu else [])]
+    with _no_job():
+        asked = subprocess.run(
+            ["sbatch", "--test-only", *wants, "--wrap=true"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if asked.returncode:
+        raise InputError(
+            f"SLURM takes no task of {threads} cores{' and a GPU' if gpu else ''} from here: "
+            f"{' '.join(asked.stderr.split())}"
         )
 
 
@@ -78,7 +101,8 @@ class SlurmArrays:
             as ``submitit`` does, to try what they do.
 
     Raises:
-        InputError: ``SBATCH_TIMELIMIT`` is no time limit that tasks can work with.
+        InputError: ``SBATCH_TIMELIMIT`` is no time limit that tasks can work with, or SLURM would
+            take no such task.
     """
 
     def __init__(
@@ -91,12 +115,15 @@ class SlurmArrays:
         cluster: Literal["slurm", "local", "debug"] = "slurm",
     ) -> None:
         submitit = _submitit()
+        if cluster == "slurm":
+            _require_taken(threads, gpu=gpu)
         self._cluster = cluster
         self.room = largest_array() if cluster == "slurm" else jobs or 1
         limit = limit_seconds()
         self.least_seconds, self.most_seconds = _LEAST_SECONDS, min(_MOST_SECONDS, limit / 2)
-        # How much of a shared cluster is free nobody knows; an array waits for it.
-        self.slots = jobs or 1
+        free = free_places(threads, gpu=gpu) if cluster == "slurm" else None
+        # An array waits for more; how long, nobody knows.
+        self.slots = max(1, min(jobs or self.room, free or 1))
         self._folder = folder.absolute()
         self._executor = submitit.AutoExecutor(
             folder=self._folder / "%A", cluster=cluster, slurm_max_num_timeout=_REQUEUES
@@ -113,10 +140,11 @@ class SlurmArrays:
                 "name": "histodistill",
             }
         self._executor.update_parameters(**parameters)
-        at_once = "" if jobs else "as many at a time as SLURM lets run, planned as one (--jobs); "
+        at_once = f"{jobs} (--jobs)" if jobs else "as many as SLURM lets run (limit: --jobs)"
+        room = "" if free is None else f", now there is room for {free}"
         self.notes: tuple[str, ...] = (
-            f"SLURM: arrays of at most {self.room} tasks; {at_once}threads of each: {threads} "
-            f"(--threads); time limit: {limit_said()}; logs in {self._folder}",
+            f"SLURM: arrays of at most {self.room} tasks, at a time {at_once}{room}; threads of "
+            f"each: {threads} (--threads); time limit: {limit_said()}; logs in {self._folder}",
         )
         self._numbers = count()
         self._running: dict[int, Any] = {}

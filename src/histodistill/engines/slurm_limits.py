@@ -1,10 +1,12 @@
-"""What SLURM allows: the size of an array, and the time of a task."""
+"""What SLURM allows: the size of an array, tasks at the same time, and the time of a task."""
 
 from __future__ import annotations
 
 import os
 import re
 import subprocess
+import sys
+from collections.abc import Iterator
 
 from histodistill.errors import InputError
 
@@ -27,6 +29,49 @@ def largest_array() -> int:
         return _LARGEST
     found = re.search(r"^MaxArraySize\s*=\s*(\d+)", told, re.MULTILINE)
     return min(_LARGEST, max(1, int(found[1]) - 1)) if found else _LARGEST
+
+
+def free_places(threads: int, *, gpu: bool = False) -> int | None:
+    """Tasks that find a place now in the partitions of ``SBATCH_PARTITION``, or the default one.
+
+    Cores and GPUs are counted, memory and what an account may use are not.
+
+    Args:
+        threads: CPU cores of a task.
+        gpu: Whether it reserves a GPU; those in use are counted as well.
+
+    Returns:
+        None where SLURM does not tell.
+    """
+    try:
+        told = subprocess.run(
+            ["sinfo", "--noheader", "--Node", "--format=%P|%N|%C|%G"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError:
+        return None
+    wanted = os.environ.get("SBATCH_PARTITION", "").split(",")
+    nodes = {
+        node: min(int(cores.split("/")[1]) // threads, _gpus(resources) if gpu else sys.maxsize)
+        for partition, node, cores, resources in _rows(told.stdout)
+        if (partition.rstrip("*") in wanted if wanted != [""] else partition.endswith("*"))
+    }
+    return sum(nodes.values()) if nodes else None
+
+
+def _rows(listing: str) -> Iterator[list[str]]:
+    """The columns of each line of a listing; cores are allocated/idle/other/all."""
+    for line in listing.splitlines():
+        columns = [each.strip() for each in line.split("|")]
+        if len(columns) == 4 and re.fullmatch(r"\d+(/\d+){3}", columns[2]):
+            yield columns
+
+
+def _gpus(resources: str) -> int:
+    """GPUs of a node, whose resources are such as ``gpu:a100:4(S:0-1),shard:8``."""
+    return sum(int(n) for n in re.findall(r"\bgpu(?::[^:,(]+)?:(\d+)", resources))
 
 
 def limit_said() -> str:
