@@ -60,9 +60,12 @@ def test_a_cluster_that_does_not_answer_is_told(address):
 def test_a_web_server_is_no_cluster():
     """Such as Ray's own dashboard, whose address `ray start` tells too."""
     pytest.importorskip("ray")
-    handler = http.server.BaseHTTPRequestHandler
-    with http.server.HTTPServer(("127.0.0.1", 0), handler) as server:
-        handler.log_message = lambda *_: None
+
+    class Silent(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Silent) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         with pytest.raises(InputError, match="something else than Ray listens there"):
             Place("ray", f"127.0.0.1:{server.server_port}").require()

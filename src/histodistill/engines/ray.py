@@ -28,7 +28,7 @@ _TRIES, _MOST_TRIES = "RAY_gcs_server_port_wait_time_s", "4"
 # Where Ray keeps the word by which machines of a cluster know each other.
 _TOKEN_VARIABLES = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 # The cluster at hand, in Ray's words: any, one that runs here, a new one.
-_WORDS = (None, "auto", "local")
+_WORDS = ("auto", "local")
 _TOKEN_FILE = Path(".ray") / "auth_token"
 # At this port Ray listens to drivers that are not on a machine of the cluster.
 _CLIENT_PORT = "10001"
@@ -227,13 +227,13 @@ def connected(address: str | None) -> Iterator[ModuleType]:
 
 
 def _connect(ray: ModuleType, address: str | None) -> None:
-    started_here = address in _WORDS
-    if not started_here:
-        _require_answer(address)
-    client = address is not None and address.endswith(f":{_CLIENT_PORT}")
+    there = None if address in _WORDS else address
+    if there is not None:
+        _require_answer(there)
+    client = there is not None and there.endswith(f":{_CLIENT_PORT}")
     os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # each is told here
     try:
-        with nullcontext() if started_here else _few_tries():
+        with nullcontext() if there is None else _few_tries():
             ray.init(
                 address=f"ray://{address}" if client else address,
                 log_to_driver=False,
