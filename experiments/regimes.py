@@ -1,7 +1,7 @@
 """Which method wins where, on simulated patients of real tiles; writes docs/regimes.md.
 
-    python experiments/regimes.py TILES [--folder DIR] [--seeds 2] [--further N] [--page]
-                                        [--curve NAME ...]
+    python experiments/regimes.py TILES [--folder DIR] [--seeds 2] [--further N [--share S ...]]
+                                        [--page] [--curve NAME ...]
 
 TILES is a folder of tissue classes with `giant-cell` among them (see docs/how-to/tiles.md). One
 thing at a time is changed about a middle point: the share of patches that carry the signal, the
@@ -10,7 +10,8 @@ genes, and how differently hospitals stain. Every method learns from the same pa
 part, stops by those of a second, and answers those of a third; no tile stands in two parts. What
 an earlier call finished in the folder is kept; the page is written at the end, or, of what is
 answered so far, with --page. --further adds cohorts of the first curve to the last table, in which
-only ABMIL, logistic regression and the recommended recipe are trained.
+only ABMIL, logistic regression and the recommended recipes are trained; --share limits them to some
+of its points.
 """
 
 from __future__ import annotations
@@ -30,14 +31,22 @@ from scipy.stats import norm, ttest_1samp
 from tissue_told import told_scores
 
 from histodistill import EncoderChoice, cross_validate, load, read_experiment
+from histodistill.encoders import load_encoder
 from histodistill.evaluation import roc_auc
 from histodistill.evaluation.comparison import holm
 from histodistill.evaluation.delong import delong_test
 from histodistill.files import whole_file, write_text
 from histodistill.report import Cell, Section, Table, to_markdown
 from histodistill.simulation import draw_truth
-from histodistill.simulation.tiles import TileSettings
-from histodistill.workflows.tile_cohort import TileCohortRequest, simulate_from_tiles
+from histodistill.simulation.tiles import (
+    TileFeatures,
+    TileLibrary,
+    TileSettings,
+    encode_tiles,
+    hospital_stains,
+    read_tiles,
+    simulate_tile_cohort,
+)
 
 matplotlib.use("Agg")
 
@@ -48,6 +57,7 @@ START, END = "<!-- written by experiments/regimes.py -->", "<!-- end of the tabl
 COMPONENTS = 128
 RESAMPLES = 500
 TEST_PATIENTS = 300
+HOSPITALS = 3
 # Tiles of each class where every hospital stains them: each is encoded once a hospital.
 TILES_OF_HOSPITALS = 60
 TEST_HOSPITAL = "S03"
@@ -177,6 +187,8 @@ def main() -> None:
     cohorts = given.seeds + given.further
     for seed in range(cohorts if given.page else given.seeds, cohorts):
         for _, point in CURVES[FURTHER_CURVE].points():
+            if given.share and point.share not in given.share:
+                continue
             _answer(work, point, seed, FURTHER_METHODS)
             print(f"seed {seed}, {point}", flush=True)
     write_page(work, given.seeds, cohorts)
@@ -188,6 +200,7 @@ def _words() -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, default=ROOT / "demo/regimes")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--further", type=int, default=0, help="cohorts of fewer methods")
+    parser.add_argument("--share", type=float, action="append", help="of the further cohorts")
     parser.add_argument("--curve", action="append", choices=list(CURVES))
     parser.add_argument("--page", action="store_true", help="only the page, of what is answered")
     given = parser.parse_args()
@@ -212,7 +225,7 @@ def settings_of(point: Point, seed: int) -> TileSettings:
         seed=seed,
         n_patients=3 * most + unlabelled,
         n_folds=3,
-        n_sites=3,
+        n_sites=HOSPITALS,
         n_genes=200,
         positive_share=0.5,
         rare_part=1.0,
@@ -221,8 +234,22 @@ def settings_of(point: Point, seed: int) -> TileSettings:
         share_without_label=unlabelled / (3 * most + unlabelled),
         share_without_genomics=0.0,
         stain_shift=point.shift or 0.0,
-        tiles_per_class=TILES_OF_HOSPITALS if hospitals else None,
+        tiles_per_class=tiles_a_class(point.shift),
     )
+
+
+@cache
+def encoded(work: Work, shift: float | None) -> tuple[TileLibrary, TileFeatures]:
+    """The tiles, and their features in every hospital: the same for all cohorts of a shift."""
+    library = read_tiles(work.tiles, tiles_a_class(shift))
+    encoder = load_encoder(EncoderChoice("efficientnet-lite0").described(), device="cpu")
+    features = encode_tiles(library, encoder, hospital_stains(HOSPITALS, shift or 0.0))
+    return library, features.reduced(COMPONENTS)
+
+
+def tiles_a_class(shift: float | None) -> int | None:
+    """How many tiles of each class are read; None is all."""
+    return None if shift is None else TILES_OF_HOSPITALS
 
 
 @cache
@@ -231,10 +258,7 @@ def cohort_of(work: Work, share: float, shift: float | None, seed: int) -> Path:
     folder = work.folder / "cohorts" / f"share-{share}-shift-{shift}-seed-{seed}"
     if not (folder / "README.txt").exists():  # which is written last
         settings = settings_of(Point(share=share, shift=shift), seed)
-        encoder = EncoderChoice("efficientnet-lite0")
-        simulate_from_tiles(
-            TileCohortRequest(work.tiles, folder, settings, encoder, COMPONENTS, device="cpu")
-        )
+        simulate_tile_cohort(folder, settings, *encoded(work, shift))
     return folder
 
 
