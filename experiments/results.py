@@ -197,9 +197,16 @@ def _seeds(experiment: Path) -> str:
     numbers = {name: len(settings.seeds_of(name)) for name in settings.methods}
     if len(set(numbers.values())) == 1:
         return f"Every network: {next(iter(numbers.values()))} seeds."
-    most = max(numbers.values())
-    listing = ", ".join(f"`{name}`" for name, number in numbers.items() if number == most)
-    return f"Rows of {listing}: {most} seeds; every other row: one seed."
+    *named, least = sorted(set(numbers.values()), reverse=True)
+    parts = []
+    for number in named:
+        rows = ", ".join(f"`{name}`" for name, own in numbers.items() if own == number)
+        parts.append(f"{rows}: {number} seeds")
+    return f"Rows of {'; of '.join(parts)}; every other network: {_counted(least)}."
+
+
+def _counted(seeds: int) -> str:
+    return "one seed" if seeds == 1 else f"{seeds} seeds"
 
 
 def _results() -> Iterator[str]:
