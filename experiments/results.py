@@ -23,6 +23,7 @@ from ceiling import limits
 
 from histodistill import compare, contenders_in, evaluate, read_experiment, read_predictions
 from histodistill.evaluation import (
+    NETWORKS,
     Leaderboard,
     build_leaderboard,
     fold_aucs,
@@ -30,9 +31,12 @@ from histodistill.evaluation import (
     holm,
     resampled_test,
 )
+from histodistill.evaluation.costs import mean_costs
 from histodistill.files import write_text
 from histodistill.report import Section, Table, headline_table, plain_table, to_markdown
 from histodistill.report.paper_tables import paper_markdown, paper_table
+from histodistill.report.tables import INPUTS
+from histodistill.training.run.costs import COSTS
 
 HERE = Path(__file__).resolve().parent
 DOCS, README = HERE.parent / "docs", HERE.parent / "README.md"
@@ -124,6 +128,15 @@ teaches `programmes` still. Pooled AUC from slides alone with its 95 % interval:
 
 _NEEDED = """
 Labelled patients with which a student has the AUC that `abmil` has with all of them:
+"""
+
+_COST = """
+## What a method costs
+
+Seconds to train one model, with its teachers and all members, and milliseconds to answer for a
+patient whose patches or genes are in memory (processor time of one thread beside other work; mean
+of targets, folds and seeds). Reading patches and scaling genes, which all share, is not counted.
+
 """
 
 _README = """\
@@ -226,6 +239,7 @@ def _results() -> Iterator[str]:
     if repeated is not None:
         yield from _ten_divisions(repeated)
     yield from _labels()
+    yield from _costs()
     yield from limits(given, RECOMMENDED)
 
 
@@ -265,6 +279,18 @@ def _comparison(table: pd.DataFrame) -> str:
     }
     known = [name for name in columns if name in table.columns]
     return to_markdown(plain_table(table[known].rename(columns=columns))) + "\n"
+
+
+def _costs() -> Iterator[str]:
+    """What every row of the folds given costs."""
+    costs = mean_costs(pd.read_csv(read_experiment(MAIN).output / COSTS)).reset_index()
+    by_method = costs.groupby("method", sort=False)
+    table = pd.DataFrame({"training, s": by_method["training_seconds"].mean()})
+    answers = costs.pivot_table("inference_ms", "method", "network")
+    for network in answers.columns.intersection(list(NETWORKS)):
+        table[f"{INPUTS[network].lower()}, ms"] = answers[network]
+    yield _COST
+    yield to_markdown(plain_table(table.reset_index())) + "\n"
 
 
 def _ten_divisions(predictions: pd.DataFrame) -> Iterator[str]:
