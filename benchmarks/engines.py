@@ -96,7 +96,7 @@ def two_nodes() -> Iterator[str]:
         cluster.wait_for_nodes()
         yield cluster.address
     finally:
-        cluster.shutdown()
+        cluster.shutdown()  # type: ignore[no-untyped-call]
 
 
 def efficiency(n_fits: int, seconds: float, engine: str) -> None:

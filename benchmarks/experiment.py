@@ -175,6 +175,7 @@ def run(
     table = data.genomics["mrna"]
     transforms = Transforms(None, {"mrna": GenomicPreprocessor.identity(list(table.columns))})
     device = resolve_device(method.training.device)
+    labels = data.labels(TARGET)
     start = time.perf_counter()
     ends: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -182,7 +183,7 @@ def run(
             fold.index: fit_model.steps(
                 method,
                 CLASSES,
-                FoldData(TARGET, fold, data.labels(TARGET), transforms, (), data),
+                FoldData(TARGET, fold, labels, transforms, (), data, {TARGET: CLASSES}),
                 0,
                 Path(folder) / str(fold.index),
                 lambda _: ends.append(time.perf_counter()),

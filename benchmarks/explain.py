@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -70,7 +71,7 @@ def pieces_of(file: Path, model: Bundle) -> dict[str, Callable[[], object]]:
     """What is measured, by name."""
     bags = opened(file)
     (found,) = explain(model, bags)
-    student = model.members[0].networks.student
+    student: Any = model.members[0].networks.student
     batch = bags_of(bags.bag("patient"))
     with torch.no_grad():
         parts = student.parts(batch)
@@ -110,15 +111,15 @@ def overlay(found: PatientMap, path: Path) -> None:
     picture.save(path)
 
 
-def products(student: torch.nn.Module, patches: Tensor) -> None:
+def products(student: Any, patches: Tensor) -> None:
     """What no way around float32 saves: the first layer's product, and that of the gates."""
     with torch.no_grad():
-        for rows in patches.split(2048):
+        for rows in torch.split(patches, 2048):
             hidden = rows @ student.patches[0].weight.T
             hidden @ student.attention.gate.weight.T
 
 
-def integrated_gradients(student: torch.nn.Module, patches: Tensor) -> Tensor:
+def integrated_gradients(student: Any, patches: Tensor) -> Tensor:
     """The plain sum over 20 steps from a bag of zeros, for one class."""
     total = torch.zeros_like(patches)
     for step in range(IG_STEPS):

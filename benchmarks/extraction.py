@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from histodistill.computing.peak_memory import peak_bytes
 from histodistill.encoders import PatchEncoder, load_encoder
 from histodistill.extraction import ExtractionSettings, SlideEntry, extract_slides, list_slides
-from histodistill.extraction.run import CPU_BATCH, CUDA_BATCH, DEFAULT_WORKERS
+from histodistill.extraction.defaults import CPU_BATCH, CUDA_BATCH, DEFAULT_WORKERS
 from histodistill.tiling import TilingSettings
 
 TILE = 256

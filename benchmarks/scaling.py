@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,7 @@ from histodistill.computing.freed_memory import keep_freed_memory
 from histodistill.computing.peak_memory import peak_bytes
 from histodistill.experiment import MethodSettings
 from histodistill.experiment.methods import TrainingSettings
+from histodistill.features import BagStore
 from histodistill.genomics import GenomicPreprocessor
 from histodistill.model import (
     Bags,
@@ -82,7 +84,11 @@ def epoch(n_patients: int) -> tuple[float, float]:
     transforms = Transforms(None, {"mrna": GenomicPreprocessor.identity(list(table.columns))})
     labels = {patient: int(patient) % 2 for patient in patients}
     prepared = PreparedPatients(
-        GeneratedBags(patients), transforms.scaled({"mrna": table}), transforms, TOKEN, labels
+        cast(BagStore, GeneratedBags(patients)),
+        transforms.scaled({"mrna": table}),
+        transforms,
+        TOKEN,
+        labels,
     )
     method = MethodSettings(
         recipe="mkd",
@@ -112,7 +118,7 @@ def step(n_patches: int) -> tuple[float, float]:
     def run(batch: Batch) -> None:
         terms = objective(networks(batch), batch.labels, ObjectiveSettings())
         networks.zero_grad()
-        torch.stack(list(terms.values())).sum().backward()
+        torch.autograd.backward(torch.stack(list(terms.values())).sum())
 
     return _measured(run, _batch(n_patches))
 

@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -153,7 +153,7 @@ def suite(source: Path, settings: dict[str, object], folder: Path) -> Spent:
     _run(source, [__file__, "--sampled", str(experiment), str(told)])
     whole = _children() - before
     spent = {key: Counter(values) for key, values in json.loads(told.read_text()).items()}
-    spent["parts"][ELSEWHERE] = whole - spent["parts"].total()
+    spent["parts"].update({ELSEWHERE: whole - spent["parts"].total()})
     return spent
 
 
@@ -173,7 +173,10 @@ def _children() -> float:
 
 def sampled(experiment: str, told: str) -> None:
     """Run the suite in this process, and write what each part and function took."""
-    spent: Spent = {"parts": Counter(), "functions": Counter()}
+    spent: dict[str, defaultdict[str, float]] = {
+        "parts": defaultdict(float),
+        "functions": defaultdict(float),
+    }
     seen_at = 0.0
 
     def look(_signal: int, frame: FrameType | None) -> None:

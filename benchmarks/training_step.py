@@ -19,9 +19,10 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,6 +36,7 @@ from histodistill.model import (
     Bags,
     Batch,
     Genes,
+    NetworkName,
     Networks,
     NetworkSettings,
     ObjectiveSettings,
@@ -42,8 +44,6 @@ from histodistill.model import (
     objective,
     to_tokens,
 )
-from histodistill.model.layers.attention import GatedAttention
-from histodistill.model.layers.fusion import GatedModality
 from histodistill.model.pooling.kernels import kernel_instructions
 
 PATIENTS = 16
@@ -90,7 +90,7 @@ class OurStep:
         precise = {name: output.float() for name, output in outputs.items()}
         terms = objective(precise, batch.labels, ObjectiveSettings())
         self.optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(terms.values())).sum().backward()
+        torch.autograd.backward(torch.stack(list(terms.values())).sum())
         return terms
 
     def _batch(self) -> Batch:
@@ -131,25 +131,27 @@ class PlainStep:
         entropies = [value for name, value in terms.items() if name.startswith("ce_")]
         others = [value for name, value in terms.items() if not name.startswith("ce_")]
         self.optimizer.zero_grad()
-        torch.stack(entropies).sum().backward(retain_graph=True)
-        torch.stack(others).sum().backward()
+        torch.autograd.backward(torch.stack(entropies).sum(), retain_graph=True)
+        torch.autograd.backward(torch.stack(others).sum())
         return terms
 
-    def _answer(self, bag: Tensor, genes: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+    def _answer(self, bag: Tensor, genes: Tensor) -> dict[NetworkName, tuple[Tensor, Tensor]]:
         """Features and logits of one patient by each network."""
-        student, genomic = self.networks.student, self.networks.genomic
+        student: Any = self.networks.student
+        genomic: Any = self.networks.genomic
         slide = _attended(student.patches(bag), student.attention)
         tokens = genomic.tokens.activation(genomic.tokens.blocks["mrna"](genes.view(-1, TOKEN)))
         omic = _attended(tokens, genomic.attention)
+        teacher: Any = self.networks.multimodal
         fused = self._fused(bag, genes)
         return {
             "student": (slide, student.classifier(slide)),
-            "multimodal": (fused, self.networks.multimodal.classifier(fused)),
+            "multimodal": (fused, teacher.classifier(fused)),
             "genomic": (omic, genomic.classifier(omic)),
         }
 
     def _fused(self, bag: Tensor, genes: Tensor) -> Tensor:
-        teacher = self.networks.multimodal
+        teacher: Any = self.networks.multimodal
         path = _attended(teacher.patches(bag), teacher.patch_attention)
         layer, fusion = teacher.tokens.blocks["mrna"], teacher.fusion
         tokens = teacher.tokens.activation(layer(genes.view(-1, TOKEN)))
@@ -158,10 +160,11 @@ class PlainStep:
         a = torch.cat([_gated(fusion.path, path, path, omic), one])
         b = torch.cat([_gated(fusion.omic, omic, path, omic), one])
         product = fusion.product(fusion.product_dropout(torch.outer(a, b).flatten()))
-        return fusion.joint(torch.cat([product, path, omic]))
+        joint: Tensor = fusion.joint(torch.cat([product, path, omic]))
+        return joint
 
 
-def _attended(hidden: Tensor, attention: GatedAttention) -> Tensor:
+def _attended(hidden: Tensor, attention: Any) -> Tensor:
     """Gated attention of Ilse et al., two layers and a softmax over one bag."""
     v, u = attention.gate.weight.chunk(2)
     v_bias, u_bias = attention.gate.bias.chunk(2)
@@ -171,11 +174,12 @@ def _attended(hidden: Tensor, attention: GatedAttention) -> Tensor:
     return (weights.T @ hidden).squeeze(0)
 
 
-def _gated(side: GatedModality, modality: Tensor, path: Tensor, omic: Tensor) -> Tensor:
+def _gated(side: Any, modality: Tensor, path: Tensor, omic: Tensor) -> Tensor:
     # Autocast has no bilinear layer: it stays in float32.
     both = path[None].float(), omic[None].float()
     bilinear = functional.bilinear(*both, side.gate.weight, side.gate.bias)
-    return side.out(torch.sigmoid(bilinear[0]) * side.hidden(modality))
+    weighed: Tensor = side.out(torch.sigmoid(bilinear[0]) * side.hidden(modality))
+    return weighed
 
 
 def _networks(device: torch.device) -> Networks:
@@ -195,11 +199,11 @@ def check(ours: OurStep, plain: PlainStep) -> None:
     for name, parameter in ours.networks.named_parameters():
         if name.endswith("score.bias"):
             continue  # a softmax ignores a shift: its gradient is rounding
-        assert parameter.grad is not None
-        scale = float(theirs[name].grad.abs().max())
-        torch.testing.assert_close(
-            parameter.grad, theirs[name].grad, rtol=1e-3, atol=1e-3 * scale + 1e-6, msg=name
-        )
+        own, other = parameter.grad, theirs[name].grad
+        assert own is not None
+        assert other is not None
+        scale = float(other.abs().max())
+        torch.testing.assert_close(own, other, rtol=1e-3, atol=1e-3 * scale + 1e-6, msg=name)
     ours.networks.train()
     plain.networks.train()
 
@@ -294,9 +298,10 @@ def processor(device: torch.device) -> str:
     )
 
 
-def _spread(values: Sequence[float], digits: str) -> str:
-    low, high = min(values), max(values)
-    return f"{statistics.median(values):{digits}} ({low:{digits}} to {high:{digits}})"
+def _spread(values: Iterable[float], digits: str) -> str:
+    known = list(values)
+    low, high = min(known), max(known)
+    return f"{statistics.median(known):{digits}} ({low:{digits}} to {high:{digits}})"
 
 
 def _wait(device: torch.device) -> None:

@@ -8,7 +8,8 @@ label.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +99,7 @@ def _readings(patients: list[str]) -> pd.DataFrame:
     table = pd.read_csv(clinical.parent / "pathology.csv").set_index("PATIENT")[list(READINGS)]
     numbers = {"absent": "0", "present": "1"}
     table = table.apply(lambda column: pd.to_numeric(column.astype(str).replace(numbers), "coerce"))
-    return table.reindex(patients)
+    return pd.DataFrame(table.reindex(patients))
 
 
 def _parts(folds: pd.DataFrame, slides: pd.DataFrame, readings: pd.DataFrame) -> pd.DataFrame:
@@ -111,7 +112,7 @@ def _parts(folds: pd.DataFrame, slides: pd.DataFrame, readings: pd.DataFrame) ->
         "all, and what pathologists read": pd.concat([slides, readings], axis=1),
     }
     rows = [
-        {"read": name, **_by_target(folds, lambda part, t=table: _fold_auc(part, t))}
+        {"read": name, **_by_target(folds, partial(_fold_auc, table=table))}
         for name, table in tables.items()
     ]
     return pd.DataFrame(rows)
@@ -127,13 +128,17 @@ def _wrong_labels(folds: pd.DataFrame, slides: pd.DataFrame) -> pd.DataFrame:
                 "training labels exchanged": f"{share:.0%}",
                 **_by_target(
                     folds,
-                    lambda part, s=share, d=draws: float(
-                        np.mean([_fold_auc(part, slides, s, draw) for draw in d])
-                    ),
+                    partial(_mean_of_draws, slides=slides, wrong=share, draws=draws),
                 ),
             }
         )
     return pd.DataFrame(rows)
+
+
+def _mean_of_draws(
+    part: pd.DataFrame, slides: pd.DataFrame, wrong: float, draws: Sequence[int]
+) -> float:
+    return float(np.mean([_fold_auc(part, slides, wrong, draw) for draw in draws]))
 
 
 def _by_target(folds: pd.DataFrame, auc: Callable[[pd.DataFrame], float]) -> dict[str, float]:

@@ -9,6 +9,7 @@ import argparse
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +35,7 @@ SCORES = ("equal", "wide", "narrow", "skewed", "ties")
 # The spread of the positives' normal scores; the negatives' is 1.
 SPREAD = {"equal": 1.0, "wide": 2.0, "narrow": 0.5}
 # Between the five grades of tied scores.
-CUTS = norm.ppf([0.4, 0.7, 0.9, 0.99])
+CUTS = np.asarray(norm.ppf([0.4, 0.7, 0.9, 0.99]))
 Z = float(norm.ppf(0.975))
 
 
@@ -94,7 +95,8 @@ def drawn(
 
 def _graded_auc(shift: float) -> float:
     edges = np.array([-np.inf, *CUTS, np.inf])
-    negatives, positives = np.diff(norm.cdf(edges)), np.diff(norm.cdf(edges - shift))
+    negatives = np.diff(norm.cdf(edges))
+    positives = np.diff(norm.cdf(edges - shift))
     return float((positives * (np.cumsum(negatives) - negatives / 2)).sum())
 
 
@@ -134,7 +136,8 @@ def _tables(table: pd.DataFrame, replicates: int) -> Iterator[str]:
     told["share of cells"] = by_interval.agg(lambda covered: (covered >= 0.93).mean())
     yield to_markdown(plain_table(pd.DataFrame(told).reset_index()))
     own = table[table["interval"] == "printed"]
-    for title, how in (("Mean", "mean"), ("Least", "min")):
+    hows: tuple[tuple[str, Literal["mean", "min"]], ...] = (("Mean", "mean"), ("Least", "min"))
+    for title, how in hows:
         yield f"\n{title} coverage of the printed interval over the five kinds of scores:\n"
         wide = own.pivot_table(
             index=["n", "positives"], columns="auc", values="covered", aggfunc=how

@@ -67,9 +67,9 @@ def row(name: str, settings: SimulationSettings, folder: Path) -> tuple[Cell, ..
     best = best_aucs(settings, draw_truth(settings))
     students = (c for c in contenders_in(predictions(settings, folder)) if c.network == "student")
     found = compare(list(students), ALONE).set_index("contender")
-    gain = found.loc[TAUGHT]
+    gain: dict[Any, Any] = found.loc[[TAUGHT]].to_dict("records")[0]
     interval = f"{gain['difference']:+.3f} [{gain['low']:+.3f} to {gain['high']:+.3f}]"
-    aucs = (best.slides, found.loc[SIMPLE, "auc"], gain["auc_reference"], gain["auc"])
+    aucs = (best.slides, float(found["auc"][SIMPLE]), gain["auc_reference"], gain["auc"])
     numbers = (f"{auc:.3f}" for auc in aucs)
     texts = (name, str(best.patients), *numbers, interval, p_value(gain["p_delong"]))
     print(*texts, sep=" | ", flush=True)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -99,11 +100,15 @@ def srg_of(experiment: Experiment, method: str) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
+def _student(member: Member) -> Any:
+    return member.networks.student
+
+
 def _patient(
     ready: Sequence[tuple[Member, PreparedPatients]], target: int, patient: str
 ) -> dict[str, float]:
     read = [(member, _bag(prepared, patient)) for member, prepared in ready]
-    parts = [member.networks.student.parts(own) for member, own in read]
+    parts = [_student(member).parts(own) for member, own in read]
     removals = [removal_of(each) for each in parts]
     block = np.zeros(len(parts[0].hidden), dtype=np.int64)
     random = np.random.default_rng(len(block)).permutation(len(block)).astype(np.float64)
@@ -154,7 +159,7 @@ def _gradient(member: Member, bags: Bags, target: int) -> Floats:
     """Mean size of gradient times input over the features of each patch."""
     patches = bags.patches.detach().clone().requires_grad_()
     own = Bags((patches,), bags.sizes, bags.rows, None, patches.dtype)
-    parts = member.networks.student.parts(own)
+    parts = _student(member).parts(own)
     pooled = torch.einsum("nb,nd->bd", torch.softmax(parts.scores, dim=0), parts.hidden)
     probability = torch.softmax(parts.head(pooled[None])[0], dim=0)[target]
     (slope,) = torch.autograd.grad(probability, patches)

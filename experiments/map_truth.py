@@ -251,7 +251,8 @@ def _found(found: PatientMap, latent: float, model: PatchModel, slide: Simulated
         sign * relative.support(1),
         sign * (patches.features.astype(float) @ direction),
     )
-    return Found(*(roc_auc(wanted, values) for values in maps), sign * _moved(found, wanted))
+    attention, share, difference, best = (roc_auc(wanted, values) for values in maps)
+    return Found(attention, share, difference, best, sign * _moved(found, wanted))
 
 
 def _moved(found: PatientMap, taken: NDArray[np.bool_]) -> float:

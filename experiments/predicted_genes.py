@@ -69,7 +69,7 @@ def measured(inputs: FoldData) -> tuple[Matrix, Matrix, Labels, list[str]]:
     genes = np.hstack([block.to_numpy(np.float64) for block in blocks.values()])
     names = [f"{n}:{gene}" for n in blocks for gene in inputs.transforms.blocks[n].genes_]
     known = inputs.labels.reindex(patients).fillna(UNKNOWN)
-    return means, genes, known.to_numpy(np.int64), names
+    return means.astype(np.float64), genes, np.asarray(known, np.int64), names
 
 
 def correlations(

@@ -15,6 +15,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -74,7 +75,8 @@ class Part:
     @property
     def measured(self) -> NDArray[np.bool_]:
         """Who has genes."""
-        return ~np.all([np.isnan(block).all(axis=1) for block in self.blocks.values()], axis=0)
+        unknown = [np.isnan(block).all(axis=1) for block in self.blocks.values()]
+        return np.asarray(~np.all(unknown, axis=0))
 
     @property
     def paired(self) -> Ints:
@@ -89,8 +91,8 @@ class Part:
     def genes(self, *names: str) -> Floats:
         """Genes of some blocks, or of all, scaled by the pool; unknown ones at their mean."""
         return np.hstack(
-            [self.once(name, lambda n=name: self._scaled(n)) for name in names or self.blocks]
-        )  # type: ignore[misc]
+            [self.once(name, partial(self._scaled, name)) for name in names or self.blocks]
+        )
 
     def _scaled(self, name: str) -> Floats:
         block = self.blocks[name]

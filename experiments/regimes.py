@@ -17,10 +17,11 @@ of its points.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -145,7 +146,8 @@ class Curve:
     def points(self) -> Iterator[tuple[float, Point]]:
         """Every value, and the point with it."""
         for value in self.values:
-            yield value, replace(self.base, **{self.field: value})
+            changed: dict[str, Any] = {self.field: value}
+            yield value, replace(self.base, **changed)
 
 
 CURVES = {
@@ -421,7 +423,7 @@ def write_page(work: Work, seeds: int, cohorts: int) -> None:
     """Draw the figure, and write the tables between the document's two marks."""
     found = summary(work, seeds)
     draw(found)
-    shown = "\n".join(_shown(name, own) for name, own in found.groupby("curve", sort=False))
+    shown = "\n".join(_shown(str(name), own) for name, own in found.groupby("curve", sort=False))
     shown += f"\n{to_markdown(found_by_told(work, seeds))}"
     for own in RIVALS:
         shown += f"\n{to_markdown(tested(work, cohorts, own))}"
@@ -435,9 +437,9 @@ def _shown(name: str, found: pd.DataFrame) -> str:
     header = (CURVES[name].title, "cohorts", BEST, *(label for label, _, _ in SHOWN.values()))
     rows = []
     for value, own in found.groupby("value"):
-        of = own.set_index("method")
-        cells = [f"{value:g}", str(of["cohorts"].iloc[0]), f"{of.loc[BEST, 'auc']:.3f}"]
-        cells += [_cell(of.loc[method]) if method in of.index else "not run" for method in SHOWN]
+        of = {row["method"]: row for row in own.to_dict("records")}
+        cells = [f"{value:g}", str(of[BEST]["cohorts"]), f"{of[BEST]['auc']:.3f}"]
+        cells += [_cell(of[method]) if method in of else "not run" for method in SHOWN]
         rows.append(tuple(Cell(cell) for cell in cells))
     return to_markdown(Table(header, (Section("", tuple(rows)),)))
 
@@ -542,7 +544,7 @@ def _unanswered(work: Work, seeds: int) -> str:
     return f"\nNot run: {', '.join(left)}.\n" if left else ""
 
 
-def _cell(row: pd.Series[float]) -> str:
+def _cell(row: Mapping[Hashable, Any]) -> str:
     """An AUC with its interval; a star where its gain on ABMIL is above 0 in 95 % of resamples."""
     star = "*" if row["gain_low"] > 0 else ""
     return f"{row['auc']:.3f}{star} [{row['low']:.2f}–{row['high']:.2f}]"

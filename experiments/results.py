@@ -191,17 +191,23 @@ whole bags, bfloat16 products, and epochs that 64 patches of each validation bag
 
 def main() -> None:
     """Write the documents whose runs have finished."""
-    if all(_predictions(path) is not None for path in (MAIN, SITES)):
+    if all(_finished(path) for path in (MAIN, SITES)):
         write_text(DOCS / "results.md", "\n".join(_results()))
         _into_readme("\n".join(_readme()))
-    if _predictions(SUITE) is not None:
+    if _finished(SUITE):
         write_text(DOCS / "all-methods.md", "\n".join(_all_methods()))
 
 
-def _predictions(experiment: Path) -> pd.DataFrame | None:
-    """What a finished run answered; nothing before."""
-    path = read_experiment(experiment).output / "predictions.csv"
-    return read_predictions(path) if path.exists() else None
+def _finished(experiment: Path) -> bool:
+    return _file_of(experiment).exists()
+
+
+def _file_of(experiment: Path) -> Path:
+    return read_experiment(experiment).output / "predictions.csv"
+
+
+def _predictions(experiment: Path) -> pd.DataFrame:
+    return read_predictions(_file_of(experiment))
 
 
 def _seeds(experiment: Path) -> str:
@@ -235,9 +241,8 @@ def _results() -> Iterator[str]:
         yield _comparison(_against_rivals(predictions))
         yield _FUSED
         yield _comparison(_fusion(predictions))
-    repeated = _predictions(REPEATS)
-    if repeated is not None:
-        yield from _ten_divisions(repeated)
+    if _finished(REPEATS):
+        yield from _ten_divisions(_predictions(REPEATS))
     yield from _labels()
     yield from _costs()
     yield from limits(given, RECOMMENDED)
@@ -362,10 +367,9 @@ def _readme() -> Iterator[str]:
         yield to_markdown(_unmarked(headline_table(evaluate(chosen).summary)))
         yield _README_TESTED
         yield to_markdown(plain_table(_tested(_against_rivals(predictions))))
-    repeated = _predictions(REPEATS)
-    if repeated is not None:
+    if _finished(REPEATS):
         yield _README_REPEATED
-        yield to_markdown(plain_table(_tested(_against_rivals(repeated))))
+        yield to_markdown(plain_table(_tested(_against_rivals(_predictions(REPEATS)))))
     needed = ", ".join(_needed())
     if needed:
         yield _README_LABELS.format(recommended=RECOMMENDED, needed=needed)

@@ -234,7 +234,7 @@ def _chosen_text(compared: pd.DataFrame) -> str:
     """What the inner choice would take, and what it would come to."""
     told = []
     for target, own in compared.groupby("target", sort=False):
-        best = own.loc[own["inner log loss"].idxmin()]
+        best = own.sort_values("inner log loss").iloc[0]
         auto = own[own["calibrator"] == "auto"].iloc[0]
         told.append(
             f"{target}'s inner choice is {best['calibrator']} (ECE {best['ece']:.3f} where auto "

@@ -54,7 +54,7 @@ class Cohort:
         for part in parts:
             own = learning.drop(list(part.test))
             model = LogisticBaseline(inverse_penalty=STRENGTH)
-            model.fit(self.features.loc[own.index].to_numpy(), own.to_numpy())
+            model.fit(self.features.loc[own.index].to_numpy(), np.asarray(own, np.int64))
             held_out[list(part.test)] = self._positive(model, part.test)
             tested += self._positive(model, fold.test) / MEMBERS
         both = np.column_stack([1 - held_out, held_out])
