@@ -19,7 +19,7 @@ from histodistill.model.students.abmil import ABMIL
 from histodistill.preparation import PreparedPatients
 from tests.deploy.bundles import TOKENS, WIDTH, bags_of, bundle, expression, member
 
-EXACT = {"abmil", "abmil-plain", "mean", "max", "linear", "clam-sb", "clam-mb"}
+EXACT = {"abmil", "abmil-plain", "abmil-experts", "mean", "max", "linear", "clam-sb", "clam-mb"}
 ADDED_UP = {"mkd", "late", "porpoise", "pathomic"}
 
 

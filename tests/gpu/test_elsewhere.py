@@ -84,7 +84,9 @@ def test_ray_is_told_how_many(gpu):
 
     resources = {"CPU": 4.0, "GPU": 1.0}
     ray = SimpleNamespace(
-        cluster_resources=lambda: resources, nodes=lambda: [{"Alive": True}], remote=remote
+        cluster_resources=lambda: resources,
+        nodes=lambda: [{"Alive": True, "Resources": resources}],
+        remote=remote,
     )
     engine = RayCluster(ray, 1, gpu=gpu)  # type: ignore[arg-type]
     assert told(lambda: engine.submit(len, [()])) == int(gpu)

@@ -11,6 +11,7 @@ from tests.model.batches import SMALL, WIDTH
 
 NAMES: tuple[str, ...] = (
     "abmil-plain",
+    "abmil-experts",
     "mean",
     "max",
     "clam-sb",

@@ -8,10 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from histodistill.errors import InputError
+from histodistill.model.layers.experts import LowRankExperts
+from histodistill.model.shape import Shape
+from histodistill.model.students.abmil_experts import ExpertsABMIL
 from histodistill.model.students.abmil_plain import PlainABMIL
 from histodistill.model.students.clam import ClamMB, ClamSB
 from histodistill.model.students.dsmil import DSMIL
-from tests.model.batches import bags
+from tests.model.batches import SMALL, WIDTH, bags
 from tests.model.students.build import SIZES, student
 
 LABELS = torch.tensor([2, 0, 1, -1, 0])
@@ -62,6 +66,33 @@ def test_plain_attention() -> None:
         hidden = model.patches(bag)
         scores = torch.stack([w @ torch.tanh(V @ h + b) + c[0] for h in hidden])
         close(output.features[place], weighted(scores, hidden))
+
+
+def test_experts() -> None:
+    model = student("abmil-experts")
+    assert isinstance(model, ExpertsABMIL)
+    mixture = model.get_submodule("patches.0")
+    assert isinstance(mixture, LowRankExperts)
+    assert sum(p.numel() for p in (mixture.down.weight, mixture.up.weight)) <= 1.5 * WIDTH * 16
+    B = mixture.up.weight.split(mixture.rank, dim=1)
+    A = mixture.down.weight.split(mixture.rank)
+    (bag, *_) = bags(SIZES).split()
+    for patch in bag:
+        powers = torch.exp(mixture.router.weight @ patch + mixture.router.bias)
+        read = sum(
+            p / powers.sum() * (b @ (a @ patch)) for p, a, b in zip(powers, A, B, strict=True)
+        )
+        torch.testing.assert_close(mixture(patch), read + mixture.up.bias)
+
+
+def test_a_number_of_experts_is_asked_for() -> None:
+    shape = Shape(2, SMALL, WIDTH)
+    mixture = ExpertsABMIL(shape, experts=3).get_submodule("patches.0")
+    assert isinstance(mixture, LowRankExperts)
+    assert mixture.router.out_features == 3
+    for wrong in (0, 2.5, True, "many"):
+        with pytest.raises(InputError, match="experts is"):
+            ExpertsABMIL(shape, experts=wrong)  # type: ignore[arg-type]
 
 
 def gated(model: ClamSB | ClamMB, hidden: Tensor) -> Tensor:
