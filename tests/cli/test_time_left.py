@@ -129,3 +129,24 @@ def test_lines_are_said_each_minute_and_seldom_in_a_run_of_days():
 )
 def test_time_is_said_as_people_do(seconds, words):
     assert said(seconds) == words
+
+
+def test_epochs_of_which_only_some_are_told_cost_no_more():
+    """As of trainings on other machines, looked at every few seconds."""
+    clock = Clock()
+    left = TimeLeft({"mkd": 2}, {"mkd": 60}, clock=clock)
+    for epoch in (9, 19, 29):  # ten epochs in five seconds
+        clock.now += 5
+        left.on_epoch("mkd", "fold 0", epoch)
+    # The first look, which may have included a start, and 50 epochs; 30 more of the other one.
+    assert left.seconds() == pytest.approx(5 + 59 * 0.5 + 30 * 0.5)
+
+
+def test_models_of_which_only_some_epochs_are_told_are_counted():
+    clock = Clock()
+    left = TimeLeft({"programmes": 1}, {"programmes": 10}, {"programmes": 3}, clock=clock)
+    for epoch in (4, 9, 3, 9):
+        clock.now += 5
+        left.on_epoch("programmes", "fold 0", epoch)
+    # Ten epochs are left, of a model that begins anew.
+    assert left.seconds() == pytest.approx(5 + 9 * (5 + 5) / (5 + 6))

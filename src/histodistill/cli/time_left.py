@@ -40,14 +40,21 @@ class _Running:
     """A training at work.
 
     Attributes:
-        told: Epochs that it has told.
-        reached: Epochs that it has behind it; more than it told where it goes on from a checkpoint.
-        opened: Models whose first epoch it has told.
+        epoch: The last epoch that it has told, from 0, of the model that it is at.
+        reached: Epochs that it has behind it, over its models.
+        opened: Models of which it has told an epoch.
     """
 
-    told: int = 0
+    epoch: int = -1
     reached: int = 0
     opened: int = 0
+
+    def on_epoch(self, epoch: int) -> int:
+        """Take in an epoch; how many it has done since it told one, as only some may be told."""
+        passed = epoch - self.epoch if epoch > self.epoch else epoch + 1
+        self.opened += not self.opened or epoch <= self.epoch
+        self.epoch, self.reached = epoch, self.reached + passed
+        return passed
 
 
 @dataclass
@@ -57,9 +64,9 @@ class _Mean:
     seconds: float = 0.0
     count: int = 0
 
-    def add(self, seconds: float) -> None:
+    def add(self, seconds: float, count: int = 1) -> None:
         self.seconds += seconds
-        self.count += 1
+        self.count += count
 
     @property
     def value(self) -> float:
@@ -90,11 +97,12 @@ class _Method:
 
     def on_epoch(self, training: str, epoch: int, seconds: float) -> None:
         running = self.running.setdefault(training, _Running())
-        first = epoch == 0 or not running.told
-        (self._first if first else self._next).add(seconds)
-        running.opened += first
-        running.told += 1
-        running.reached = max(running.told, epoch + 1)
+        opened = running.opened
+        passed = running.on_epoch(epoch)
+        if running.opened > opened:
+            self._first.add(seconds)
+        else:
+            self._next.add(seconds, passed)
 
     def on_end(self, training: str, seconds: float) -> None:
         self._end.add(seconds)
