@@ -71,6 +71,23 @@ def test_answers_come_back_and_problems_are_told(name, tmp_path, request, monkey
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["processes", "ray"])
+def test_libraries_of_a_worker_take_the_threads_of_a_task(name, tmp_path, request, monkeypatch):
+    """Also one that is there before the work, as Ray brings numpy."""
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+
+    def threads(task: tuple[str, ...]) -> set[int]:
+        import numpy  # noqa: F401
+        from threadpoolctl import threadpool_info
+
+        return {each["num_threads"] for each in threadpool_info()}
+
+    with engine_of(name, tmp_path / "tasks", request) as engine:
+        ((_, found),) = run_tasks(engine, threads, [("a",)])
+    assert found == {1}
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ray", "submitit local"])
 def test_a_killed_worker_costs_its_task_and_one_that_kills_is_told(name, tmp_path, request):
     work = make_work(tmp_path / "marker")

@@ -14,6 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from histodistill.engines.elsewhere import Elsewhere
 from histodistill.engines.engine import LostTaskError, Work, thread_variables
 from histodistill.errors import InputError
@@ -138,15 +140,15 @@ class RayCluster:
         if fitting < 1:
             notes.append(
                 f"no node of the Ray cluster has {threads} cores{' and a GPU' if gpu else ''} "
-                "now: tasks wait until one comes"
+                "now: tasks wait until one comes; fewer cores: --threads, of extract --workers"
             )
         self.notes = tuple(notes)
         self._options = {
             "num_cpus": threads,
             "num_gpus": int(gpu),
             "max_retries": 0,
-            "runtime_env": {"env_vars": thread_variables(threads)},
         }
+        self._threads = threads
         self._works: dict[int, tuple[Work, Any]] = {}
         self._running: dict[Any, int] = {}
         self._ended: dict[int, Any] = {}
@@ -160,7 +162,7 @@ class RayCluster:
         stored = self._works[id(work)][1]
         tickets = [next(self._numbers) for _ in tasks]
         for ticket, task in zip(tickets, tasks, strict=True):
-            self._running[call.remote(stored, task)] = ticket
+            self._running[call.remote([stored], self._threads, task)] = ticket
         return tickets
 
     def poll(self) -> list[int]:
@@ -262,5 +264,14 @@ def _reason(error: Exception) -> str:
     return told[-1] if told else type(error).__name__
 
 
-def _call(work: Elsewhere, task: Any) -> Any:
+def _call(works: Sequence[Any], threads: int, task: Any) -> Any:
+    """Do a task in a worker of Ray.
+
+    Workers with an environment of their own take twice as long to start. Libraries that are there
+    before this, as Ray brings numpy, are told their threads; others, that come with the work, read
+    them.
+    """
+    os.environ.update(thread_variables(threads))
+    threadpool_limits(threads)
+    work = ray_or_problem().get(works[0])
     return work(task)

@@ -72,7 +72,8 @@ def _require_taken(threads: int = 1, *, gpu: bool = False) -> None:
         )
     if asked.returncode:
         raise InputError(
-            f"SLURM takes no task of {threads} cores{' and a GPU' if gpu else ''} from here: "
+            f"SLURM takes no task of {threads} cores (--threads; of extract --workers)"
+            f"{' and a GPU' if gpu else ''} from here: "
             f"{' '.join(asked.stderr.split())}"
         )
 

@@ -42,7 +42,7 @@ def test_ray_gives_the_same_bytes_and_names_what_fails(
     watcher = _Watcher()
     setup = experiment(world.files, tmp_path, **changes)
     with (
-        pytest.warns(UserWarning, match="Ray: 2 nodes, 2 tasks"),
+        pytest.warns(UserWarning, match="Ray: nodes: 2; 2 tasks"),
         pytest.raises(InputError) as refused,
     ):
         cross_validate(setup, world.data, watcher=watcher, on=f"ray://{ray_cluster}")
