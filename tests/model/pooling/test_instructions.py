@@ -6,8 +6,6 @@ once on random numbers; the results are held against float64.
 
 from __future__ import annotations
 
-import platform
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -16,64 +14,20 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from histodistill.computing.compiled import OPTIONS
 from histodistill.model.pooling import kernels
 from histodistill.model.pooling.random_bits import plainly_made_of
+from tests.instructions import USED, program
 
 SOURCES = Path(kernels.__file__).parent
 DRIVER = Path(__file__).with_name("driver.cpp")
 ROWS, WIDTH, BAGS, STRIDE, THREADS = 67, 45, 3, 96, 2
 NEAR = {torch.float32: 2e-6, torch.bfloat16: 1e-2}
-# What a compiler is told, what the processor must have to run it, and what it then uses.
-X86 = {
-    "x86-64": (set(), "no vector instructions that are known here"),
-    "x86-64-v3": ({"avx2", "fma", "f16c"}, "AVX2"),
-    "x86-64-v4": ({"avx512f", "avx512bw", "avx512vl"}, "AVX-512"),
-    "sapphirerapids": ({"amx_bf16", "avx512_bf16", "avx512_fp16"}, "AVX-512 with bfloat16"),
-}
-ARM = {"armv8-a": "NEON", "armv8.6-a+sve": "NEON"}
 
 
-@pytest.mark.parametrize("target", X86)
-def test_on_this_processor(target: str, tmp_path: Path) -> None:
-    needed, used = X86[target]
-    if platform.machine() != "x86_64":
-        pytest.skip("this is no x86 processor")
-    if not needed <= flags():
-        pytest.skip(f"this processor lacks {', '.join(sorted(needed - flags()))}")
-    check([str(built("c++", target, tmp_path))], used)
-
-
-@pytest.mark.parametrize("target", ARM)
-def test_on_arm_under_an_emulator(target: str, tmp_path: Path) -> None:
-    emulator = shutil.which("qemu-aarch64")
-    if emulator is None:
-        pytest.skip("no qemu-aarch64 (Debian's qemu-user)")
-    program = built("aarch64-linux-gnu-g++", target, tmp_path)
-    check([emulator, "-cpu", "max", str(program)], ARM[target])
-
-
-def flags() -> set[str]:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return set()
-    return {word for line in lines if line.startswith("flags") for word in line.split()}
-
-
-def built(compiler: str, target: str, folder: Path) -> Path:
-    """The driver with the kernels, for a kind of processor."""
-    if shutil.which(compiler) is None:
-        pytest.skip(f"no {compiler}")
+@pytest.mark.parametrize("target", USED)
+def test_every_kernel(target: str, tmp_path: Path) -> None:
     sources = {"KERNELS": SOURCES / "kernels.cpp", "RANDOM_BITS": SOURCES / "random_bits.cpp"}
-    defined = [f'-D{name}="{path}"' for name, path in sources.items()]
-    target_options = [f"-march={target}", "-static"]
-    command = [compiler, *OPTIONS, *target_options, *defined, str(DRIVER), "-o"]
-    made = subprocess.run([*command, str(folder / "driver")], capture_output=True, text=True)
-    if "march" in made.stderr:
-        pytest.skip(f"{compiler} knows no {target}")
-    assert made.returncode == 0, made.stderr
-    return folder / "driver"
+    check(program(target, DRIVER, sources, tmp_path), USED[target])
 
 
 def check(command: list[str], used: str) -> None:
