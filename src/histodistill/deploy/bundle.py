@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from pydantic import TypeAdapter, ValidationError
 from safetensors.torch import save_file
-from torch.overrides import TorchFunctionMode
 
 from histodistill.deploy.absent_parts import absent_parts
 from histodistill.deploy.calibration import BundleCalibration, read_calibration
@@ -31,6 +30,7 @@ from histodistill.gate.text import read_json
 from histodistill.inference import Member
 from histodistill.inference.scope import Scope
 from histodistill.model import NetworkName, Networks
+from histodistill.model.unwritten import unwritten
 from histodistill.preparation import Transforms
 
 _DESCRIPTION = "bundle.json"
@@ -293,26 +293,6 @@ def _require_genes(networks: Networks, transforms: Transforms) -> None:
             raise ValueError(f"{tokens} tokens of {len(transforms.blocks[name].genes_)} genes")
 
 
-class _Unwritten(TorchFunctionMode):
-    """Leaves out first weights, which tensors without memory do not hold.
-
-    PyTorch would load its compiler for them: a second, and more than 100 MB.
-    """
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Collection[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        """The tensor as it is instead of any function of ``torch.nn.init``."""
-        given = kwargs or {}
-        if getattr(func, "__module__", "") == torch.nn.init.__name__:
-            return given["tensor"] if "tensor" in given else args[0]
-        return func(*args, **given)
-
-
 def _read_networks(path: Path, architecture: Architecture, allow: Collection[str]) -> Networks:
     """The networks with their weights.
 
@@ -321,9 +301,9 @@ def _read_networks(path: Path, architecture: Architecture, allow: Collection[str
     """
     weights = read_safetensors(path)
     plain = architecture.model_dump(mode="json")
-    with torch.device("meta"), _Unwritten():
-        unwritten = Networks.from_architecture(plain, allow)
-        expected = {name: value.shape for name, value in unwritten.state_dict().items()}
+    with unwritten():
+        empty = Networks.from_architecture(plain, allow)
+        expected = {name: value.shape for name, value in empty.state_dict().items()}
     odd = sorted(
         name
         for name in expected.keys() | weights.keys()

@@ -8,6 +8,7 @@ import torch
 
 from histodistill.experiment.methods import MethodSettings
 from histodistill.model import Networks
+from histodistill.model.unwritten import unwritten
 from histodistill.training.loop.seeds import derived_seed
 
 
@@ -31,7 +32,7 @@ def build_networks(
         networks[name] = Networks(feature_width, blocks, n_classes, alone)
     if len(networks) == 1:
         return networks[settings.networks[0]]
-    with torch.device("meta"):  # without weights: each network brings its own
+    with unwritten():  # without weights: each network brings its own
         together = Networks(feature_width, blocks, n_classes, settings)
     for name, network in networks.items():
         setattr(together, name, network.get_submodule(name))

@@ -16,6 +16,7 @@ from torch import Tensor
 from histodistill.files import write_json
 from histodistill.gate.records import Seconds, read_record
 from histodistill.model import Batch, NetworkName, Networks
+from histodistill.model.unwritten import unwritten
 from histodistill.settings import Settings
 from histodistill.training.fit.baselines import TIMED_PATIENTS, BaselineCost
 from histodistill.training.fit.fitted_model import FittedModel
@@ -177,7 +178,7 @@ def _alone(networks: Networks, name: NetworkName) -> Networks:
     if networks.settings.networks == (name,):
         return networks.eval()
     settings = networks.settings.model_copy(update={"networks": (name,)})
-    with torch.device("meta"):
+    with unwritten():
         alone = Networks(networks.feature_width, networks.blocks, networks.n_classes, settings)
     setattr(alone, name, networks.get_submodule(name))
     return alone.eval()
