@@ -395,8 +395,10 @@ def test_the_card_tells_what_is_read_of_a_patch():
     some = model_card(made.info, members, n_prototypes=[256, 0, 255])
     assert f"{read} and 255 or 256 prototypes of tissue\n" in some
     architecture["settings"]["proportions"] = True
-    some = model_card(made.info, members, n_prototypes=[256])
+    some = model_card(made.info, members, n_prototypes=[256], n_detectors=[6])
     assert "256 prototypes of tissue, the first also from detectors of patches\n" in some
+    some = model_card(made.info, members, n_prototypes=[256], n_detectors=[6, 0, 6])
+    assert "the first also from detectors of patches in 2 of 3 models (left out where" in some
     none = model_card(made.info, members, n_prototypes=[0, 0, 0])
     assert f"{read} alone: patches hardly differ within slides" in none
     architecture["settings"]["prototypes"] = None

@@ -17,7 +17,7 @@ from tests.experiment.small import NETWORK
 
 # Networks so small, and trainings so short, that what is tested is the page and not the method.
 _SMALL = {"network": NETWORK, "training": {"max_epochs": 2, "device": "cpu"}}
-_LINEAR = {"programmes", "linear"}
+_LINEAR = {"programmes", "proportions", "linear"}
 _FEW = {"training": {"max_epochs": 2, "device": "cpu", "members": 2}}
 
 
@@ -86,7 +86,7 @@ def test_tcga_brca(folder: Path) -> None:
     assert "No problem found." in told["audit"]
     predictions = pd.read_csv("results/predictions.csv")
     assert set(predictions["target"]) == {"HER2"}
-    assert {"programmes", "abmil", "mkd", "logistic-mrna", "logistic-cna"} <= set(
+    assert {"proportions", "abmil", "mkd", "logistic-mrna", "logistic-cna"} <= set(
         predictions["method"]
     )
     assert (folder / "results/report/report.html").is_file()

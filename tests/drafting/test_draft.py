@@ -62,7 +62,7 @@ def test_each_sources_layout_passes_the_audit_unedited(
     assert problems(tmp_path) == []
     raw = settings(draft)
     assert raw["targets"]["ER"]["positive"] == "positive"
-    assert raw["methods"] == ["programmes", "abmil"]
+    assert raw["methods"] == ["proportions", "abmil"]
     assert raw["genomics"]["mrna"].get("transform") == transform
     assert "24 patients have both slides and genomics." in draft.text
     assert "exclude: [ESR1" in draft.text

@@ -11,7 +11,7 @@ import torch
 from histodistill.evaluation import roc_auc
 from histodistill.features import BagStore
 from histodistill.preparation import ExpressionProgrammes, Transforms
-from histodistill.preparation.detection import agreeing, parts_of
+from histodistill.preparation.detection import agreeing, fit_detection, parts_of
 from histodistill.preparation.patch_basis import PatchBasis
 from histodistill.preparation.programmes import fit_programmes
 from histodistill.preparation.proportions import SHARES, _balanced, _expected, find_detectors
@@ -141,6 +141,47 @@ def test_programmes_with_detectors_tell_new_patients_better(
     assert found[True] > found[False]
 
 
+def test_detectors_count_for_what_they_are_worth_on_patients_they_have_not_seen() -> None:
+    rng = np.random.default_rng(0)
+    score, part = rng.normal(size=(90, 1)), np.arange(90) % 3
+    means = rng.normal(size=(90, 4))
+    follows = np.hstack([score + 0.3 * rng.normal(size=(90, 1)) for _ in range(2)])
+    follows[:, 1] *= -1  # many where the score is low
+
+    def least_squares(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        slope = np.linalg.lstsq(x - x.mean(axis=0), y, rcond=None)[0]
+        return slope, -x.mean(axis=0) @ slope
+
+    found = fit_detection(means, follows, score, least_squares, part)
+    told = follows @ found.weight
+    assert np.corrcoef(told, score[:, 0])[0, 1] > 0.9
+    assert found.regression < 0.2
+    np.testing.assert_array_equal(found.regressed(np.hstack([means, follows])), means)
+
+    taught = means.copy()
+    taught[:, 0] = score[:, 0]
+    turned = fit_detection(taught, -follows, score, least_squares, part)
+    assert turned.weight.shape == (0,)  # against the score: worth nothing
+    assert turned.regression == pytest.approx(1, abs=0.05)
+    np.testing.assert_array_equal(turned.regressed(means), means)
+
+
+def test_detectors_that_add_nothing_are_left_out(tmp_path: Path) -> None:
+    bags, _, _ = tissue(40)
+    asked = store(tmp_path, bags)
+    left_out = 0
+    for seed in range(6):
+        chance = np.random.default_rng(seed).normal(size=40)
+        fitted = programmes(asked, chance, proportions=True)
+        assert isinstance(fitted.basis, PatchBasis)
+        assert fitted.n_prototypes == 8
+        assert len(fitted.weight) == WIDTH + 8 + fitted.n_detectors
+        assert (fitted.basis.detectors is None) == (fitted.n_detectors == 0)
+        assert fitted.transform(asked.bag("P000")).isfinite().all()
+        left_out += fitted.n_detectors == 0
+    assert left_out
+
+
 def test_a_bag_is_told_as_the_mean_of_its_patches_and_a_stored_map_as_before(
     stored: tuple[BagStore, np.ndarray, np.ndarray], tmp_path: Path
 ) -> None:
@@ -171,5 +212,5 @@ def test_where_patches_hardly_differ_nothing_is_detected(tmp_path: Path) -> None
 def test_few_patients_are_enough_for_numbers(tmp_path: Path, n: int) -> None:
     bags, scores, _ = tissue(n)
     fitted = programmes(store(tmp_path, bags), scores, proportions=True)
-    assert fitted.n_detectors
+    assert fitted.n_prototypes
     assert fitted.transform(torch.from_numpy(bags["P000"])).isfinite().all()

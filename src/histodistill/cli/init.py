@@ -50,6 +50,8 @@ def command(
     given = Given(clinical, features, slides, _blocks(genomics or []))
     draft = draft_experiment(given, out, _asked if ask else None)
     draft.save(out)
+    for sentence in draft.reasons("methods"):
+        say(sentence)
     for sentence in draft.decisions:
         say(f"Decide: {sentence}")
     say(f"Experiment: {located(out.absolute())}")

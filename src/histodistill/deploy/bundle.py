@@ -146,7 +146,8 @@ class Bundle:
         if self.scope is not None:
             save_scope(self.scope, folder)
         prototypes = [member.transforms.n_prototypes for member in self.members]
-        card = model_card(self.info, members, written, self.calibration, prototypes)
+        detectors = [member.transforms.n_detectors for member in self.members]
+        card = model_card(self.info, members, written, self.calibration, prototypes, detectors)
         write_text(folder / "MODEL_CARD.md", card)
         write_checksums(folder)
 

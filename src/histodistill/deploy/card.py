@@ -70,6 +70,7 @@ def model_card(
     written: date | None = None,
     calibration: BundleCalibration | None = None,
     n_prototypes: Sequence[int] = (),
+    n_detectors: Sequence[int] = (),
 ) -> str:
     """A Markdown model card.
 
@@ -79,6 +80,7 @@ def model_card(
         written: The day that it shows.
         calibration: Its calibrators.
         n_prototypes: How many prototypes of tissue each member reads patches by.
+        n_detectors: How many detectors of patches each member's first programme is told by.
     """
     features = info.features
     thresholds = [
@@ -94,7 +96,7 @@ def model_card(
         features=in_markdown(f"{features.encoder or 'encoder not recorded'}, {features.width} wide")
         if features
         else "none",
-        patches=_patches(members[0]["architecture"]["settings"], n_prototypes),
+        patches=_patches(members[0]["architecture"]["settings"], n_prototypes, n_detectors),
         blocks=in_markdown(", ".join(info.blocks)) or "none",
         networks=", ".join(members[0]["architecture"]["settings"]["networks"]),
         members=len(members),
@@ -110,20 +112,31 @@ def model_card(
     )
 
 
-def _patches(settings: Mapping[str, Any], n_prototypes: Sequence[int]) -> str:
+def _patches(
+    settings: Mapping[str, Any], n_prototypes: Sequence[int], n_detectors: Sequence[int]
+) -> str:
     """What the student sees of a patch; and where prototypes that were asked for are not read."""
     if settings.get("programmes") is None:
         return "their features"
     read = f"{settings['programmes']} expression programmes, predicted from squashed features"
     counts = " or ".join(str(n) for n in sorted(set(n_prototypes)) if n)
     if counts:
-        detected = (
-            ", the first also from detectors of patches" if settings.get("proportions") else ""
-        )
+        detected = _detected(n_detectors) if settings.get("proportions") else ""
         return f"{read} and {counts} prototypes of tissue{detected}"
     if settings.get("prototypes") is not None:
         return f"{read} alone: patches hardly differ within slides, which makes no prototypes"
     return read
+
+
+def _detected(n_detectors: Sequence[int]) -> str:
+    """In how many members detectors of patches have proved their worth."""
+    n_reading = sum(n > 0 for n in n_detectors)
+    if n_reading == len(n_detectors):
+        return ", the first also from detectors of patches"
+    return (
+        f", the first also from detectors of patches in {n_reading} of {len(n_detectors)} models "
+        "(left out where they added nothing for training patients that they had not seen)"
+    )
 
 
 def _calibrated(info: BundleInfo, calibration: BundleCalibration | None) -> str:

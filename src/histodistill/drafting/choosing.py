@@ -12,6 +12,7 @@ from histodistill.drafting.clinical import Clinical
 from histodistill.drafting.found import Found
 from histodistill.drafting.genomics import Block
 from histodistill.drafting.markers import FoundTarget, gene_names_of
+from histodistill.drafting.methods import methods_setting
 from histodistill.drafting.setting import Setting
 from histodistill.drafting.slides import Slides
 from histodistill.drafting.targets import chosen_targets, target_setting
@@ -40,7 +41,7 @@ def chosen_settings(found: Found, folder: Path, ask: Ask) -> tuple[Setting, ...]
         target_setting(found, targets),
         _splits(found, targets, ask),
         *_training(found.slides),
-        _methods(found),
+        methods_setting(found),
         Setting("output", "results", ("Folder of all results; what is finished there is kept.",)),
     ]
     return tuple(settings)
@@ -177,46 +178,6 @@ def _training(slides: Slides | None) -> Iterator[Setting]:
             "the cost.",
         )
     yield Setting("training", {"precision": "auto", **drawn}, why)
-
-
-def _methods(found: Found) -> Setting:
-    if found.slides is None:
-        return Setting(
-            "methods",
-            ["linear-genomic", "snn"],
-            ("Without slides: logistic regression on all genes, and a network.",),
-        )
-    if not found.blocks:
-        return Setting(
-            "methods",
-            ["abmil", "mean"],
-            ("Without genomics nothing can be distilled: attention, and the mean of the patches.",),
-        )
-    told = (
-        "`programmes` is the recommended recipe, taught by genomics; `abmil` learns from the same "
-        "slides without genomics: what distillation has to beat. All: `histodistill suite "
-        "--list-methods`.",
-    )
-    unknown = not (found.with_slides and found.with_genes)
-    both = found.with_slides & found.with_genes
-    decide = (
-        ()
-        if unknown or both
-        else (
-            "no patient has both slides and genomics: nothing links "
-            "them; is one of the tables of another cohort?",
-        )
-    )
-    return Setting(
-        "methods",
-        ["programmes", "abmil"],
-        (f"{len(both)} patients have both slides and genomics.", *told) if both else told,
-        decide,
-        (
-            "methods: [programmes, mkd, abmil]   # with the method of the paper",
-            "methods: [programmes, proportions, abmil]   # where rare patches may carry the signal",
-        ),
-    )
 
 
 def _located(path: Path, folder: Path) -> str:

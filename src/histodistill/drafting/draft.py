@@ -35,6 +35,10 @@ class Draft:
         """What a person must decide before the experiment runs as meant, in sentences."""
         return tuple(decisions(self.settings))
 
+    def reasons(self, key: str) -> tuple[str, ...]:
+        """Why a setting of the first level is as it is, in sentences."""
+        return next(setting.why for setting in self.settings if setting.key == key)
+
     def save(self, path: Path) -> None:
         """Write the YAML file.
 

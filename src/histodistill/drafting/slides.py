@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from histodistill.barcodes import patient_of
 from histodistill.cohort import SlideIndex, find_slides
 from histodistill.drafting.given import Given
 from histodistill.drafting.naming import naming_of
+from histodistill.drafting.variation import Variation, measured_variation
 from histodistill.errors import InputError, listed
 from histodistill.extraction import list_slides
 
@@ -35,6 +36,7 @@ class Slides:
         pattern: The pattern that finds the patient in a name; None where a barcode tells.
         patients: Known patients with a slide.
         patches: Median number of patches of a slide; None where none is extracted yet.
+        variation: How much patches differ within patients; None where it could not be measured.
         remarks: What was found, in sentences.
         decide: What a person must decide, in sentences.
         instead: Lines of YAML below `cohort` that a person may want.
@@ -45,6 +47,7 @@ class Slides:
     pattern: str | None = None
     patients: frozenset[str] = frozenset()
     patches: float | None = None
+    variation: Variation | None = None
     remarks: tuple[str, ...] = ()
     decide: tuple[str, ...] = ()
     instead: tuple[str, ...] = ()
@@ -109,8 +112,9 @@ def _found(features: Path, **options: Any) -> SlideIndex:
 def _by_table(features: Path, table: Path, patients: Collection[str]) -> Slides:
     index = _found(features, table=table, leave_out_missing=True)
     files = [path for paths in index.slides.values() for path in paths]
-    known = frozenset(index.slides).intersection(patients)
-    decide, instead = [], []
+    known = {patient: index.slides[patient] for patient in index.slides if patient in patients}
+    variation, unreadable = _variation(known)
+    decide, instead = [*unreadable], []
     if index.missing:
         decide.append(
             f"{len(index.missing)} slides of {table} have no features under {features} "
@@ -124,8 +128,9 @@ def _by_table(features: Path, table: Path, patients: Collection[str]) -> Slides:
     return Slides(
         features,
         table=table,
-        patients=known,
+        patients=frozenset(known),
         patches=_patches(slides),
+        variation=variation,
         remarks=(*_layout(slides, len(files)), *index.notes),
         decide=tuple(decide),
         instead=tuple(instead),
@@ -138,35 +143,49 @@ def _by_name(features: Path, patients: Collection[str]) -> Slides:
     files = [path for paths in each.slides.values() for path in paths]
     named = _named(list(each.slides), patients, features)
     slides = _inspected(files)
+    variation, unreadable = _variation(
+        {
+            patient: [path for name in own for path in each.slides[name]]
+            for patient, own in named.slides.items()
+        }
+    )
     return Slides(
         features,
         pattern=named.pattern,
         patients=named.patients,
         patches=_patches(slides),
+        variation=variation,
         remarks=(*_layout(slides, len(files)), *each.notes, *named.remarks),
-        decide=named.decide,
+        decide=(*unreadable, *named.decide),
         instead=named.instead,
     )
 
 
 @dataclass(frozen=True)
 class _Named:
-    """The patients in the names of slides."""
+    """The patients in the names of slides, and the names of the slides of each."""
 
     pattern: str | None
-    patients: frozenset[str]
-    remarks: tuple[str, ...]
+    slides: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
     decide: tuple[str, ...] = ()
     instead: tuple[str, ...] = ()
+
+    @property
+    def patients(self) -> frozenset[str]:
+        """Everybody who has a slide."""
+        return frozenset(self.slides)
 
 
 def _named(names: Sequence[str], patients: Collection[str], folder: Path) -> _Named:
     naming = naming_of(names, patients, patient_of)
     if not naming.matched:
         instead = "patient_pattern: '^([^_]+)_'   # what stands in ( ) is the patient"
-        return _Named(None, frozenset(), (), (_nobody(folder, names, patients),), (instead,))
+        return _Named(None, decide=(_nobody(folder, names, patients),), instead=(instead,))
     how = "a TCGA barcode" if naming.pattern is None else f"the pattern {naming.pattern}"
-    found = frozenset(_read(naming.matched, naming.pattern))
+    found = defaultdict(list)
+    for name in naming.matched:
+        found[_patient(name, naming.pattern)].append(name)
     remarks = [f"The patient of a slide is read from its name, by {how}."]
     left = [name for name in names if name not in set(naming.matched)]
     if left:
@@ -177,12 +196,10 @@ def _named(names: Sequence[str], patients: Collection[str], folder: Path) -> _Na
     return _Named(naming.pattern, found, tuple(remarks))
 
 
-def _read(names: Sequence[str], pattern: str | None) -> Iterator[str]:
-    for name in names:
-        if pattern is None:
-            yield str(patient_of(name))
-        elif match := re.search(pattern, name):
-            yield match[1]
+def _patient(name: str, pattern: str | None) -> str:
+    """The patient of a slide whose name is known to tell one."""
+    match = None if pattern is None else re.search(pattern, name)
+    return str(patient_of(name)) if match is None else match[1]
 
 
 def _nobody(where: Path, names: Sequence[str], patients: Collection[str]) -> str:
@@ -200,6 +217,16 @@ def _inspected(files: Sequence[Path]) -> list[SlideFeatures]:
 
     step = max(1, len(files) // _INSPECTED)
     return [inspect(path) for path in sorted(files)[::step][:_INSPECTED]]
+
+
+def _variation(
+    files: Mapping[str, Sequence[Path]],
+) -> tuple[Variation | None, tuple[str, ...]]:
+    """How much patches differ within patients, or what is wrong with files that were looked at."""
+    try:
+        return measured_variation(files), ()
+    except InputError as error:
+        return None, error.problems
 
 
 def _patches(slides: Sequence[SlideFeatures]) -> float:

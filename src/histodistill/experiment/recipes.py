@@ -118,16 +118,16 @@ _OTHERS = {
     # All that slides tell of gene expression is learnt first, by ridge regression on every patient
     # with both; what is left to learn from few labels is small.
     "programmes": Recipe(
-        "the recommended recipe: ridge regression reads expression programmes from "
-        "patches, linear networks learn the label; five models averaged",
+        "recommended where patches hardly differ: ridge regression reads expression programmes "
+        "from patches, linear networks learn the label; five averaged",
         network=_PROGRAMMES_NETWORK,
         objective=NO_DISTILLATION,
         training=_PROGRAMMES_TRAINING,
     ),
     # Where rare patches carry the signal, the mean patch hides them; genes say how many there are.
     "proportions": Recipe(
-        "`programmes`, whose first is also told by detectors of the patches whose number "
-        "the genes foretell: for encoders whose patches differ",
+        "recommended where patches differ: `programmes`, whose first is also told by detectors of "
+        "the patches whose number the genes foretell",
         network=_PROGRAMMES_NETWORK | {"proportions": True},
         objective=NO_DISTILLATION,
         training=_PROGRAMMES_TRAINING,

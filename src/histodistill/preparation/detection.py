@@ -1,4 +1,9 @@
-"""The first programme, told by ridge regression and by detectors of patches together."""
+"""The first programme, told by ridge regression and by detectors of patches together.
+
+Which of the two is read, and how much, is decided by answers to training patients whom neither has
+seen: where rare patches carry the signal the regression may count for nothing, and where they
+carry none the detectors do, and are left out.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +27,16 @@ class Detection:
 
     Attributes:
         regression: Factor of the regression's answer.
-        weight: Of each detector's mean, in units of the measured programme: float64 [m].
+        weight: Of each detector's mean, in units of the measured programme: float64 [m]; empty
+            where detectors add nothing to the regression.
     """
 
     regression: float
     weight: NDArray[np.float64]
+
+    def regressed(self, means: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The columns of means [n, D + m] that the regression reads, which come first: [n, D]."""
+        return means[:, : means.shape[1] - len(self.weight)]
 
     def joined(self, weight: NDArray[np.float64], unit: float = 1.0) -> NDArray[np.float64]:
         """Weights [D, k] of the regression with those of detectors below them, [D + m, k]."""
@@ -69,7 +79,8 @@ def fit_detection(
     combined = agreeing(told, first)
     both = np.column_stack([answers, told @ combined])
     factors, _ = nnls(both - both.mean(axis=0), first)
-    return Detection(float(factors[0]), factors[1] * combined)
+    weight = factors[1] * combined
+    return Detection(float(factors[0]), weight if weight.any() else weight[:0])
 
 
 def agreeing(told: NDArray[np.float64], score: NDArray[np.float64]) -> NDArray[np.float64]:

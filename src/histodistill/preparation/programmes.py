@@ -169,7 +169,8 @@ def fit_programmes(
         n_prototypes: Prototypes of tissue that are read beside the squashed features, where
             patches differ within slides; None reads none.
         proportions: Where there are prototypes, read also detectors of the patches whose number
-            the first programme foretells (see :mod:`histodistill.preparation.proportions`).
+            the first programme foretells (see :mod:`histodistill.preparation.proportions`), as
+            far as they prove their worth on training patients that they have not seen.
 
     Raises:
         InputError: Fewer than three patients.
@@ -181,10 +182,12 @@ def fit_programmes(
     detection = None
     if proportions and isinstance(basis, PatchBasis):
         part = parts_of(groups)
-        basis.detectors, told = find_detectors(bags, patients, scores[:, 0], part)
+        detectors, told = find_detectors(bags, patients, scores[:, 0], part)
         ridge = partial(_ridge, n_prototypes=len(basis.prototypes))
         detection = fit_detection(means, told, scores, ridge, part)
-        means = np.hstack([means, told])
+        if len(detection.weight):
+            basis.detectors = detectors
+            means = np.hstack([means, told])
     fitted, unit = _fit(means, scores, basis, detection)
     ridge = partial(_ridge, n_prototypes=_number_of_prototypes(basis), detection=detection)
     fitted.genes = fit_predicted_genes(means, genes, names, scores, ridge, groups, unit)
@@ -219,7 +222,7 @@ def _fit(
 ) -> tuple[ExpressionProgrammes, float]:
     """The map to measured programmes [n, k], and its unit of them."""
     n_prototypes = _number_of_prototypes(basis)
-    of_slides = means if detection is None else means[:, : -len(detection.weight)]
+    of_slides = means if detection is None else detection.regressed(means)
     coefficients, answers, scale = _regression(of_slides, scores, n_prototypes)
     unit = max(float((answers - answers.mean(axis=0)).std()), 1e-12)
     weight = (coefficients / unit).T * scale[:, None]
@@ -277,7 +280,7 @@ def _ridge(
     detection: Detection | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Weight [D, k] and bias [k] from mean patches [n, D] to centred scores [n, k]."""
-    of_slides = means if detection is None else means[:, : -len(detection.weight)]
+    of_slides = means if detection is None else detection.regressed(means)
     coefficients, _, scale = _regression(of_slides, scores, n_prototypes)
     weight = coefficients.T * scale[:, None]
     if detection is not None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from histodistill.features import BagStore
+from histodistill.features.within_bags import patches_differ, share_within
 from histodistill.preparation.seeding import first_centres
 
 # Patches that prototypes are found on, of all patients together, and the least for each prototype.
@@ -18,8 +19,6 @@ _PATCHES_OF_EACH = 20
 # Patches share out among prototypes that are about as near as the nearest: by the softmax of
 # squared distances, in this part of their usual distance to the nearest one.
 _SOFTNESS = 0.3
-# Where slides differ more than the patches of a slide do, prototypes are of patients, not tissue.
-_LEAST_WITHIN_BAGS = 0.5
 # Patches on which the usual distance is measured, about.
 _MEASURED = 8192
 
@@ -83,22 +82,9 @@ def find_prototypes(bags: BagStore, patients: Sequence[str], number: int) -> Pro
     generator = torch.Generator().manual_seed(0)
     size = max(1, _PATCHES // len(patients))
     drawn = [bags.sample(p, size, generator).float().cpu().numpy() for p in patients]
-    if _share_within(drawn) < _LEAST_WITHIN_BAGS:
+    if not patches_differ(share_within(drawn)):
         return None
     return Prototypes.fit(np.concatenate(drawn), number)
-
-
-def _share_within(bags: Sequence[NDArray[np.float32]]) -> float:
-    """Share of the variance of patches that lies within bags, each of which counts alike."""
-    means = [bag.mean(axis=0) for bag in bags]
-    between = float(np.array(means, np.float64).var(axis=0).sum())
-    within = float(np.mean([_variance(bag - mean) for bag, mean in zip(bags, means, strict=True)]))
-    return within / max(within + between, 1e-12)
-
-
-def _variance(deviations: NDArray[np.float32]) -> float:
-    """The sum over all features of what deviations [n, F] from their mean make of a variance."""
-    return float(deviations.ravel() @ deviations.ravel()) / len(deviations)
 
 
 def _squared_distances(patches: Tensor, centres: Tensor) -> Tensor:

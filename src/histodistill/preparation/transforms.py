@@ -63,6 +63,11 @@ class Transforms:
         """Prototypes of tissue that the programmes are predicted from, beside features."""
         return 0 if self.programmes is None else self.programmes.n_prototypes
 
+    @property
+    def n_detectors(self) -> int:
+        """Detectors of patches that the first programme is told by as well."""
+        return 0 if self.programmes is None else self.programmes.n_detectors
+
     def save(self, folder: Path) -> None:
         """Write ``transforms.json`` and ``transforms.safetensors`` into a folder."""
         arrays = {

@@ -52,7 +52,7 @@ _EXPERIMENT = {
     "genomics": {"mrna": {"file": "mrna_zscores.txt"}},
     "targets": {"ER": {"classes": ["negative", "positive"], "positive": "positive"}},
     "splits": {"scheme": "files", "directory": "folds"},
-    "methods": ["programmes", "abmil"],
+    "methods": ["proportions", "abmil"],
     "output": "results",
 }
 
