@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from histodistill.engines import elsewhere
 from histodistill.engines.elsewhere import Elsewhere
 from histodistill.errors import InputError
 
@@ -28,3 +29,14 @@ def test_the_same_versions_work(tmp_path, monkeypatch):
 def test_a_folder_that_is_not_seen_there_is_told(tmp_path):
     with pytest.raises(InputError, match=r"elsewhere: .* does not see it .*all machines share"):
         Elsewhere(sum, tmp_path / "elsewhere")((1,)).result()
+
+
+def test_results_that_would_stay_on_that_machine_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(elsewhere, "_LATE_SECONDS", 0.01)
+    mark = tmp_path / "results" / ".tasks" / "command"
+    there = Elsewhere(sum, tmp_path, mark=mark)
+    with pytest.raises(InputError, match=r"results: .* does not see what the command writes"):
+        there((1, 2)).result()
+    mark.parent.mkdir(parents=True)
+    mark.touch()
+    assert there((1, 2)).result() == 3

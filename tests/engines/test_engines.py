@@ -68,6 +68,7 @@ def test_answers_come_back_and_problems_are_told(name, tmp_path, request, monkey
         assert refused.value.problems == ("a.csv: is missing", "b.csv: too")
         with pytest.raises((KeyError, RuntimeError), match="a bug"):
             list(run_tasks(engine, work, [("bug",)]))
+    assert not list(tmp_path.rglob("command-*"))
 
 
 @pytest.mark.slow

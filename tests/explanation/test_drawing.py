@@ -130,6 +130,15 @@ def test_ome_tiff_has_layers_and_micrometres(tmp_path: Path) -> None:
         assert page.is_tiled
 
 
+def test_the_same_map_is_the_same_ome_tiff(tmp_path: Path) -> None:
+    written: list[bytes] = []
+    for value in (1.0, 1.0, 2.0):
+        path = tmp_path / f"{len(written)}.ome.tiff"
+        write_ome_tiff(path, {"ER": np.full((30, 50), value)}, 8.0)
+        written.append(path.read_bytes())
+    assert written[0] == written[1] != written[2]
+
+
 def test_the_colour_bar_stands_below_the_scale_bar_where_it_has_no_room_beside_it() -> None:
     def height(ends: tuple[str, str], width: int) -> int:
         places = PatchPlaces(np.array([[0, 0]]), width)

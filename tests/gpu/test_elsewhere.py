@@ -78,15 +78,14 @@ def test_predictions_reserve_one(device, reserved, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("gpu", [True, False])
-def test_ray_is_told_how_many(gpu):
+def test_ray_is_told_how_many(gpu, tmp_path):
     def remote(**options: int) -> None:
         raise AskedError(options["num_gpus"])
 
     resources = {"CPU": 4.0, "GPU": 1.0}
     ray = SimpleNamespace(
-        cluster_resources=lambda: resources,
         nodes=lambda: [{"Alive": True, "Resources": resources}],
         remote=remote,
     )
-    engine = RayCluster(ray, 1, gpu=gpu)  # type: ignore[arg-type]
+    engine = RayCluster(ray, tmp_path, 1, gpu=gpu)  # type: ignore[arg-type]
     assert told(lambda: engine.submit(len, [()])) == int(gpu)

@@ -100,7 +100,7 @@ def _engine(
         from histodistill.engines.ray import RayCluster, connected
 
         with connected(place.address) as ray:
-            yield RayCluster(ray, threads or 1, gpu=gpu, jobs=jobs)
+            yield RayCluster(ray, folder, threads or 1, gpu=gpu, jobs=jobs)
     elif place.engine == "slurm":
         from histodistill.engines.slurm import SlurmArrays
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from typing import Any
 from histodistill.engines.engine import Work
 from histodistill.errors import InputError
 
+# A file system of several machines may show a new file so much later.
+_LATE_SECONDS = 30.0
 # What decides the results: other versions would give other ones, or none.
 _PACKAGES = ("histodistill", "torch", "numpy")
 
@@ -64,17 +67,21 @@ class Elsewhere:
         work: What is done.
         folder: Paths that are not absolute are relative to it.
         versions: Of the machine that submits it.
+        mark: A file where the results go, of whoever submits it; without, results are found there
+            or the task is not.
     """
 
     work: Work
     folder: Path
     versions: Mapping[str, str] = field(default_factory=_versions)
+    mark: Path | None = None
 
     def __call__(self, task: Any) -> Ended:
         """Do it; every error that is no end of the process is told."""
         try:
             self._require_versions()
             self._enter_folder()
+            self._require_shared()
             return Ended(self.work(task))
         except InputError as error:
             return Ended(problems=error.problems)
@@ -102,6 +109,17 @@ class Elsewhere:
                 f"{self.folder}: {socket.gethostname()} does not see it ({error.strerror}); "
                 "run from a folder that all machines share"
             ) from error
+
+    def _require_shared(self) -> None:
+        """Results on a disk of this machine alone would be lost, after hours."""
+        latest = time.monotonic() + _LATE_SECONDS
+        while self.mark is not None and not self.mark.exists():
+            if time.monotonic() > latest:
+                raise InputError(
+                    f"{self.mark.parent.parent}: {socket.gethostname()} does not see what the "
+                    "command writes there; choose a folder for results that all machines share"
+                )
+            time.sleep(min(1.0, _LATE_SECONDS))
 
     def checkpoint(self, task: Any) -> Any:
         """What submitit submits anew where the time of a job is nearly up: the same again.

@@ -13,6 +13,7 @@ from itertools import count
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from uuid import uuid4
 
 from threadpoolctl import threadpool_limits
 
@@ -117,6 +118,7 @@ class RayCluster:
 
     Args:
         ray: The package.
+        folder: Gets a file while tasks are there, by which they know that they see it too.
         threads: CPU cores that a task reserves, and the threads of its libraries.
         gpu: Whether a task reserves a GPU.
         jobs: Most tasks at the same time.
@@ -126,9 +128,16 @@ class RayCluster:
     least_seconds, most_seconds = 1.0, 120.0
 
     def __init__(
-        self, ray: ModuleType, threads: int, *, gpu: bool = False, jobs: int | None = None
+        self,
+        ray: ModuleType,
+        folder: Path,
+        threads: int,
+        *,
+        gpu: bool = False,
+        jobs: int | None = None,
     ) -> None:
         self._ray = ray
+        self._mark = folder.absolute() / f"command-{uuid4().hex}"
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         fitting = sum(_places(node, threads, gpu=gpu) for node in nodes)
         self.slots = max(1, min(fitting, jobs or fitting))
@@ -156,9 +165,12 @@ class RayCluster:
 
     def submit(self, work: Work, tasks: Sequence[Any]) -> list[int]:
         """Let Ray hand tasks out."""
+        self._mark.parent.mkdir(parents=True, exist_ok=True)
+        self._mark.touch()
         call = self._ray.remote(**self._options)(_call)
         if id(work) not in self._works:
-            self._works[id(work)] = work, self._ray.put(Elsewhere(work, Path.cwd()))
+            there = Elsewhere(work, Path.cwd(), mark=self._mark)
+            self._works[id(work)] = work, self._ray.put(there)
         stored = self._works[id(work)][1]
         tickets = [next(self._numbers) for _ in tasks]
         for ticket, task in zip(tickets, tasks, strict=True):
@@ -198,6 +210,7 @@ class RayCluster:
         for each in self._running:
             self._ray.cancel(each, force=True)
         self._running.clear()
+        self._mark.unlink(missing_ok=True)
 
 
 def _places(node: Mapping[str, float], threads: int, *, gpu: bool) -> int:

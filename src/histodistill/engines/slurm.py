@@ -254,4 +254,6 @@ def _last_words(log: Path) -> str:
         lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     except OSError:
         lines = []
-    return f"ended without an answer: {lines[-1]} ({log})" if lines else "ended without a word"
+    if lines:
+        return f"ended without an answer: {lines[-1]} ({log})"
+    return f"ended without a word; do all nodes see {log.parent}?"

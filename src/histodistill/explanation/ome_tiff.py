@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from uuid import NAMESPACE_OID, uuid5
 
 import numpy as np
 
@@ -34,6 +36,8 @@ def write_ome_tiff(path: Path, layers: Mapping[str, Floats], mpp: float) -> None
             compression="zlib",
             photometric="minisblack",
             metadata={
+                # The same map is the same file; tifffile's own tells the time and the machine.
+                "UUID": str(uuid5(NAMESPACE_OID, hashlib.sha256(values.tobytes()).hexdigest())),
                 "axes": "CYX",
                 "PhysicalSizeX": mpp,
                 "PhysicalSizeY": mpp,
