@@ -14,7 +14,13 @@ from histodistill.preparation import ExpressionProgrammes, Transforms
 from histodistill.preparation.detection import agreeing, fit_detection, parts_of
 from histodistill.preparation.patch_basis import PatchBasis
 from histodistill.preparation.programmes import fit_programmes
-from histodistill.preparation.proportions import SHARES, _balanced, _expected, find_detectors
+from histodistill.preparation.proportions import (
+    SHARES,
+    _balanced,
+    _expected,
+    _teaching,
+    find_detectors,
+)
 from tests.preparation.cohorts import store
 
 WIDTH, PATCHES = 8, 100
@@ -97,6 +103,25 @@ def test_a_patient_teaches_nothing_of_what_is_told_of_it(
     chance = np.random.default_rng(5).normal(size=len(bags.patients))
     _, told = find_detectors(bags, bags.patients, chance, parts_of(bags.patients))
     assert abs(np.corrcoef(told[:, 0], chance)[0, 1]) < 0.35
+
+
+def test_of_many_patients_some_teach_with_all_their_patches(
+    stored: tuple[BagStore, np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few patches of each would not show the share that is foretold; who is left is told too."""
+    bags, scores, rare = stored
+    part = np.arange(len(scores)) // 77  # three patients are all of a part
+    everybody = _teaching(bags, bags.patients, scores, part)
+    assert everybody.tolist() == list(range(len(scores)))
+    monkeypatch.setattr("histodistill.preparation.proportions._PATCHES", 40 * PATCHES)
+    some = _teaching(bags, bags.patients, scores, part)
+    assert len(some) in (39, 40)
+    assert set(part[some]) == {0, 1}
+    assert abs(scores[some].mean() - scores.mean()) < 0.1
+    found, told = find_detectors(bags, bags.patients, scores, parts_of(bags.patients))
+    assert np.corrcoef(told[:, 0], scores)[0, 1] > 0.5
+    patches = torch.cat([found.transform(bags.bag(patient)) for patient in bags.patients])
+    assert roc_auc(rare.ravel(), patches[:, 0].numpy()) > 0.9
 
 
 def test_a_hospital_is_in_one_part() -> None:

@@ -21,8 +21,10 @@ from histodistill.features import BagStore
 # Shares of the patches that are looked for: rare, uncommon and common tissue. Each is looked for
 # among patients with a high score and among those with a low one.
 SHARES = (0.02, 0.05, 0.2)
-# Patches that are learnt from, of all patients together.
-_PATCHES = 40_000
+# Patches that are learnt from, of all patients together, and of each patient where there are as
+# many: few patches of a bag do not show the share that its genes foretell, so that many patients
+# with few each teach less than some of them with more.
+_PATCHES, _FEWEST = 40_000, 200
 # Random Fourier features of a Gaussian kernel (Rahimi and Recht, NIPS 2007), and its width: the
 # squared distance of standardised features, per feature, is divided by twice this.
 _FOURIER, _WIDTH = 512, 1.0
@@ -108,25 +110,44 @@ def find_detectors(
         The detectors, found with all patients, and what the patches of each patient are to
         detectors that were found without its part: their mean, [n, m].
     """
-    drawn = _drawn(bags, patients)
+    teaching = _teaching(bags, patients, scores, part)
+    size = max(1, _PATCHES // len(teaching))
+    generator = torch.Generator().manual_seed(0)
+
+    def drawn(patient: str) -> Tensor:
+        return bags.sample(patient, size, generator).float().cpu()
+
+    taught = [drawn(patients[i]) for i in teaching]
     expected = _expected(scores)
-    blank = _blank(torch.cat(drawn), expected.shape[1])
-    expanded = [blank._expanded(patches) for patches in drawn]
+    blank = _blank(torch.cat(taught), expected.shape[1])
+    expanded = dict(zip(teaching.tolist(), map(blank._expanded, taught), strict=True))
     told = np.empty(expected.shape)
     for number in np.unique(part):
-        others = np.flatnonzero(part != number)
-        weight, bias = _learnt([expanded[i] for i in others], expected[others])
-        for i in np.flatnonzero(part == number):
-            told[i] = torch.sigmoid(expanded[i] @ weight + bias).mean(dim=0)
-    weight, bias = _learnt(expanded, expected)
-    blank.weight, blank.bias = weight, bias
+        others = teaching[part[teaching] != number]
+        weight, bias = _learnt([expanded[i] for i in others.tolist()], expected[others])
+        for i in np.flatnonzero(part == number).tolist():
+            own = expanded[i] if i in expanded else blank._expanded(drawn(patients[i]))
+            told[i] = torch.sigmoid(own @ weight + bias).mean(dim=0)
+    blank.weight, blank.bias = _learnt(list(expanded.values()), expected[teaching])
     return blank, told
 
 
-def _drawn(bags: BagStore, patients: Sequence[str]) -> list[Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    size = max(1, _PATCHES // len(patients))
-    return [bags.sample(patient, size, generator).float().cpu() for patient in patients]
+def _teaching(
+    bags: BagStore,
+    patients: Sequence[str],
+    scores: NDArray[np.float64],
+    part: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """Who is learnt from, [t] in order: as many of each part as fit, from low scores to high."""
+    wanted = sum(min(bags.n_patches(patient), _FEWEST) for patient in patients)
+    kept = min(1.0, _PATCHES / wanted)
+    chosen = []
+    for number in np.unique(part):
+        own = np.flatnonzero(part == number)
+        ranked = own[np.argsort(scores[own], kind="stable")]
+        places = np.linspace(0, len(own) - 1, max(1, int(kept * len(own)))).round()
+        chosen.append(ranked[places.astype(np.int64)])
+    return np.unique(np.concatenate(chosen))
 
 
 def _expected(scores: NDArray[np.float64]) -> Tensor:
