@@ -12,7 +12,7 @@ def principal_components(values: Matrix, number: int) -> Matrix:
     """The leading principal components of rows, as scikit-learn's ``PCA`` gives them.
 
     Of more columns than rows they follow from the products of the rows, without the decomposition
-    of the whole matrix: eight times as fast for 400 patients with 2,900 genes.
+    of the whole matrix, which takes eight times as long for 400 patients with 2,900 genes.
 
     Args:
         values: Rows, [n, K].

@@ -13,8 +13,7 @@ def first_centres(
     """Patches that lie far apart, by greedy k-means++.
 
     They are those of scikit-learn, whose own search widens all patches anew for each centre; that
-    took most of the fitting of programmes. PyTorch's product of few rows with many is eight times
-    as fast as NumPy's.
+    took most of the fitting of programmes.
 
     Source: Arthur & Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007.
 
