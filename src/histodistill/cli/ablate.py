@@ -24,8 +24,9 @@ def command(
     Takes the experiment's cohort, folds, targets and seeds. The folder ablation in its output
     gets the table as CSV, Markdown and LaTeX; it resumes where it was interrupted.
     """
+    from histodistill.cli.cohort import read_cohort
     from histodistill.cli.dry_run import show_plan
-    from histodistill.cli.live_table import read_cohort, train_and_watch
+    from histodistill.cli.live_table import train_and_watch
     from histodistill.experiment.ablation import REFERENCE, components, read_ablation
     from histodistill.report.ablation import write_ablation
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from histodistill.cli.console import answer, located, say, say_notes
+from histodistill.cli.console import answer, located, say
 from histodistill.cli.options import DryRun, ExperimentFile, Jobs, Json, On, Threads
 
 
@@ -27,19 +27,17 @@ def command(
     Writes out-of-fold predictions (predictions.csv, a row a patient), the models of all
     folds, training curves, the resolved configuration, and a report with intervals.
     """
+    from histodistill.cli.cohort import read_cohort
     from histodistill.cli.dry_run import show_plan
-    from histodistill.cli.progress import counting
     from histodistill.cli.results import show_aucs, show_calibration
     from histodistill.cli.training_progress import fits_progress
-    from histodistill.experiment import load, read_experiment
+    from histodistill.experiment import read_experiment
     from histodistill.training import cross_validate, fits_of
     from histodistill.training.folders import PREDICTIONS
     from histodistill.workflows.run_report import run_report
 
     experiment = read_experiment(experiment_file)
-    with counting("Reading bags") as progress:
-        data = load(experiment, progress)
-    say_notes(data.notes)
+    data = read_cohort(experiment)
     if dry_run:
         show_plan(experiment, data, on, jobs, threads)
         return

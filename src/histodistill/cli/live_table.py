@@ -15,11 +15,10 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from histodistill.cli.console import console, say_notes
-from histodistill.cli.progress import counting
+from histodistill.cli.console import console
 from histodistill.cli.training_progress import FitsProgress
 from histodistill.evaluation import fold_aucs, read_predictions
-from histodistill.experiment import Experiment, ExperimentData, load
+from histodistill.experiment import Experiment, ExperimentData
 from histodistill.training import Epoch, Failure, Fit, cross_validate, fits_of
 from histodistill.training.folders import VALIDATION
 
@@ -102,14 +101,6 @@ def live(table: LiveTable) -> Iterator[None]:
             yield
     else:
         yield
-
-
-def read_cohort(experiment: Experiment) -> ExperimentData:
-    """Read the cohort, and say what was noted."""
-    with counting("Reading bags") as progress:
-        data = load(experiment, progress)
-    say_notes(data.notes)
-    return data
 
 
 def train_and_watch(

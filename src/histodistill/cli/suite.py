@@ -59,8 +59,9 @@ def command(
     validation AUC. At the end the folder leaderboard gets tables (CSV, Markdown, LaTeX),
     figures and a page, with paired tests and costs.
     """
+    from histodistill.cli.cohort import read_cohort
     from histodistill.cli.dry_run import show_plan
-    from histodistill.cli.live_table import read_cohort, train_and_watch
+    from histodistill.cli.live_table import train_and_watch
     from histodistill.evaluation import live_table, with_standard
     from histodistill.experiment import read_experiment
     from histodistill.report import write_leaderboard

@@ -13,6 +13,7 @@ from histodistill.errors import InputError, listed
 from histodistill.experiment.data import ExperimentData, Progress, load
 from histodistill.experiment.folds import divided
 from histodistill.experiment.foreign_parts import foreign_part_problems
+from histodistill.experiment.member_parts import member_problems
 from histodistill.experiment.plausibility import plausibility_notes
 from histodistill.experiment.same_patients import repeated_slides
 from histodistill.experiment.settings import Experiment
@@ -89,6 +90,7 @@ def audit(experiment: Experiment, progress: Progress | None = None) -> Audit:
         teaching = unlabelled_teachers(experiment, data, target, made.folds)
         notes.extend(told(teaching, target, len(data.patients) - len(data.labels(target))))
         teachers.append(teaching)
+    problems.extend(member_problems(experiment, data, folds))
     problems.extend(foreign_part_problems(experiment, data, folds))
     excluded = excluded_patients(experiment, data)
     return Audit(

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from histodistill.cohort import Fold, Target, site_preserved_folds, stratified_folds
-from histodistill.errors import InputError
+from histodistill.cohort import Fold, Target
 from histodistill.evaluation import ThresholdRule
+from histodistill.experiment.member_parts import member_parts
 from histodistill.experiment.methods import MethodSettings
 from histodistill.experiment.settings import Experiment
 from histodistill.inference import Member, Probabilities
@@ -121,7 +121,7 @@ def fit_ensembles(
         )
         every, parts = [fitted], [inputs.fold]
     else:
-        parts = list(_parts(experiment, inputs, method.training.members))
+        parts = _parts(experiment, inputs, method.training.members)
         every = yield from side_by_side(
             [
                 fit_models.steps(
@@ -141,6 +141,15 @@ def fit_ensembles(
         )
         for target in wanted
     }
+
+
+def _parts(experiment: Experiment, inputs: FoldData, members: int) -> list[Fold]:
+    """What each member stops on."""
+    splits, sites = experiment.splits, inputs.data.clinical.sites
+    if inputs.strata is not None:
+        return member_parts(splits, inputs.strata, sites, inputs.fold, members)
+    classes = experiment.targets[inputs.target].classes
+    return member_parts(splits, inputs.labels, sites, inputs.fold, members, classes)
 
 
 def _members(
@@ -189,25 +198,3 @@ def _together(
     thresholds = thresholds_for(target, joined, known, rule)
     members = (replace(m, member=replace(m.member, thresholds=thresholds)) for m in models)
     return FittedEnsemble(tuple(members), tuple(held_out), joined)
-
-
-def _parts(experiment: Experiment, inputs: FoldData, members: int) -> Iterator[Fold]:
-    """The fold with another validation part for each member; nobody of its test in any.
-
-    Where the experiment keeps hospitals apart, so do the parts.
-    """
-    fold, splits = inputs.fold, experiment.splits
-    strata = inputs.labels if inputs.strata is None else inputs.strata
-    labels = strata.loc[sorted([*fold.train, *fold.validation])]
-    sites = inputs.data.clinical.sites.reindex(labels.index)
-    try:
-        if splits.scheme == "site":
-            parts = site_preserved_folds(labels, sites, members, seed=splits.seed)
-        else:
-            parts = stratified_folds(labels, members, seed=splits.seed)
-    except InputError as error:
-        told = f"`training.members: {members}` divides the training patients like folds"
-        raise InputError(*(f"{told}: {problem}" for problem in error.problems)) from error
-    for part in parts:
-        train = tuple(pd.Index(labels.index).difference(list(part.test)))
-        yield replace(fold, train=train, validation=part.test)
