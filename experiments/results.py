@@ -136,7 +136,7 @@ _COST = """
 Seconds to train one model, with its teachers and all members, and milliseconds to answer for a
 patient whose patches or genes are in memory (processor time of one thread beside other work; mean
 of targets, folds and seeds). Reading patches and scaling genes, which all share, is not counted.
-
+Rows were trained at different times: a third more or less says nothing.
 """
 
 _README = """\
