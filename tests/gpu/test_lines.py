@@ -44,6 +44,7 @@ COVERED = {
     "model/pooling/kernels.py:steps_for": _ASKED,
     "model/pooling/random_bits.py:random_bits": (TRAINING, "test_dropout_draws_on_the_device"),
     "model/pooling/steps.py:widen": _TRAINED,
+    "preparation/squash.py:_compilable": (TRAINING, "test_patches_are_squashed_on_the_device"),
     "preparation/squash.py:in_parts": (
         TRAINING,
         "test_patches_are_read_in_larger_parts_than_on_the_cpu",

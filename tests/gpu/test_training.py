@@ -24,7 +24,7 @@ from histodistill.model.pooling.blocks import GPU_ROWS, block_rows
 from histodistill.model.pooling.kernels import steps_for
 from histodistill.model.pooling.random_bits import random_bits
 from histodistill.model.pooling.steps import PatchSteps
-from histodistill.preparation.squash import in_parts, mean_of
+from histodistill.preparation.squash import Squash, in_parts, mean_of
 from histodistill.training import Epoch, Failure, Fit, cross_validate, train_final
 from histodistill.training.loop import trainer
 from histodistill.training.run.fit_runner import FitRunner
@@ -91,6 +91,14 @@ def test_patches_are_read_in_larger_parts_than_on_the_cpu(gpu: torch.device) -> 
     bag = torch.arange(5000.0).reshape(-1, 2)
     assert len(in_parts(bag.to(gpu))) == 1
     np.testing.assert_allclose(mean_of(torch.neg, bag.to(gpu)), [-2499, -2500])
+
+
+def test_patches_are_squashed_on_the_device(gpu: torch.device) -> None:
+    bag = torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
+    squash = Squash(bag.mean(dim=0), 1 / bag.std(dim=0))
+    found = squash.transform(bag.to(gpu))
+    assert found.device.type == "cuda"
+    torch.testing.assert_close(found.cpu(), squash.transform(bag))
 
 
 def test_dropout_draws_on_the_device(world: World, tmp_path: Path, gpu: torch.device) -> None:
