@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import nn
 
 from histodistill.errors import InputError
-from histodistill.model.batch import Bags, Output
-from histodistill.model.layers.attention import GatedAttention, pool_bags
+from histodistill.model.layers.attention import GatedAttention
 from histodistill.model.layers.ends import classifier
 from histodistill.model.layers.experts import LowRankExperts
 from histodistill.model.layers.initialisation import init_self_normalising
-from histodistill.model.pooling.parts import PooledParts, attended_parts
 from histodistill.model.registries import STUDENTS
 from histodistill.model.shape import Shape
-from histodistill.model.students.base import MILStudent
+from histodistill.model.students.attended import AttendedStudent
 
 
 @STUDENTS.declare(
@@ -25,7 +23,7 @@ from histodistill.model.students.base import MILStudent
     "`abmil`",
     heads=True,
 )
-class ExpertsABMIL(MILStudent):
+class ExpertsABMIL(AttendedStudent):
     """Gated attention pooling of patches that a mixture of experts has read."""
 
     def __init__(self, shape: Shape, experts: int = 8) -> None:
@@ -39,14 +37,3 @@ class ExpertsABMIL(MILStudent):
         self.classifier = classifier(shape.n_classes, settings)
         init_self_normalising(self)
         mixture.initialise()
-
-    def forward(self, bags: Bags, labels: Tensor | None = None) -> Output:  # noqa: ARG002
-        """Features [n, d] and logits [n, C] of the n bags."""
-        hidden = self.patches(bags.patches)
-        features = pool_bags(self.attention(hidden), hidden, bags.sizes)
-        return Output(features, self.classifier(features), bags.rows)
-
-    def parts(self, bags: Bags) -> PooledParts:
-        """See :meth:`MILStudent.parts`."""
-        hidden = self.patches(bags.patches)
-        return attended_parts(self.attention(hidden), hidden, self.classifier)

@@ -5,14 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from histodistill.model.batch import Bags, Output
-from histodistill.model.layers.attention import pool_bags
 from histodistill.model.layers.ends import classifier, patch_embedding
 from histodistill.model.layers.initialisation import init_self_normalising
-from histodistill.model.pooling.parts import PooledParts, attended_parts
 from histodistill.model.registries import STUDENTS
 from histodistill.model.shape import Shape
-from histodistill.model.students.base import MILStudent
+from histodistill.model.students.attended import AttendedStudent
 
 
 class Attention(nn.Module):
@@ -41,8 +38,10 @@ class Attention(nn.Module):
     differs="as `abmil`",
     heads=True,
 )
-class PlainABMIL(MILStudent):
+class PlainABMIL(AttendedStudent):
     """Attention pooling of the hidden patches. The order of the patches does not count."""
+
+    attention: Attention
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -51,14 +50,3 @@ class PlainABMIL(MILStudent):
         self.attention = Attention(settings.width, settings.attention_width)
         self.classifier = classifier(shape.n_classes, settings)
         init_self_normalising(self)
-
-    def forward(self, bags: Bags, labels: Tensor | None = None) -> Output:  # noqa: ARG002
-        """Features [n, d] and logits [n, C] of the n bags."""
-        hidden = self.patches(bags.patches)
-        features = pool_bags(self.attention(hidden), hidden, bags.sizes)
-        return Output(features, self.classifier(features), bags.rows)
-
-    def parts(self, bags: Bags) -> PooledParts:
-        """See :meth:`MILStudent.parts`."""
-        hidden = self.patches(bags.patches)
-        return attended_parts(self.attention(hidden), hidden, self.classifier)
