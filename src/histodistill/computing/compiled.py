@@ -10,6 +10,7 @@ import platform
 import shutil
 import stat
 import subprocess
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from histodistill.files import user_cache, whole_file
@@ -58,6 +59,28 @@ def compiled(source: Path) -> ctypes.CDLL | None:
         return _loaded(library)
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def compiled_function(
+    source: Path, name: str, arguments: Sequence[type]
+) -> Callable[..., None] | None:
+    """A function of the library made of one C++ file, which returns nothing.
+
+    Args:
+        source: The file.
+        name: The function's.
+        arguments: Their types, of :mod:`ctypes`.
+
+    Returns:
+        None where there is no library (:func:`compiled`).
+    """
+    library = compiled(source)
+    if library is None:
+        return None
+    function = library[name]
+    function.argtypes = list(arguments)
+    function.restype = None
+    return function
 
 
 def _own_folder() -> Path | None:

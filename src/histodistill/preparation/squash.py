@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from histodistill.computing.compiled import compiled
+from histodistill.computing.compiled import compiled_function
 
 _SOURCE = Path(__file__).with_suffix(".cpp")
 # A feature whose mean patch varies less than this, relative to its mean, says nothing.
@@ -96,10 +96,5 @@ def mean_of(read: Callable[[Tensor], Tensor], bag: Tensor) -> NDArray[np.float64
 
 @functools.cache
 def _kernel() -> Callable[..., None] | None:
-    library = compiled(_SOURCE)
-    if library is None:
-        return None
-    kernel = library.squash
-    kernel.argtypes = [*[ctypes.c_void_p] * 3, ctypes.c_long, ctypes.c_long, ctypes.c_int]
-    kernel.restype = None
-    return kernel
+    arguments = [*[ctypes.c_void_p] * 3, ctypes.c_long, ctypes.c_long, ctypes.c_int]
+    return compiled_function(_SOURCE, "squash", arguments)

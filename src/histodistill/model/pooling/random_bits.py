@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from histodistill.computing.compiled import compiled
+from histodistill.computing.compiled import compiled_function
 
 _SOURCE = Path(__file__).with_suffix(".cpp")
 # SplitMix64's constants, as signed numbers.
@@ -61,10 +61,5 @@ def _shifted(bits: Tensor, places: int) -> Tensor:
 
 @functools.cache
 def _kernel() -> Callable[..., None] | None:
-    library = compiled(_SOURCE)
-    if library is None:
-        return None
-    kernel = library.random_bits
-    kernel.argtypes = [ctypes.c_int64, ctypes.c_void_p, ctypes.c_long, ctypes.c_int]
-    kernel.restype = None
-    return kernel
+    arguments = [ctypes.c_int64, ctypes.c_void_p, ctypes.c_long, ctypes.c_int]
+    return compiled_function(_SOURCE, "random_bits", arguments)
